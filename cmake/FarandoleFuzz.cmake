@@ -1,0 +1,20 @@
+# tests/fuzz/fuzz_<name>.c: each has LLVMFuzzerTestOneInput. Seeds lie in tests/fuzz/corpus/<name>.
+include_guard()
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "fuzz targets need clang: cmake --preset fuzz")
+endif()
+
+file(GLOB fuzz_sources CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}" tests/fuzz/fuzz_*.c)
+set(fuzz_list "")
+foreach(source IN LISTS fuzz_sources)
+  cmake_path(GET source STEM target)
+  add_executable(${target} "${source}")
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
+  target_include_directories(${target} PRIVATE tests src)
+  # the entry point has no header; a property of the source, as those options come last
+  set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS -Wno-missing-prototypes)
+  target_link_libraries(${target} PRIVATE farandole far_flags far_libraries)
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  string(APPEND fuzz_list "${target}\n")
+endforeach()
+file(GENERATE OUTPUT "${PROJECT_BINARY_DIR}/fuzz/list.txt" CONTENT "${fuzz_list}")

@@ -1,0 +1,2 @@
+/* Keeps the library non-empty on a target where a glob finds nothing. */
+typedef int far_empty_translation_unit;
