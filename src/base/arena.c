@@ -1,0 +1,47 @@
+#include "base/arena.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES (INT64_C(2) << 20)
+#define PAGE_BYTES 4096
+
+/* Whole pages, huge ones for large blocks, so that nothing else shares them. */
+static int64_t mapped_bytes(int64_t bytes)
+{
+    const int64_t page = bytes >= 4 * HUGE_BYTES ? HUGE_BYTES : PAGE_BYTES;
+    return (bytes + page - 1) / page * page;
+}
+
+far_status fari_arena_map(int64_t bytes, void **data_out)
+{
+    if (bytes <= 0) {
+        *data_out = NULL;
+        return FAR_OK;
+    }
+    const int64_t size = mapped_bytes(bytes), slack = bytes >= 4 * HUGE_BYTES ? HUGE_BYTES : 0;
+    char *raw = mmap(NULL, (size_t)(size + slack), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED)
+        return FAR_FAIL(FAR_E_NOMEM, "the system gave no block of %" PRId64 " bytes: %s", bytes, strerror(errno));
+    char *data = raw;
+    if (slack > 0) { /* aligned to huge pages; what hangs over goes back */
+        data = (char *)(((uintptr_t)raw + (uintptr_t)HUGE_BYTES - 1) / (uintptr_t)HUGE_BYTES * (uintptr_t)HUGE_BYTES);
+        if (data > raw) (void)munmap(raw, (size_t)(data - raw));
+        if (data + size < raw + size + slack) (void)munmap(data + size, (size_t)(raw + slack - data));
+        (void)madvise(data, (size_t)size, MADV_HUGEPAGE); /* advice: a system without it is only slower */
+    }
+    *data_out = data;
+    return FAR_OK;
+}
+
+void fari_arena_unmap(void *data, int64_t bytes)
+{
+    if (data != NULL && bytes > 0) (void)munmap(data, (size_t)mapped_bytes(bytes));
+}
+
+void fari_arena_touch(void *data, int64_t bytes)
+{
+    volatile char *page = data;
+    for (int64_t at = 0; at < bytes; at += PAGE_BYTES) page[at] = page[at];
+}
