@@ -1,0 +1,145 @@
+/* Who must wait for whom: reads after writes, writes after reads, writes after writes, on byte ranges; and the first writes into a
+   place of the arena after the last uses of what lay there before. Any order that respects these gives the same bits. */
+#include "base/mem.h"
+#include "plan/plan.h"
+#include <string.h>
+
+typedef struct touch {
+    int32_t instr;
+    bool is_write;
+    int64_t lo, hi;
+} touch;
+
+/* What still matters of a buffer's past: accesses not yet covered by a later write. */
+typedef struct history {
+    touch *touches;
+    int64_t count, cap;
+    int32_t *before; /* buffers that held parts of its place earlier */
+    int64_t before_count, before_cap;
+} history;
+
+typedef struct hazard_work {
+    fari_plan *plan;
+    history *histories; /* [buffer_count] */
+    int32_t *edges;     /* pairs (from, to) */
+    int64_t edge_count, edge_cap;
+    int32_t *last_to; /* [instr_count] the newest instruction that was made to wait for this one */
+} hazard_work;
+
+static far_status edge_add(hazard_work *w, int32_t from, int32_t to)
+{
+    if (from == to || w->last_to[from] == to) return FAR_OK;
+    w->last_to[from] = to;
+    if (!fari_reserve((void **)&w->edges, &w->edge_cap, w->edge_count + 1, 2 * sizeof(int32_t)))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    w->edges[2 * w->edge_count] = from;
+    w->edges[2 * w->edge_count + 1] = to;
+    w->edge_count++;
+    return FAR_OK;
+}
+
+/* First write into a range: after everything that used the same bytes of the arena before. */
+static far_status wait_for_place(hazard_work *w, int32_t buffer, int64_t lo, int64_t hi, int32_t instr)
+{
+    const fari_plan *plan = w->plan;
+    const history *own = &w->histories[buffer];
+    const int64_t at = plan->buffers[buffer].offset;
+    for (int64_t b = 0; b < own->before_count; b++) {
+        const history *old = &w->histories[own->before[b]];
+        const int64_t shift = at - plan->buffers[own->before[b]].offset;
+        for (int64_t i = 0; i < old->count; i++)
+            if (old->touches[i].lo < hi + shift && lo + shift < old->touches[i].hi)
+                FAR_TRY(edge_add(w, old->touches[i].instr, instr));
+    }
+    return FAR_OK;
+}
+
+static far_status access_note(hazard_work *w, const fari_access *access, int32_t instr)
+{
+    history *h = &w->histories[access->buffer];
+    bool was_written = false;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < h->count; i++) {
+        const touch *t = &h->touches[i];
+        const bool overlaps = t->lo < access->hi && access->lo < t->hi;
+        if (overlaps && (t->is_write || access->is_write)) FAR_TRY(edge_add(w, t->instr, instr));
+        was_written = was_written || (overlaps && t->is_write && t->lo <= access->lo && access->hi <= t->hi);
+        /* an access wholly under this write never matters again: who waits for this one waits for it */
+        if (!(access->is_write && access->lo <= t->lo && t->hi <= access->hi)) h->touches[kept++] = *t;
+    }
+    h->count = kept;
+    if (access->is_write && !was_written) FAR_TRY(wait_for_place(w, access->buffer, access->lo, access->hi, instr));
+    if (!fari_reserve((void **)&h->touches, &h->cap, h->count + 1, sizeof(touch)))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    h->touches[h->count++] = (touch){ instr, access->is_write, access->lo, access->hi };
+    return FAR_OK;
+}
+
+/* Which earlier buffers lay where each buffer lies: direct neighbours in time are enough where they cover the place, but listing
+   all keeps the rule simple; they are few. */
+static far_status find_before(hazard_work *w)
+{
+    const fari_plan *plan = w->plan;
+    for (int64_t b = 0; b < plan->buffer_count; b++) {
+        const fari_buffer *buffer = &plan->buffers[b];
+        history *h = &w->histories[b];
+        if (buffer->base != FARI_BASE_ARENA) continue;
+        for (int64_t a = 0; a < plan->buffer_count; a++) {
+            const fari_buffer *old = &plan->buffers[a];
+            if (old->base != FARI_BASE_ARENA || old->last_turn >= buffer->first_turn || old->bytes == 0) continue;
+            if (old->offset >= buffer->offset + buffer->bytes || buffer->offset >= old->offset + old->bytes) continue;
+            if (!fari_reserve((void **)&h->before, &h->before_cap, h->before_count + 1, sizeof(int32_t)))
+                return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+            h->before[h->before_count++] = (int32_t)a;
+        }
+    }
+    return FAR_OK;
+}
+
+static far_status successors_build(fari_plan *plan, const int32_t *edges, int64_t edge_count)
+{
+    const size_t instrs = (size_t)plan->instr_count;
+    plan->succ0 = fari_calloc(instrs + 2, sizeof *plan->succ0);
+    plan->succ = fari_alloc((size_t)(edge_count + 1) * sizeof *plan->succ);
+    plan->indegree = fari_calloc(instrs + 1, sizeof *plan->indegree);
+    if (plan->succ0 == NULL || plan->succ == NULL || plan->indegree == NULL)
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    for (int64_t e = 0; e < edge_count; e++) {
+        plan->succ0[edges[2 * e] + 2]++;
+        plan->indegree[edges[2 * e + 1]]++;
+    }
+    for (size_t i = 2; i <= instrs + 1; i++) plan->succ0[i] += plan->succ0[i - 1];
+    for (int64_t e = 0; e < edge_count; e++) plan->succ[plan->succ0[edges[2 * e] + 1]++] = edges[2 * e + 1];
+    return FAR_OK;
+}
+
+static far_status hazards_run(hazard_work *w)
+{
+    fari_plan *plan = w->plan;
+    FAR_TRY(find_before(w));
+    for (int64_t i = 0; i < plan->instr_count; i++) w->last_to[i] = -1;
+    for (int64_t i = 0; i < plan->instr_count; i++)
+        for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++)
+            FAR_TRY(access_note(w, &plan->accesses[a], (int32_t)i));
+    return successors_build(plan, w->edges, w->edge_count);
+}
+
+far_status fari_plan_find_hazards(fari_plan *plan)
+{
+    hazard_work w = { .plan = plan };
+    far_status st = FAR_OK;
+    w.histories = fari_calloc((size_t)plan->buffer_count + 1, sizeof *w.histories);
+    w.last_to = fari_alloc((size_t)(plan->instr_count + 1) * sizeof *w.last_to);
+    if (w.histories == NULL || w.last_to == NULL)
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    else
+        st = hazards_run(&w);
+    for (int64_t b = 0; w.histories != NULL && b < plan->buffer_count; b++) {
+        fari_free(w.histories[b].touches);
+        fari_free(w.histories[b].before);
+    }
+    fari_free(w.histories);
+    fari_free(w.last_to);
+    fari_free(w.edges);
+    return st;
+}

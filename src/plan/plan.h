@@ -1,0 +1,146 @@
+/* The plan: everything a step will do, decided before the first byte is allocated. Instructions on ranges of buffers, their order of
+   dependence, the offsets of every buffer and the exact peak. Pure: no files, no clock, no MPI. */
+#ifndef FARI_PLAN_PLAN_H
+#define FARI_PLAN_PLAN_H
+#include "graph/graph.h"
+#include "plan/backend.h"
+
+/* How tensors are cut into grains, the unit of arithmetic. Results depend on this and never on threads, ranks or memory. */
+typedef struct fari_grain_config {
+    int64_t samples;  /* samples a grain; 0: so that the batch makes about 8 grains */
+    int64_t rows;     /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all */
+    int64_t min_rows; /* a level whose grains would have fewer rows is one grain whole; 0: 4 */
+    int64_t dense;    /* samples a grain of tensors without rows; 0: 64 */
+    int64_t leaves;   /* at most so many leaves in a tree of partial sums; 0: 64 */
+} fari_grain_config;
+
+typedef struct fari_plan_opts {
+    fari_grain_config grain;
+    int32_t threads;        /* scratch is planned for so many; 0: 1 */
+    bool is_keeping_gradients; /* gradients of parameters and inputs can be read after a step */
+    bool is_reference_f64;  /* every f32 tensor is held in double: the oracle */
+    fari_backend *backend;  /* borrowed, must outlive the plan */
+} fari_plan_opts;
+
+/* The grain table of one tensor: pieces of axis 0 times pieces of the rows. */
+typedef struct fari_grains {
+    int64_t index_total, index_step; /* axis 0 of the tensor: pieces [i step, min((i+1) step, total)) */
+    int64_t index_count;
+    int64_t row_count;
+    const int64_t *row_start; /* [row_count + 1] */
+} fari_grains;
+
+typedef enum fari_base { FARI_BASE_ARENA = 0, FARI_BASE_STORE } fari_base;
+
+typedef enum fari_buffer_kind {
+    FARI_BUFFER_PARAM,
+    FARI_BUFFER_STATE,
+    FARI_BUFFER_OPT_STATE,
+    FARI_BUFFER_INPUT,
+    FARI_BUFFER_ACTIVATION, /* made in the forward phase */
+    FARI_BUFFER_GRADIENT,   /* made in the backward phase */
+    FARI_BUFFER_PARTIAL,    /* partial sums of a tree */
+    FARI_BUFFER_PACKED,     /* weights in a kernel's own form */
+    FARI_BUFFER_KIND_COUNT
+} fari_buffer_kind;
+
+/* One block of memory: a tensor, the partials of one reduction, a packed weight. */
+typedef struct fari_buffer {
+    fari_buffer_kind kind;
+    fari_base base;
+    far_value tensor;
+    int64_t bytes, offset;
+    int32_t first_turn, last_turn; /* turns (positions in the node order) between which its contents count */
+    bool is_kept;                  /* must outlive the step: outputs */
+} fari_buffer;
+
+typedef enum fari_instr_kind { FARI_INSTR_CALL, FARI_INSTR_COMBINE, FARI_INSTR_PACK, FARI_INSTR_UNPACK, FARI_INSTR_FEED } fari_instr_kind;
+
+typedef struct fari_instr {
+    uint8_t kind; /* fari_instr_kind */
+    bool accumulate;
+    uint8_t in_count, out_count;
+    int32_t node;     /* -1 for FEED */
+    int32_t aux;      /* PACK: which input; FEED: which graph input; COMBINE: 1 when the plain sum serves */
+    int32_t prepared; /* index in plan->prepared, -1: none */
+    int64_t view0;    /* first of in_count + out_count views */
+    fari_kernel_fn run;
+    void *state;
+} fari_instr;
+
+/* A byte range that an instruction touches. */
+typedef struct fari_access {
+    int32_t buffer;
+    bool is_write;
+    int64_t lo, hi; /* bytes within the buffer */
+} fari_access;
+
+typedef struct fari_plan {
+    const far_graph *graph; /* borrowed */
+    fari_plan_opts opts;
+    int64_t batch; /* samples a step */
+
+    int32_t *order; /* [node_count] nodes in the canonical order: a node's position is its turn */
+    int32_t *turn;  /* [node_count] inverse of order */
+    fari_grains *grains;     /* [tensor_count] */
+    int32_t *tensor_buffer;  /* [tensor_count], -1: never used */
+    int64_t **row_tables;    /* owned cut tables */
+    int64_t row_table_count, row_table_cap;
+    int64_t grain_samples, grain_rows, rows_at_input; /* what the automatic choice came to */
+
+    fari_buffer *buffers;
+    int64_t buffer_count, buffer_cap;
+    fari_instr *instrs; /* in canonical order: every dependence points backwards */
+    int64_t instr_count, instr_cap;
+    fari_view *views; /* data holds the byte offset within the view's buffer */
+    int32_t *view_buffer;
+    int64_t view_count, view_cap, view_buffer_cap;
+    fari_prepared *prepared;
+    int64_t prepared_count, prepared_cap;
+    fari_access *accesses;
+    int64_t access_count, access_cap;
+    int64_t *access0; /* [instr_count + 1] */
+    int64_t access0_cap;
+
+    int32_t *succ; /* successors of instruction i: succ[succ0[i] .. succ0[i+1]) */
+    int64_t *succ0;
+    int32_t *indegree;
+
+    int64_t arena_bytes; /* exact: the one allocation for everything but the store */
+    int64_t store_bytes; /* parameters, state, optimizer state */
+    int64_t scratch_bytes; /* a thread's */
+    int64_t reference_calls; /* calls that no kernel but the reference serves */
+    double flops, bytes_moved;
+} fari_plan;
+
+/* Makes the plan of a finished graph. The graph and the backend must outlive it. */
+far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, fari_plan **plan_out);
+void fari_plan_destroy(fari_plan *plan);
+/* Bytes that running the plan takes: arena and every thread's scratch; without the store. */
+int64_t fari_plan_run_bytes(const fari_plan *plan);
+int64_t fari_plan_bytes_of_kind(const fari_plan *plan, fari_buffer_kind kind);
+/* Bytes the plan object itself holds. */
+int64_t fari_plan_own_bytes(const fari_plan *plan);
+const char *fari_buffer_kind_name(fari_buffer_kind kind);
+int64_t fari_grain_count(const fari_grains *grains);
+bool fari_tensor_has_row_windows(const fari_tensor *tensor);
+far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
+
+/* ---- steps of fari_plan_create, each in its own file ---- */
+far_status fari_plan_order_nodes(fari_plan *plan);  /* order.c: updates as early as they may run */
+far_status fari_plan_cut_grains(fari_plan *plan);   /* grains.c */
+far_status fari_plan_lower(fari_plan *plan);        /* lower.c: instructions, views, accesses */
+far_status fari_plan_place_buffers(fari_plan *plan); /* place.c: lifetimes and offsets */
+far_status fari_plan_find_hazards(fari_plan *plan); /* hazards.c: who must wait for whom */
+
+/* tree.c: the fixed order of every sum. Calls leaf(ctx, i, slot) and combine(ctx, left slot, right slot) in the order in which one
+   thread would work: a left-complete binary tree over `leaf_count` leaves. Slot numbers stay below the slot count given back by
+   fari_tree_slots; the root ends in slot 0. */
+typedef struct fari_tree_visitor {
+    far_status (*leaf)(void *ctx, int64_t leaf_idx, int64_t slot);
+    far_status (*combine)(void *ctx, int64_t left_slot, int64_t right_slot);
+    void *ctx;
+} fari_tree_visitor;
+int64_t fari_tree_slots(int64_t leaf_count, bool is_frugal);
+far_status fari_tree_visit(int64_t leaf_count, bool is_frugal, const fari_tree_visitor *visitor);
+#endif
