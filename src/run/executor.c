@@ -1,0 +1,396 @@
+#include "run/executor.h"
+#include "base/arena.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct worker {
+    fari_executor *exec;
+    pthread_t thread;
+    int32_t idx;
+    char *scratch;
+} worker;
+
+struct fari_executor {
+    const fari_plan *plan;
+    fari_exec_opts opts;
+    char *arena;
+    bool owns_arena;
+    char **buffer_data; /* [buffer_count] */
+    double *seconds;    /* [instr_count] or NULL */
+    worker *workers;    /* [threads]; worker 0 is the caller's thread */
+    int32_t threads, started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake, finished;
+    /* under lock */
+    uint64_t *heap; /* ready instructions: key in the high half, instruction in the low half */
+    int64_t heap_count;
+    int32_t *waits; /* [instr_count] dependences not yet done */
+    int64_t remaining;
+    int64_t generation; /* step number of the pool */
+    int32_t busy;       /* workers inside the step */
+    bool is_stopping;
+    far_status status;
+    fari_error_copy error;
+    const fari_step *step;
+    /* read without the lock, to spin a little before sleeping */
+    _Atomic int64_t ready;
+    int32_t spins;
+};
+
+/* ---- ready heap: smallest key first ---- */
+
+static uint64_t ready_key(const fari_executor *exec, int32_t instr)
+{
+    uint32_t key = (uint32_t)instr;
+    if (exec->opts.order == FARI_EXEC_REVERSED) key = UINT32_MAX - key;
+    if (exec->opts.order == FARI_EXEC_RANDOM)
+        key = (uint32_t)(fari_rng_bits(fari_rng_key(exec->opts.order_seed, FARI_RNG_ORDER, 0, (uint64_t)exec->generation),
+                                       (uint64_t)instr) >>
+                         32);
+    return ((uint64_t)key << 32) | (uint32_t)instr;
+}
+
+static void heap_push(fari_executor *exec, int32_t instr)
+{
+    const uint64_t key = ready_key(exec, instr);
+    int64_t at = exec->heap_count++;
+    while (at > 0 && exec->heap[(at - 1) / 2] > key) {
+        exec->heap[at] = exec->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    exec->heap[at] = key;
+    atomic_store_explicit(&exec->ready, exec->heap_count, memory_order_release);
+}
+
+static int32_t heap_pop(fari_executor *exec)
+{
+    const uint64_t top = exec->heap[0], last = exec->heap[--exec->heap_count];
+    int64_t at = 0;
+    for (int64_t child = 1; child < exec->heap_count; child = 2 * at + 1) {
+        if (child + 1 < exec->heap_count && exec->heap[child + 1] < exec->heap[child]) child++;
+        if (last <= exec->heap[child]) break;
+        exec->heap[at] = exec->heap[child];
+        at = child;
+    }
+    exec->heap[at] = last;
+    atomic_store_explicit(&exec->ready, exec->heap_count, memory_order_release);
+    return (int32_t)(top & UINT32_MAX);
+}
+
+/* ---- one instruction ---- */
+
+static void *view_data(const fari_executor *exec, int64_t view)
+{
+    const fari_plan *plan = exec->plan;
+    return exec->buffer_data[plan->view_buffer[view]] + (uintptr_t)plan->views[view].data;
+}
+
+static far_status run_call(const fari_executor *exec, const fari_instr *instr, char *scratch)
+{
+    const fari_plan *plan = exec->plan;
+    fari_call call;
+    call.node = plan->graph->nodes[instr->node];
+    call.attr = call.node->attr;
+    call.in_count = instr->in_count;
+    call.out_count = instr->out_count;
+    call.accumulate = instr->accumulate;
+    call.scratch = scratch;
+    call.prepared = instr->state;
+    call.step = exec->step;
+    for (int32_t i = 0; i < instr->in_count; i++) {
+        call.in[i] = plan->views[instr->view0 + i];
+        call.in[i].data = view_data(exec, instr->view0 + i);
+    }
+    for (int32_t i = 0; i < instr->out_count; i++) {
+        call.out[i] = plan->views[instr->view0 + instr->in_count + i];
+        call.out[i].data = view_data(exec, instr->view0 + instr->in_count + i);
+    }
+    return instr->run(&call);
+}
+
+/* left += right for every pair of outputs. */
+static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
+{
+    const fari_plan *plan = exec->plan;
+    for (int32_t i = 0; i < instr->in_count; i++) {
+        const fari_view *view = &plan->views[instr->view0 + i];
+        const int64_t elems = fari_view_elems(view);
+        void *left = view_data(exec, instr->view0 + instr->in_count + i);
+        const void *right = view_data(exec, instr->view0 + i);
+        if (view->dtype == FAR_F64)
+            for (int64_t k = 0; k < elems; k++) ((double *)left)[k] += ((const double *)right)[k];
+        else
+            plan->opts.backend->add_f32(left, right, elems);
+    }
+    return FAR_OK;
+}
+
+static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
+{
+    const fari_view *view = &exec->plan->views[instr->view0];
+    const int64_t elems = fari_view_elems(view);
+    const int64_t first = elems / view->dim[0] * view->sample0;
+    const void *from = exec->step->feed[instr->aux];
+    void *to = view_data(exec, instr->view0);
+    if (from == NULL) return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
+    if (view->dtype == FAR_F64) /* the oracle holds f32 inputs in double */
+        for (int64_t i = 0; i < elems; i++) ((double *)to)[i] = (double)((const float *)from)[first + i];
+    else
+        memcpy(to, (const char *)from + first * far_dtype_bytes(view->dtype), (size_t)(elems * far_dtype_bytes(view->dtype)));
+    return FAR_OK;
+}
+
+static far_status run_instr(fari_executor *exec, int32_t idx, char *scratch)
+{
+    const fari_plan *plan = exec->plan;
+    const fari_instr *instr = &plan->instrs[idx];
+    const fari_backend *backend = plan->opts.backend;
+    switch ((fari_instr_kind)instr->kind) {
+    case FARI_INSTR_CALL: return run_call(exec, instr, scratch);
+    case FARI_INSTR_COMBINE: return instr->aux ? run_sum(exec, instr) : run_call(exec, instr, scratch);
+    case FARI_INSTR_FEED: return run_feed(exec, instr);
+    case FARI_INSTR_PACK:
+        return backend->pack(&plan->prepared[instr->prepared], instr->aux, view_data(exec, instr->view0),
+                             view_data(exec, instr->view0 + 1));
+    case FARI_INSTR_UNPACK:
+        return backend->unpack(&plan->prepared[instr->prepared], view_data(exec, instr->view0), view_data(exec, instr->view0 + 1));
+    }
+    return FAR_FAIL(FAR_E_INTERNAL, "instruction of no kind");
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
+{
+    if (exec->seconds == NULL) return run_instr(exec, idx, scratch);
+    const double begin = seconds_now();
+    const far_status st = run_instr(exec, idx, scratch);
+    exec->seconds[idx] = seconds_now() - begin;
+    return st;
+}
+
+/* ---- the pool ---- */
+
+/* Under lock: marks `idx` done and readies what waited for it alone. */
+static void retire(fari_executor *exec, int32_t idx, far_status st)
+{
+    const fari_plan *plan = exec->plan;
+    if (st != FAR_OK && exec->status == FAR_OK) {
+        exec->status = st;
+        fari_error_save(&exec->error);
+        exec->remaining = 0; /* nothing more starts */
+        exec->heap_count = 0;
+        atomic_store(&exec->ready, 0);
+    }
+    if (exec->status == FAR_OK) {
+        exec->remaining--;
+        int32_t readied = 0;
+        for (int64_t s = plan->succ0[idx]; s < plan->succ0[idx + 1]; s++)
+            if (--exec->waits[plan->succ[s]] == 0) {
+                heap_push(exec, plan->succ[s]);
+                readied++;
+            }
+        for (; readied > 1; readied--) (void)pthread_cond_signal(&exec->wake);
+    }
+    if (exec->remaining == 0) (void)pthread_cond_broadcast(&exec->wake);
+}
+
+/* Under lock: works until the step has no more instructions. */
+static void work(fari_executor *exec, worker *self)
+{
+    while (exec->remaining > 0) {
+        if (exec->heap_count == 0) {
+            (void)pthread_mutex_unlock(&exec->lock);
+            for (int32_t i = 0; i < exec->spins && atomic_load_explicit(&exec->ready, memory_order_acquire) == 0; i++) {
+#if defined(__x86_64__)
+                __builtin_ia32_pause();
+#endif
+            }
+            (void)pthread_mutex_lock(&exec->lock);
+            if (exec->heap_count == 0 && exec->remaining > 0) (void)pthread_cond_wait(&exec->wake, &exec->lock);
+            continue;
+        }
+        const int32_t idx = heap_pop(exec);
+        (void)pthread_mutex_unlock(&exec->lock);
+        const far_status st = run_timed(exec, idx, self->scratch);
+        (void)pthread_mutex_lock(&exec->lock);
+        retire(exec, idx, st);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    worker *self = arg;
+    fari_executor *exec = self->exec;
+    if (exec->plan->opts.backend->thread_begin != NULL) exec->plan->opts.backend->thread_begin(exec->plan->opts.backend);
+    fari_arena_touch(self->scratch, exec->plan->scratch_bytes);
+    (void)pthread_mutex_lock(&exec->lock);
+    for (int64_t seen = 0;;) {
+        while (exec->generation == seen && !exec->is_stopping) (void)pthread_cond_wait(&exec->wake, &exec->lock);
+        if (exec->is_stopping) break;
+        seen = exec->generation;
+        exec->busy++;
+        work(exec, self);
+        if (--exec->busy == 0) (void)pthread_cond_signal(&exec->finished);
+    }
+    (void)pthread_mutex_unlock(&exec->lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static far_status bind_buffers(fari_executor *exec, const fari_store *store)
+{
+    const fari_plan *plan = exec->plan;
+    for (int64_t i = 0; i < plan->buffer_count; i++) {
+        const fari_buffer *buffer = &plan->buffers[i];
+        if (buffer->base == FARI_BASE_ARENA) {
+            exec->buffer_data[i] = exec->arena + buffer->offset;
+            continue;
+        }
+        const fari_tensor *t = fari_tensor_of(plan->graph, buffer->tensor);
+        const fari_kept *kept = fari_store_find(store, t->role, t->name);
+        if (kept == NULL || kept->bytes != buffer->bytes)
+            return FAR_FAIL(FAR_E_NOTFOUND, "tensor %s of the graph is not in the store with that shape", t->name);
+        exec->buffer_data[i] = fari_store_data(store, kept);
+    }
+    return FAR_OK;
+}
+
+static far_status executor_allocate(fari_executor *exec)
+{
+    const fari_plan *plan = exec->plan;
+    const size_t instrs = (size_t)plan->instr_count + 1;
+    exec->buffer_data = fari_calloc((size_t)plan->buffer_count + 1, sizeof *exec->buffer_data);
+    exec->heap = fari_alloc(instrs * sizeof *exec->heap);
+    exec->waits = fari_alloc(instrs * sizeof *exec->waits);
+    exec->workers = fari_calloc((size_t)exec->threads, sizeof *exec->workers);
+    if (exec->opts.is_timed) exec->seconds = fari_calloc(instrs, sizeof *exec->seconds);
+    if (exec->buffer_data == NULL || exec->heap == NULL || exec->waits == NULL || exec->workers == NULL ||
+        (exec->opts.is_timed && exec->seconds == NULL))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for the executor");
+    if (exec->opts.shared_arena != NULL) {
+        exec->arena = exec->opts.shared_arena;
+    } else {
+        void *arena = NULL;
+        FAR_TRY(fari_arena_map(plan->arena_bytes + plan->scratch_bytes * exec->threads, &arena));
+        exec->arena = arena;
+        exec->owns_arena = true;
+    }
+    for (int32_t i = 0; i < exec->threads; i++)
+        exec->workers[i] = (worker){ .exec = exec, .idx = i, .scratch = exec->arena + plan->arena_bytes + i * plan->scratch_bytes };
+    return FAR_OK;
+}
+
+static far_status threads_start(fari_executor *exec)
+{
+    const fari_backend *backend = exec->plan->opts.backend;
+    if (backend->thread_begin != NULL) backend->thread_begin(exec->plan->opts.backend);
+    fari_arena_touch(exec->workers[0].scratch, exec->plan->scratch_bytes);
+    for (exec->started = 1; exec->started < exec->threads; exec->started++)
+        if (pthread_create(&exec->workers[exec->started].thread, NULL, worker_main, &exec->workers[exec->started]) != 0)
+            return FAR_FAIL(FAR_E_NOMEM, "the system gave no thread %d of %d", (int)exec->started, (int)exec->threads);
+    return FAR_OK;
+}
+
+far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts, fari_executor **exec_out)
+{
+    far_status st = FAR_OK;
+    fari_executor *exec = fari_calloc(1, sizeof *exec);
+    if (exec == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for the executor");
+    exec->plan = plan;
+    exec->opts = *opts;
+    exec->threads = opts->threads > 0 ? opts->threads : plan->opts.threads;
+    (void)pthread_mutex_init(&exec->lock, NULL);
+    (void)pthread_cond_init(&exec->wake, NULL);
+    (void)pthread_cond_init(&exec->finished, NULL);
+    exec->spins = exec->threads <= (int32_t)sysconf(_SC_NPROCESSORS_ONLN) ? 4000 : 0; /* no spinning where cores are shared */
+    FAR_TRY_GOTO(executor_allocate(exec), failed);
+    FAR_TRY_GOTO(bind_buffers(exec, store), failed);
+    fari_arena_touch(exec->arena, plan->arena_bytes);
+    FAR_TRY_GOTO(threads_start(exec), failed);
+    *exec_out = exec;
+    return FAR_OK;
+failed:
+    fari_executor_destroy(exec);
+    return st;
+}
+
+void fari_executor_destroy(fari_executor *exec)
+{
+    if (exec == NULL) return;
+    (void)pthread_mutex_lock(&exec->lock);
+    exec->is_stopping = true;
+    (void)pthread_cond_broadcast(&exec->wake);
+    (void)pthread_mutex_unlock(&exec->lock);
+    for (int32_t i = 1; i < exec->started; i++) (void)pthread_join(exec->workers[i].thread, NULL);
+    if (exec->owns_arena) fari_arena_unmap(exec->arena, exec->plan->arena_bytes + exec->plan->scratch_bytes * exec->threads);
+    fari_free(exec->buffer_data);
+    fari_free(exec->heap);
+    fari_free(exec->waits);
+    fari_free(exec->workers);
+    fari_free(exec->seconds);
+    (void)pthread_cond_destroy(&exec->wake);
+    (void)pthread_cond_destroy(&exec->finished);
+    (void)pthread_mutex_destroy(&exec->lock);
+    fari_free(exec);
+}
+
+far_status fari_executor_step(fari_executor *exec, const fari_step *step)
+{
+    const fari_plan *plan = exec->plan;
+    fari_alloc_forbid(true);
+    (void)pthread_mutex_lock(&exec->lock);
+    memcpy(exec->waits, plan->indegree, (size_t)plan->instr_count * sizeof *exec->waits);
+    exec->step = step;
+    exec->status = FAR_OK;
+    exec->remaining = plan->instr_count;
+    exec->heap_count = 0;
+    exec->generation++;
+    for (int32_t i = 0; i < plan->instr_count; i++)
+        if (exec->waits[i] == 0) heap_push(exec, i);
+    (void)pthread_cond_broadcast(&exec->wake);
+    work(exec, &exec->workers[0]);
+    while (exec->busy > 0) (void)pthread_cond_wait(&exec->finished, &exec->lock);
+    const far_status st = exec->status;
+    (void)pthread_mutex_unlock(&exec->lock);
+    fari_alloc_forbid(false);
+    if (st != FAR_OK) fari_error_restore(&exec->error);
+    return st;
+}
+
+const void *fari_executor_data(const fari_executor *exec, far_value value)
+{
+    const int32_t buffer = value >= 0 ? exec->plan->tensor_buffer[value] : -1;
+    return buffer >= 0 ? exec->buffer_data[buffer] : NULL;
+}
+
+far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out)
+{
+    const void *data = fari_executor_data(exec, value);
+    if (data == NULL) return FAR_FAIL(FAR_E_NOTFOUND, "tensor %s was not computed", far_graph_value_name(exec->plan->graph, value));
+    const fari_tensor *t = fari_tensor_of(exec->plan->graph, value);
+    fari_view view = { .dtype = fari_plan_dtype(exec->plan, value), .order = t->order, .ndim = t->shape.ndim };
+    memcpy(view.dim, t->shape.dim, sizeof view.dim);
+    memcpy(&view.data, &data, sizeof data); /* only read */
+    int64_t idx[FAR_NDIM_MAX] = { 0 };
+    do *elems_out++ = fari_view_get(&view, idx);
+    while (fari_idx_next(idx, view.dim, view.ndim));
+    return FAR_OK;
+}
+
+const double *fari_executor_seconds(const fari_executor *exec)
+{
+    return exec->seconds;
+}
