@@ -1,0 +1,16 @@
+/* The plan as text for people and as JSON for programs. */
+#ifndef FARI_PLAN_PRINT_H
+#define FARI_PLAN_PRINT_H
+#include "base/text.h"
+#include "plan/plan.h"
+
+/* One line a layer would be too long: memory by kind, grains, instructions, the largest buffers. */
+void fari_plan_print_text(const fari_plan *plan, fari_text *text);
+/* One JSON object: grain tables, buffers with offsets and lifetimes, instructions in canonical order with the byte ranges they
+   touch, peak. Deterministic: equal plans give equal text. */
+void fari_plan_print_json(const fari_plan *plan, fari_text *text);
+/* SHA-256 over the grain tables alone, 64 hex digits: results are equal only where these are. */
+void fari_plan_grain_hash(const fari_plan *plan, char hex_out[65]);
+/* "12.3 MB": three digits and a unit of powers of 1,000. */
+const char *fari_bytes_text(int64_t bytes, char text_out[32]);
+#endif
