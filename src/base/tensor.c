@@ -1,5 +1,5 @@
-#include <farandole/tensor.h>
 #include "base/status.h"
+#include <farandole/tensor.h>
 #include <inttypes.h>
 #include <stdio.h>
 
