@@ -1,0 +1,18 @@
+/* Small loops that the backend itself needs, compiled once per instruction set: isa/add.c. Each is a fixed sequence of plain IEEE
+   operations an element, so the instruction set changes no bit. */
+#ifndef FARI_CPU_LOOPS_H
+#define FARI_CPU_LOOPS_H
+#include "backends/cpu/isa_select.h"
+#include <stdint.h>
+
+typedef struct fari_cpu_loops {
+    /* left += right */
+    void (*add_f32)(float *left, const float *right, int64_t elems);
+    /* [pixels][channels] += row[channels] */
+    void (*add_row)(float *pixels, const float *row, int64_t pixel_count, int64_t channels);
+    /* [pixels][channels] = row[channels]; row NULL: zeros */
+    void (*fill_row)(float *pixels, const float *row, int64_t pixel_count, int64_t channels);
+} fari_cpu_loops;
+
+const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);
+#endif
