@@ -1,0 +1,203 @@
+/**
+ * @file farandole/data.h
+ * Data sets of images with labels, and loaders that make batches of them ahead of time on threads of their own.
+ * Life cycle  far_dataset_open_*, then loaders over it, then far_dataset_close after the loaders.
+ * Threads     a data set may be read by any number of threads at once; one loader belongs to one thread at a time.
+ * Collective  no call communicates; ranks stay consistent through equal seeds.
+ */
+#ifndef FAR_DATA_H
+#define FAR_DATA_H
+#include <farandole/status.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- data sets --- */
+
+typedef struct far_dataset far_dataset; /**< opaque */
+
+typedef enum far_label_kind {
+    FAR_LABEL_NONE = 0,
+    FAR_LABEL_CLASS, /**< one class index a sample */
+    FAR_LABEL_MAP    /**< one class index a pixel */
+} far_label_kind;
+
+/** The label that counts for nothing: padding, and samples that fill up the last batch of an evaluation. */
+#define FAR_LABEL_IGNORE (-1)
+
+typedef struct far_dataset_info {
+    int64_t sample_count;
+    int64_t height, width; /**< pixels; all samples have the same size */
+    int64_t channels;
+    far_label_kind label;
+    int32_t class_count; /**< labels are in [0, class_count), or FAR_LABEL_IGNORE */
+    bool is_integer;     /**< pixels are stored as 0..255; reading gives value / 255 */
+} far_dataset_info;
+
+/** A data set of one's own. Calls come from several threads at once. */
+typedef struct far_dataset_ops {
+    /**
+     * Reads sample `idx`.
+     * @param image_out  [H, W, C] f32, channels last.
+     * @param label_out  one i32, or [H, W] i32; NULL when there are no labels.
+     */
+    far_status (*read)(void *context, int64_t idx, float *image_out, int32_t *label_out);
+    const char *(*class_name)(const void *context, int32_t class_idx); /**< may be NULL; NULL: unknown */
+    int64_t (*bytes)(const void *context);                             /**< memory held; may be NULL: 0 */
+    void (*close)(void *context);                                      /**< may be NULL */
+} far_dataset_ops;
+
+/** Wraps `context`, which is closed with the data set, or at once when this call fails. @return FAR_OK, FAR_E_ARG, FAR_E_NOMEM. */
+FAR_API far_status far_dataset_create(const far_dataset_ops *ops, void *context, const far_dataset_info *info,
+                                      far_dataset **dataset_out);
+
+/**
+ * Opens IDX files (MNIST and its relatives), plain or gzip; pixels stay in memory as bytes.
+ * @param images_path  u8, [N, H, W] or [N, H, W, C].
+ * @param labels_path  u8, [N] or, for label maps, [N, H, W]; NULL: without labels.
+ * @param class_count  0: the largest label plus one.
+ * @return FAR_OK, FAR_E_NOTFOUND, FAR_E_IO, FAR_E_FORMAT (names file and byte), FAR_E_NOMEM.
+ */
+FAR_API far_status far_dataset_open_idx(const char *images_path, const char *labels_path, int32_t class_count,
+                                        far_dataset **dataset_out);
+
+/**
+ * Opens NumPy arrays; samples are read from disk when they are needed.
+ * @param images_path     u8 (read as value / 255), i32, i64, f32 or f64, C order, [N, H, W] or [N, H, W, C].
+ * @param labels_path     u8, i32 or i64, [N] or [N, H, W]; NULL: without labels.
+ * @param channels_first  images of four axes are [N, C, H, W].
+ * @param class_count     0: the largest label plus one.
+ * @return as far_dataset_open_idx; FAR_E_UNSUPPORTED for other element types and Fortran order.
+ */
+FAR_API far_status far_dataset_open_npy(const char *images_path, const char *labels_path, bool channels_first,
+                                        int32_t class_count, far_dataset **dataset_out);
+
+/** Options of the synthetic set; zero means the default in brackets. */
+typedef struct far_synthetic_opts {
+    int64_t sample_count;            /**< [1,024] */
+    int64_t height, width, channels; /**< [32], [32], [1] */
+    int32_t class_count;             /**< [10] */
+    far_label_kind
+        label;    /**< FAR_LABEL_CLASS: a pattern for each class under noise. FAR_LABEL_MAP: discs on background 0 */
+    double noise; /**< share of noise in a pixel, (0, 1) [0.5] */
+    uint64_t seed;
+    int64_t first; /**< number of the first sample: sets that do not overlap (training, test) differ here */
+} far_synthetic_opts;
+
+/** Images that can be learned, computed when read: a pure function of options and sample number. @return FAR_OK, FAR_E_ARG, FAR_E_NOMEM. */
+FAR_API far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_dataset **dataset_out);
+
+typedef enum far_data_part { FAR_DATA_TRAIN = 0, FAR_DATA_TEST } far_data_part;
+
+typedef enum far_data_kind { FAR_DATA_AUTO = 0, FAR_DATA_IDX, FAR_DATA_NPY } far_data_kind;
+
+/**
+ * Opens the files with the usual names in a folder: train-images-idx3-ubyte[.gz] with train-labels-idx1-ubyte[.gz], t10k-... (or test-...) for
+ * the test part; train-images.npy with train-labels.npy, test-images.npy with test-labels.npy.
+ * @return FAR_OK; FAR_E_NOTFOUND: names what was looked for; as the openers above.
+ */
+FAR_API far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part,
+                                           bool channels_first, int32_t class_count, far_dataset **dataset_out);
+
+/** Frees it. No loader may use it any more. NULL is allowed. */
+FAR_API void far_dataset_close(far_dataset *dataset);
+FAR_API far_dataset_info far_dataset_info_of(const far_dataset *dataset);
+/** Reads one sample as far_dataset_ops.read says. @return FAR_OK, FAR_E_ARG (no such sample), FAR_E_IO, FAR_E_FORMAT. */
+FAR_API far_status far_dataset_read(far_dataset *dataset, int64_t idx, float *image_out, int32_t *label_out);
+/** @return the class's name, NULL where unknown. */
+FAR_API const char *far_dataset_class_name(const far_dataset *dataset, int32_t class_idx);
+/** @return bytes of memory the data set holds. */
+FAR_API int64_t far_dataset_bytes(const far_dataset *dataset);
+/** Mean and standard deviation of each channel over `sample_ids` (NULL: samples [0, count)), in double. @return as far_dataset_read. */
+FAR_API far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count, double *mean_out,
+                                       double *std_out);
+
+/* --- which samples --- */
+
+/**
+ * Sets samples apart, a pure function of (seed, sample number): those with the `holdout_count` smallest keyed hashes. Both lists ascend.
+ * @param kept_out  room for sample_count - holdout_count numbers.
+ * @param held_out  room for holdout_count numbers.
+ * @return FAR_OK, FAR_E_ARG (holdout_count outside [0, sample_count]), FAR_E_NOMEM.
+ */
+FAR_API far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out,
+                             int64_t *held_out);
+
+/** @return which of `count` samples comes at place `pos` in epoch `epoch`: a permutation, computed without tables. */
+FAR_API int64_t far_shuffle(uint64_t seed, int64_t epoch, int64_t count, int64_t pos);
+
+/* --- loaders --- */
+
+/** What is done to each sample, in this order. Random choices are a pure function of (seed, epoch, sample number). */
+typedef struct far_augment {
+    int32_t
+        downsample;   /**< blocks of 2^k x 2^k pixels become one: mean of the image, largest label; sizes must divide */
+    bool log1p;       /**< x becomes log(1 + x) */
+    int32_t crop_pad; /**< so many zero pixels around, then a crop of the old size at a random place */
+    bool flip, vflip; /**< left-right, top-bottom, each with probability 1/2 */
+    bool turns;       /**< by 0, 90, 180 or 270 degrees; needs square images */
+    const float *mean; /**< (x - mean) / std for each channel; NULL: not */
+    const float *std;
+    double erase; /**< probability that a random rectangle becomes 0 after normalisation; labels stay */
+    double erase_area_min,
+        erase_area_max; /**< its share of the area; 0, 0 means 0.02 to 0.33; sides' ratio is in [0.3, 1 / 0.3] */
+    int32_t cutout;     /**< side of a square around a random pixel that becomes 0 after normalisation; 0: none */
+} far_augment;
+
+typedef enum far_last_batch {
+    FAR_LAST_DROP = 0, /**< an epoch's last samples that fill no batch are left out (another few each epoch) */
+    FAR_LAST_PAD       /**< the last batch is filled with zero images, labels FAR_LABEL_IGNORE and sample numbers -1 */
+} far_last_batch;
+
+/** Zero in a field means its default. */
+typedef struct far_loader_opts {
+    int64_t batch;             /**< samples a batch */
+    const int64_t *sample_ids; /**< which samples make an epoch; copied; NULL: all */
+    int64_t sample_count;      /**< of sample_ids */
+    bool shuffle;
+    far_last_batch last;
+    int64_t epochs;  /**< FAR_END after so many; 0: without end */
+    uint64_t seed;   /**< of shuffling and augmentation */
+    int32_t threads; /**< default 1; -1: none, far_loader_next does the work */
+    int32_t ahead; /**< batches ready or in the making beside the one lent; default 2; each costs one batch of memory */
+    far_augment augment;
+} far_loader_opts;
+
+/** Arrays are dense and lent until the next call on the loader. */
+typedef struct far_batch {
+    int64_t epoch, idx;        /**< batch `idx` of epoch `epoch`, both from 0 */
+    int64_t count;             /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
+    const float *images;       /**< [batch, H, W, C] f32, channels last */
+    const int32_t *labels;     /**< [batch] or [batch, H, W]; NULL without labels */
+    const int64_t *sample_ids; /**< [batch] */
+} far_batch;
+
+typedef struct far_loader far_loader; /**< opaque */
+
+/**
+ * Opens a loader; all of its memory is allocated here.
+ * @return FAR_OK, FAR_E_ARG (batch below 1 or, with FAR_LAST_DROP, above the samples; sample numbers out of range; sizes that do not
+ *         divide), FAR_E_NOMEM.
+ */
+FAR_API far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, far_loader **loader_out);
+/** Stops the threads and frees all. NULL is allowed. */
+FAR_API void far_loader_close(far_loader *loader);
+/** @return bytes that far_loader_open would hold; the data set's own not counted. */
+FAR_API int64_t far_loader_bytes(const far_dataset *dataset, const far_loader_opts *opts);
+
+/** Waits for the next batch. Allocates nothing. @return FAR_OK, FAR_END (batch_out untouched), or why a sample could not be read. */
+FAR_API far_status far_loader_next(far_loader *loader, far_batch *batch_out);
+/** Goes to a batch: the next one is `batch_idx` of `epoch`. @return FAR_OK, FAR_E_ARG. */
+FAR_API far_status far_loader_seek(far_loader *loader, int64_t epoch, int64_t batch_idx);
+/** @return batches in an epoch. */
+FAR_API int64_t far_loader_batch_count(const far_loader *loader);
+/** Extents of images as they come out (after downsampling). */
+FAR_API far_dataset_info far_loader_info(const far_loader *loader);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FAR_DATA_H */

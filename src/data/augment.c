@@ -1,0 +1,198 @@
+#include "data/augment.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Which number of a sample's stream decides what: fixed, so that switching one thing on changes no other. */
+enum {
+    DRAW_CROP_Y,
+    DRAW_CROP_X,
+    DRAW_FLIP,
+    DRAW_VFLIP,
+    DRAW_TURN,
+    DRAW_ERASE,
+    DRAW_CUTOUT_Y,
+    DRAW_CUTOUT_X,
+    DRAW_RECTANGLES = 16
+};
+
+#define ERASE_TRIES 10
+#define ERASE_RATIO 0.3
+
+far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out)
+{
+    const int32_t k = augment->downsample;
+    if (k < 0 || k > 30 || info->height % (INT64_C(1) << k) != 0 || info->width % (INT64_C(1) << k) != 0)
+        return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 " cannot be halved %d times", info->height,
+                        info->width, k);
+    const int64_t height = info->height >> k, width = info->width >> k;
+    if (augment->crop_pad < 0 || augment->cutout < 0)
+        return FAR_FAIL(FAR_E_ARG, "augmentation: crop_pad %d, cutout %d", augment->crop_pad, augment->cutout);
+    if (augment->turns && height != width)
+        return FAR_FAIL(FAR_E_ARG, "augmentation by quarter turns needs square images, not %" PRId64 " x %" PRId64,
+                        height, width);
+    if (!(augment->erase >= 0.0 && augment->erase <= 1.0) ||
+        !(augment->erase_area_min >= 0.0 && augment->erase_area_min <= augment->erase_area_max &&
+          augment->erase_area_max <= 1.0))
+        return FAR_FAIL(FAR_E_ARG, "augmentation: erase %g of areas %g to %g", augment->erase, augment->erase_area_min,
+                        augment->erase_area_max);
+    *sizes_out =
+        (fari_augment_sizes){ info->height, info->width, height, width, info->channels, info->label == FAR_LABEL_MAP };
+    return FAR_OK;
+}
+
+bool fari_augment_in_place(const far_augment *augment)
+{
+    return augment->downsample == 0 && augment->crop_pad == 0 && !augment->flip && !augment->vflip && !augment->turns;
+}
+
+/* --- downsampling, in place: a block's result lies at or before its first pixel --- */
+
+static void downsample_image(const fari_augment_sizes *sizes, int64_t side, float *image)
+{
+    const int64_t channels = sizes->channels;
+    const double area = (double)(side * side);
+    for (int64_t y = 0; y < sizes->height; y++)
+        for (int64_t x = 0; x < sizes->width; x++)
+            for (int64_t c = 0; c < channels; c++) {
+                double sum = 0.0;
+                for (int64_t dy = 0; dy < side; dy++)
+                    for (int64_t dx = 0; dx < side; dx++)
+                        sum += (double)image[((y * side + dy) * sizes->in_width + x * side + dx) * channels + c];
+                image[(y * sizes->width + x) * channels + c] = (float)(sum / area);
+            }
+}
+
+static void downsample_map(const fari_augment_sizes *sizes, int64_t side, int32_t *map)
+{
+    for (int64_t y = 0; y < sizes->height; y++)
+        for (int64_t x = 0; x < sizes->width; x++) {
+            int32_t largest = FAR_LABEL_IGNORE;
+            for (int64_t dy = 0; dy < side; dy++)
+                for (int64_t dx = 0; dx < side; dx++) {
+                    const int32_t label = map[(y * side + dy) * sizes->in_width + x * side + dx];
+                    if (label > largest) largest = label;
+                }
+            map[y * sizes->width + x] = largest;
+        }
+}
+
+/* --- moving pixels --- */
+
+/* Output pixel (y, x) comes from source pixel (y0 + y yy + x yx, x0 + y xy + x xx): crop, flips and turn in one. */
+typedef struct movement {
+    int64_t y0, x0;
+    int64_t yy, yx, xy, xx; /* -1, 0, 1 */
+} movement;
+
+static bool coin(uint64_t key, uint64_t draw)
+{
+    return fari_rng_bits(key, draw) >> 63 != 0;
+}
+
+static movement draw_movement(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key)
+{
+    const int64_t bottom = sizes->height - 1, right = sizes->width - 1;
+    movement m = { 0, 0, 1, 0, 0, 1 };
+    /* the turn comes last, so it is undone first: (y, x) of the turned image from (y, x), (x, W-1-y), (H-1-y, W-1-x), (H-1-x, y) */
+    const uint64_t turn = augment->turns ? fari_rng_below(key, DRAW_TURN, 4) : 0;
+    if (turn == 1) m = (movement){ 0, right, 0, 1, -1, 0 };
+    if (turn == 2) m = (movement){ bottom, right, -1, 0, 0, -1 };
+    if (turn == 3) m = (movement){ bottom, 0, 0, -1, 1, 0 };
+    if (augment->vflip && coin(key, DRAW_VFLIP)) m = (movement){ bottom - m.y0, m.x0, -m.yy, -m.yx, m.xy, m.xx };
+    if (augment->flip && coin(key, DRAW_FLIP)) m = (movement){ m.y0, right - m.x0, m.yy, m.yx, -m.xy, -m.xx };
+    if (augment->crop_pad > 0) {
+        const uint64_t places = 2 * (uint64_t)augment->crop_pad + 1;
+        m.y0 += (int64_t)fari_rng_below(key, DRAW_CROP_Y, places) - augment->crop_pad;
+        m.x0 += (int64_t)fari_rng_below(key, DRAW_CROP_X, places) - augment->crop_pad;
+    }
+    return m;
+}
+
+/* Elements of `bytes` each; what lies outside the source is filled with bytes of `fill`. */
+static void move_pixels(const fari_augment_sizes *sizes, movement m, size_t bytes, const char *from, int fill, char *to)
+{
+    for (int64_t y = 0; y < sizes->height; y++) {
+        int64_t sy = m.y0 + y * m.yy, sx = m.x0 + y * m.xy;
+        for (int64_t x = 0; x < sizes->width; x++, sy += m.yx, sx += m.xx, to += bytes) {
+            if (sy < 0 || sy >= sizes->height || sx < 0 || sx >= sizes->width) memset(to, fill, bytes);
+            else memcpy(to, from + (size_t)(sy * sizes->width + sx) * bytes, bytes);
+        }
+    }
+}
+
+/* --- values --- */
+
+static void take_log(float *image, int64_t elems)
+{
+    for (int64_t i = 0; i < elems; i++) image[i] = log1pf(image[i]);
+}
+
+static void normalise(const far_augment *augment, const fari_augment_sizes *sizes, float *image)
+{
+    const int64_t pixels = sizes->height * sizes->width, channels = sizes->channels;
+    for (int64_t i = 0; i < pixels; i++)
+        for (int64_t c = 0; c < channels; c++) {
+            float *x = &image[i * channels + c];
+            if (augment->mean != NULL) *x -= augment->mean[c];
+            if (augment->std != NULL) *x /= augment->std[c];
+        }
+}
+
+static void clear_rectangle(const fari_augment_sizes *sizes, float *image, int64_t y, int64_t x, int64_t height,
+                            int64_t width)
+{
+    const int64_t top = y < 0 ? 0 : y, left = x < 0 ? 0 : x;
+    const int64_t bottom = y + height < sizes->height ? y + height : sizes->height;
+    const int64_t right = x + width < sizes->width ? x + width : sizes->width;
+    for (int64_t row = top; row < bottom && left < right; row++)
+        memset(image + (row * sizes->width + left) * sizes->channels, 0,
+               sizeof *image * (size_t)((right - left) * sizes->channels));
+}
+
+/* Random erasing (Zhong et al. 2017) as torchvision draws it: up to ten tries for a rectangle that fits. */
+static void erase(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, float *image)
+{
+    const bool is_default = augment->erase_area_max == 0.0;
+    const double least = is_default ? 0.02 : augment->erase_area_min,
+                 most = is_default ? 0.33 : augment->erase_area_max;
+    const double area = (double)(sizes->height * sizes->width);
+    if (!(fari_rng_unit_f64(key, DRAW_ERASE) < augment->erase)) return;
+    for (uint64_t draw = DRAW_RECTANGLES; draw < DRAW_RECTANGLES + 4 * ERASE_TRIES; draw += 4) {
+        const double part = area * (least + (most - least) * fari_rng_unit_f64(key, draw));
+        const double ratio = exp(log(ERASE_RATIO) * (1.0 - 2.0 * fari_rng_unit_f64(key, draw + 1)));
+        const int64_t height = (int64_t)llround(sqrt(part * ratio)), width = (int64_t)llround(sqrt(part / ratio));
+        if (height < 1 || width < 1 || height >= sizes->height || width >= sizes->width) continue;
+        const uint64_t y = fari_rng_below(key, draw + 2, (uint64_t)(sizes->height - height + 1));
+        const uint64_t x = fari_rng_below(key, draw + 3, (uint64_t)(sizes->width - width + 1));
+        clear_rectangle(sizes, image, (int64_t)y, (int64_t)x, height, width);
+        return;
+    }
+}
+
+void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, float *raw,
+                        int32_t *raw_map, float *image_out, int32_t *map_out)
+{
+    const int64_t elems = sizes->height * sizes->width * sizes->channels;
+    if (augment->downsample > 0) {
+        downsample_image(sizes, INT64_C(1) << augment->downsample, raw);
+        if (sizes->has_map) downsample_map(sizes, INT64_C(1) << augment->downsample, raw_map);
+    }
+    if (augment->log1p) take_log(raw, elems);
+    if (!fari_augment_in_place(augment)) {
+        const movement m = draw_movement(augment, sizes, key);
+        move_pixels(sizes, m, sizeof *raw * (size_t)sizes->channels, (const char *)raw, 0, (char *)image_out);
+        /* all bits set: FAR_LABEL_IGNORE */
+        if (sizes->has_map) move_pixels(sizes, m, sizeof *raw_map, (const char *)raw_map, 0xFF, (char *)map_out);
+    }
+    if (augment->mean != NULL || augment->std != NULL) normalise(augment, sizes, image_out);
+    if (augment->erase > 0.0) erase(augment, sizes, key, image_out);
+    if (augment->cutout > 0) {
+        const int64_t y = (int64_t)fari_rng_below(key, DRAW_CUTOUT_Y, (uint64_t)sizes->height);
+        const int64_t x = (int64_t)fari_rng_below(key, DRAW_CUTOUT_X, (uint64_t)sizes->width);
+        clear_rectangle(sizes, image_out, y - augment->cutout / 2, x - augment->cutout / 2, augment->cutout,
+                        augment->cutout);
+    }
+}

@@ -1,0 +1,194 @@
+#include "data/dataset.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void fari_pixel_table(float table_out[256])
+{
+    for (int i = 0; i < 256; i++) table_out[i] = (float)i / 255.0f;
+}
+
+far_status fari_label_range(const char *path, int32_t least, int32_t largest, int32_t *class_count_io)
+{
+    if (least < FAR_LABEL_IGNORE)
+        return FAR_FAIL(FAR_E_FORMAT, "%s: label %d; labels count from 0, %d is ignored", path, least,
+                        FAR_LABEL_IGNORE);
+    if (*class_count_io == 0) *class_count_io = largest < 0 ? 1 : largest + 1;
+    if (largest >= *class_count_io)
+        return FAR_FAIL(FAR_E_FORMAT, "%s: label %d, but there are %d classes (labels count from 0)", path, largest,
+                        *class_count_io);
+    return FAR_OK;
+}
+
+static far_status check_info(const far_dataset_info *info)
+{
+    if (info->sample_count < 1 || info->height < 1 || info->width < 1 || info->channels < 1)
+        return FAR_FAIL(FAR_E_ARG, "a data set of %" PRId64 " images of %" PRId64 " x %" PRId64 " x %" PRId64,
+                        info->sample_count, info->height, info->width, info->channels);
+    if (info->height > INT32_MAX || info->width > INT32_MAX || info->channels > INT32_MAX ||
+        info->height * info->width > INT64_MAX / 64 / info->channels)
+        return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 " x %" PRId64 " are too large", info->height,
+                        info->width, info->channels);
+    if (info->label != FAR_LABEL_NONE && info->class_count < 1)
+        return FAR_FAIL(FAR_E_ARG, "a data set with labels of no class");
+    return FAR_OK;
+}
+
+far_status far_dataset_create(const far_dataset_ops *ops, void *context, const far_dataset_info *info,
+                              far_dataset **dataset_out)
+{
+    far_status st;
+    far_dataset *dataset = NULL;
+    FAR_TRY_GOTO(check_info(info), close_context);
+    dataset = fari_alloc(sizeof *dataset);
+    if (dataset == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a data set");
+        goto close_context;
+    }
+    *dataset = (far_dataset){ *ops, context, *info };
+    *dataset_out = dataset;
+    return FAR_OK;
+close_context:
+    if (ops->close != NULL) ops->close(context);
+    return st;
+}
+
+void far_dataset_close(far_dataset *dataset)
+{
+    if (dataset == NULL) return;
+    if (dataset->ops.close != NULL) dataset->ops.close(dataset->context);
+    fari_free(dataset);
+}
+
+far_dataset_info far_dataset_info_of(const far_dataset *dataset)
+{
+    return dataset->info;
+}
+
+far_status far_dataset_read(far_dataset *dataset, int64_t idx, float *image_out, int32_t *label_out)
+{
+    if (idx < 0 || idx >= dataset->info.sample_count)
+        return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, idx, dataset->info.sample_count);
+    return dataset->ops.read(dataset->context, idx, image_out,
+                             dataset->info.label == FAR_LABEL_NONE ? NULL : label_out);
+}
+
+const char *far_dataset_class_name(const far_dataset *dataset, int32_t class_idx)
+{
+    return dataset->ops.class_name == NULL ? NULL : dataset->ops.class_name(dataset->context, class_idx);
+}
+
+int64_t far_dataset_bytes(const far_dataset *dataset)
+{
+    return (int64_t)sizeof *dataset + (dataset->ops.bytes == NULL ? 0 : dataset->ops.bytes(dataset->context));
+}
+
+/* --- moments --- */
+
+/* Count, mean and sum of squared deviations; merged pairwise (Chan, Golub, LeVeque 1983). */
+typedef struct moments {
+    double count, mean, m2;
+} moments;
+
+static void merge(moments *all, moments more)
+{
+    const double count = all->count + more.count, delta = more.mean - all->mean;
+    if (more.count == 0.0) return;
+    all->mean += delta * (more.count / count);
+    all->m2 += more.m2 + delta * delta * (all->count * more.count / count);
+    all->count = count;
+}
+
+static moments moments_of(const float *image, int64_t pixels, int64_t channels, int64_t channel)
+{
+    double sum = 0.0, m2 = 0.0;
+    for (int64_t i = 0; i < pixels; i++) sum += (double)image[i * channels + channel];
+    const double mean = sum / (double)pixels;
+    for (int64_t i = 0; i < pixels; i++) {
+        const double delta = (double)image[i * channels + channel] - mean;
+        m2 += delta * delta;
+    }
+    return (moments){ (double)pixels, mean, m2 };
+}
+
+far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count, double *mean_out,
+                               double *std_out)
+{
+    const far_dataset_info info = dataset->info;
+    const int64_t pixels = info.height * info.width;
+    far_status st = FAR_OK;
+    float *image = fari_calloc((size_t)(pixels * info.channels), sizeof *image);
+    int32_t *labels = fari_calloc((size_t)pixels, sizeof *labels);
+    moments *all = fari_calloc((size_t)info.channels, sizeof *all);
+    if (image == NULL || labels == NULL || all == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for the moments of a data set");
+        goto free_all;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        FAR_TRY_GOTO(far_dataset_read(dataset, sample_ids == NULL ? i : sample_ids[i], image, labels), free_all);
+        for (int64_t c = 0; c < info.channels; c++) merge(&all[c], moments_of(image, pixels, info.channels, c));
+    }
+    for (int64_t c = 0; c < info.channels; c++) {
+        mean_out[c] = all[c].mean;
+        std_out[c] = all[c].count > 0.0 ? sqrt(all[c].m2 / all[c].count) : 0.0;
+    }
+free_all:
+    fari_free(all);
+    fari_free(labels);
+    fari_free(image);
+    return st;
+}
+
+/* --- the usual names in a folder --- */
+
+static const struct {
+    far_data_kind kind;
+    far_data_part part;
+    const char *images, *labels;
+} usual[] = {
+    { FAR_DATA_IDX, FAR_DATA_TRAIN, "train-images-idx3-ubyte", "train-labels-idx1-ubyte" },
+    { FAR_DATA_IDX, FAR_DATA_TRAIN, "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz" },
+    { FAR_DATA_IDX, FAR_DATA_TEST, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" },
+    { FAR_DATA_IDX, FAR_DATA_TEST, "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz" },
+    { FAR_DATA_IDX, FAR_DATA_TEST, "test-images-idx3-ubyte", "test-labels-idx1-ubyte" },
+    { FAR_DATA_IDX, FAR_DATA_TEST, "test-images-idx3-ubyte.gz", "test-labels-idx1-ubyte.gz" },
+    { FAR_DATA_NPY, FAR_DATA_TRAIN, "train-images.npy", "train-labels.npy" },
+    { FAR_DATA_NPY, FAR_DATA_TEST, "test-images.npy", "test-labels.npy" },
+};
+
+static far_status nothing_there(const char *path, far_data_kind kind, far_data_part part)
+{
+    char looked[600] = "";
+    for (size_t i = 0; i < FAR_COUNT(usual); i++) {
+        if (usual[i].part != part || (kind != FAR_DATA_AUTO && usual[i].kind != kind)) continue;
+        const size_t used = strlen(looked);
+        (void)snprintf(looked + used, sizeof looked - used, "%s%s", used > 0 ? ", " : "", usual[i].images);
+    }
+    return FAR_FAIL(FAR_E_NOTFOUND, "no %s images in %s; looked for %s", part == FAR_DATA_TRAIN ? "training" : "test",
+                    path, looked);
+}
+
+far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part, bool channels_first,
+                                   int32_t class_count, far_dataset **dataset_out)
+{
+    if (!fari_path_is_folder(path)) return FAR_FAIL(FAR_E_NOTFOUND, "data folder %s does not exist", path);
+    for (size_t i = 0; i < FAR_COUNT(usual); i++) {
+        if (usual[i].part != part || (kind != FAR_DATA_AUTO && usual[i].kind != kind)) continue;
+        far_status st = FAR_E_NOMEM;
+        char *images = fari_path_join(path, usual[i].images), *labels = fari_path_join(path, usual[i].labels);
+        const bool is_there = images != NULL && labels != NULL && fari_path_exists(images);
+        if (images == NULL || labels == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
+        else if (is_there && usual[i].kind == FAR_DATA_IDX)
+            st = far_dataset_open_idx(images, labels, class_count, dataset_out);
+        else if (is_there) st = far_dataset_open_npy(images, labels, channels_first, class_count, dataset_out);
+        const bool is_decided = is_there || images == NULL || labels == NULL;
+        fari_free(labels);
+        fari_free(images);
+        if (is_decided) return st;
+    }
+    return nothing_there(path, kind, part);
+}

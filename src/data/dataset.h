@@ -1,0 +1,17 @@
+/* What readers share; the public side is <farandole/data.h>. */
+#ifndef FARI_DATA_DATASET_H
+#define FARI_DATA_DATASET_H
+#include <farandole/data.h>
+
+struct far_dataset {
+    far_dataset_ops ops;
+    void *context; /* owned */
+    far_dataset_info info;
+};
+
+/* Pixels of 0..255 as floats: x / 255 in single precision, the division that torchvision's ToTensor does. */
+void fari_pixel_table(float table_out[256]);
+
+/* Labels in [0, class_count): otherwise FAR_E_FORMAT names file, sample and label. class_count 0 becomes the largest label plus one. */
+far_status fari_label_range(const char *path, int32_t least, int32_t largest, int32_t *class_count_io);
+#endif

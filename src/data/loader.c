@@ -1,0 +1,429 @@
+/* Batches made ahead. Batch number s (counted through the epochs) lies in slot s % slot_count; workers take runs of its samples. A slot is free
+   again when the batch that was lent from it has been given back, which the next far_loader_next does. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "data/shuffle.h"
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#define ALIGN 64
+#define THREADS_MAX 256
+
+typedef struct slot {
+    float *images;
+    int32_t *labels;
+    int64_t *ids;
+    int64_t number; /* the batch it holds or gets; -1: none */
+    int64_t count;  /* valid samples */
+    int64_t done;   /* places filled */
+    fari_perm perm;
+    far_status status; /* of the failed sample with the lowest place */
+    int64_t failed_at;
+    fari_error_copy error;
+} slot;
+
+/* How all memory of a loader is laid out in one block. */
+typedef struct layout {
+    int64_t image_elems, label_elems, raw_elems, raw_labels; /* of one sample */
+    int64_t slots, threads, ids;
+    int64_t images_at, labels_at, batch_ids_at, sample_ids_at, raw_at, raw_labels_at; /* bytes from the block's start */
+    int64_t image_bytes, label_bytes, batch_id_bytes, raw_bytes, raw_label_bytes;     /* of one slot or thread */
+    int64_t bytes;
+} layout;
+
+typedef struct worker {
+    far_loader *loader;
+    float *raw; /* scratch: a sample as read; NULL where samples are read into their place */
+    int32_t *raw_labels;
+    pthread_t thread;
+} worker;
+
+struct far_loader {
+    far_dataset *dataset;
+    far_loader_opts opts;
+    fari_augment_sizes sizes;
+    layout lay;
+    char *block;
+    float *moments; /* mean, then std: copies */
+    int64_t sample_count, batches;
+    const int64_t *sample_ids; /* NULL: all */
+    slot *slots;
+    worker *workers;
+    int32_t started;
+    bool is_in_place;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work, ready; /* there may be work; a slot is full or the workers are idle */
+    /* under the mutex: */
+    int64_t low;           /* the batch lent, or the next to lend */
+    int64_t next;          /* the next to lend */
+    int64_t make, make_at; /* the batch being given out to workers, and its next place */
+    int32_t in_flight;
+    bool is_paused, is_stopped;
+};
+
+/* --- memory --- */
+
+static int64_t place(int64_t *bytes_io, int64_t bytes)
+{
+    const int64_t at = *bytes_io;
+    *bytes_io += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return at;
+}
+
+static int32_t thread_count(const far_loader_opts *opts)
+{
+    return opts->threads == 0 ? 1 : opts->threads < 0 ? 0 : opts->threads < THREADS_MAX ? opts->threads : THREADS_MAX;
+}
+
+static layout lay_out(const far_dataset_info *info, const far_loader_opts *opts, const fari_augment_sizes *sizes)
+{
+    layout lay = { 0 };
+    const int64_t pixels = sizes->height * sizes->width, raw_pixels = info->height * info->width;
+    const bool in_place = fari_augment_in_place(&opts->augment);
+    lay.image_elems = pixels * sizes->channels;
+    lay.label_elems = info->label == FAR_LABEL_NONE ? 0 : info->label == FAR_LABEL_MAP ? pixels : 1;
+    lay.raw_elems = in_place ? 0 : raw_pixels * sizes->channels;
+    lay.raw_labels = in_place || info->label != FAR_LABEL_MAP ? 0 : raw_pixels;
+    lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
+    lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
+    lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
+    lay.image_bytes = (opts->batch * lay.image_elems * (int64_t)sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.label_bytes = (opts->batch * lay.label_elems * (int64_t)sizeof(int32_t) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.batch_id_bytes = (opts->batch * (int64_t)sizeof(int64_t) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.raw_bytes = (lay.raw_elems * (int64_t)sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.raw_label_bytes = (lay.raw_labels * (int64_t)sizeof(int32_t) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.images_at = place(&lay.bytes, lay.slots * lay.image_bytes);
+    lay.labels_at = place(&lay.bytes, lay.slots * lay.label_bytes);
+    lay.batch_ids_at = place(&lay.bytes, lay.slots * lay.batch_id_bytes);
+    lay.sample_ids_at = place(&lay.bytes, lay.ids * (int64_t)sizeof(int64_t));
+    lay.raw_at = place(&lay.bytes, lay.threads * lay.raw_bytes);
+    lay.raw_labels_at = place(&lay.bytes, lay.threads * lay.raw_label_bytes);
+    lay.bytes += ALIGN; /* to align the start */
+    return lay;
+}
+
+static int64_t own_bytes(const layout *lay, int64_t channels)
+{
+    return (int64_t)sizeof(far_loader) + lay->slots * (int64_t)sizeof(slot) + lay->threads * (int64_t)sizeof(worker) +
+           2 * channels * (int64_t)sizeof(float);
+}
+
+int64_t far_loader_bytes(const far_dataset *dataset, const far_loader_opts *opts)
+{
+    const int32_t k = opts->augment.downsample;
+    const far_dataset_info *info = &dataset->info;
+    const fari_augment_sizes sizes = { info->height,     info->width,    info->height >> k,
+                                       info->width >> k, info->channels, info->label == FAR_LABEL_MAP };
+    const layout lay = lay_out(info, opts, &sizes);
+    return lay.bytes + own_bytes(&lay, info->channels);
+}
+
+static void assign(far_loader *loader)
+{
+    const layout *lay = &loader->lay;
+    char *base = loader->block + (ALIGN - (uintptr_t)loader->block % ALIGN) % ALIGN;
+    for (int64_t i = 0; i < lay->slots; i++) {
+        slot *s = &loader->slots[i];
+        s->images = (float *)(void *)(base + lay->images_at + i * lay->image_bytes);
+        if (lay->label_elems > 0) s->labels = (int32_t *)(void *)(base + lay->labels_at + i * lay->label_bytes);
+        s->ids = (int64_t *)(void *)(base + lay->batch_ids_at + i * lay->batch_id_bytes);
+        s->number = -1;
+    }
+    for (int64_t i = 0; i < lay->threads; i++) {
+        worker *w = &loader->workers[i];
+        w->loader = loader;
+        if (lay->raw_elems > 0) w->raw = (float *)(void *)(base + lay->raw_at + i * lay->raw_bytes);
+        if (lay->raw_labels > 0)
+            w->raw_labels = (int32_t *)(void *)(base + lay->raw_labels_at + i * lay->raw_label_bytes);
+    }
+    if (lay->ids > 0) {
+        int64_t *ids = (int64_t *)(void *)(base + lay->sample_ids_at);
+        memcpy(ids, loader->opts.sample_ids, sizeof *ids * (size_t)lay->ids);
+        loader->sample_ids = ids;
+    }
+}
+
+/* --- filling --- */
+
+/* Place `at` of a slot: a sample, or padding. */
+static far_status fill_place(worker *w, slot *s, int64_t at)
+{
+    far_loader *loader = w->loader;
+    const layout *lay = &loader->lay;
+    const int64_t epoch = s->number / loader->batches, idx = s->number % loader->batches;
+    float *image = s->images + at * lay->image_elems;
+    int32_t *label = s->labels == NULL ? NULL : s->labels + at * lay->label_elems;
+    if (at >= s->count) {
+        memset(image, 0, sizeof *image * (size_t)lay->image_elems);
+        for (int64_t i = 0; i < lay->label_elems; i++) label[i] = FAR_LABEL_IGNORE;
+        s->ids[at] = -1;
+        return FAR_OK;
+    }
+    int64_t sample = idx * loader->opts.batch + at;
+    if (loader->opts.shuffle) sample = fari_perm_at(&s->perm, sample);
+    if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
+    s->ids[at] = sample;
+    float *raw = loader->is_in_place ? image : w->raw;
+    int32_t *raw_label = loader->is_in_place || !loader->sizes.has_map ? label : w->raw_labels;
+    FAR_TRY(far_dataset_read(loader->dataset, sample, raw, raw_label));
+    const uint64_t key = fari_rng_key(loader->opts.seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
+    fari_augment_apply(&loader->opts.augment, &loader->sizes, key, raw, raw_label, image, label);
+    return FAR_OK;
+}
+
+/* Fills places [first, first + count); stops at the first that fails and gives its place, otherwise -1. */
+static int64_t fill_run(worker *w, slot *s, int64_t first, int64_t count, far_status *status_out)
+{
+    for (int64_t at = first; at < first + count; at++) {
+        *status_out = fill_place(w, s, at);
+        if (*status_out != FAR_OK) return at;
+    }
+    return -1;
+}
+
+static void begin_slot(far_loader *loader, slot *s, int64_t number)
+{
+    const int64_t idx = number % loader->batches, left = loader->sample_count - idx * loader->opts.batch;
+    s->number = number;
+    s->count = left < loader->opts.batch ? left : loader->opts.batch;
+    s->done = 0;
+    s->status = FAR_OK;
+    s->failed_at = loader->opts.batch;
+    s->perm = fari_perm_of(loader->opts.seed, number / loader->batches, loader->sample_count);
+}
+
+static void end_run(slot *s, int64_t count, int64_t failed_at, far_status status)
+{
+    s->done += count;
+    if (failed_at < 0 || failed_at >= s->failed_at) return;
+    s->failed_at = failed_at;
+    s->status = status;
+    fari_error_save(&s->error);
+}
+
+static bool is_over(const far_loader *loader, int64_t number)
+{
+    return loader->opts.epochs > 0 && number / loader->batches >= loader->opts.epochs;
+}
+
+static bool has_work(const far_loader *loader)
+{
+    return !loader->is_paused && loader->make < loader->low + loader->lay.slots && !is_over(loader, loader->make);
+}
+
+/* Samples a worker takes at a time: about four turns a thread and batch. */
+static int64_t run_length(const far_loader *loader)
+{
+    const int64_t turns = 4 * (int64_t)thread_count(&loader->opts);
+    return (loader->opts.batch + turns - 1) / turns;
+}
+
+static void *work(void *arg)
+{
+    worker *w = arg;
+    far_loader *loader = w->loader;
+    const int64_t length = run_length(loader);
+    (void)pthread_mutex_lock(&loader->mutex);
+    while (!loader->is_stopped) {
+        if (!has_work(loader)) {
+            (void)pthread_cond_wait(&loader->work, &loader->mutex);
+            continue;
+        }
+        slot *s = &loader->slots[loader->make % loader->lay.slots];
+        if (loader->make_at == 0) begin_slot(loader, s, loader->make);
+        const int64_t first = loader->make_at, left = loader->opts.batch - first, count = left < length ? left : length;
+        loader->make_at += count;
+        if (loader->make_at == loader->opts.batch) {
+            loader->make_at = 0;
+            loader->make++;
+        }
+        loader->in_flight++;
+        (void)pthread_mutex_unlock(&loader->mutex);
+
+        far_status status = FAR_OK;
+        const int64_t failed_at = fill_run(w, s, first, count, &status);
+
+        (void)pthread_mutex_lock(&loader->mutex);
+        loader->in_flight--;
+        end_run(s, count, failed_at, status);
+        if (s->done == loader->opts.batch || loader->in_flight == 0) (void)pthread_cond_broadcast(&loader->ready);
+    }
+    (void)pthread_mutex_unlock(&loader->mutex);
+    return NULL;
+}
+
+/* --- life --- */
+
+static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)
+{
+    const int64_t total = dataset->info.sample_count;
+    const int64_t count = opts->sample_ids == NULL ? total : opts->sample_count;
+    if (opts->batch < 1) return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples", opts->batch);
+    if (count < 1) return FAR_FAIL(FAR_E_ARG, "no samples to make batches of");
+    if (opts->last == FAR_LAST_DROP && opts->batch > count)
+        return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples, but there are only %" PRId64, opts->batch, count);
+    if (opts->ahead < 0 || opts->epochs < 0)
+        return FAR_FAIL(FAR_E_ARG, "%d batches ahead, %" PRId64 " epochs", opts->ahead, opts->epochs);
+    for (int64_t i = 0; opts->sample_ids != NULL && i < count; i++)
+        if (opts->sample_ids[i] < 0 || opts->sample_ids[i] >= total)
+            return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, opts->sample_ids[i], total);
+    for (int64_t c = 0; opts->augment.std != NULL && c < dataset->info.channels; c++)
+        if (!(opts->augment.std[c] > 0.0f))
+            return FAR_FAIL(FAR_E_ARG, "standard deviation %g of channel %" PRId64, (double)opts->augment.std[c], c);
+    return FAR_OK;
+}
+
+static void copy_moments(far_loader *loader)
+{
+    const size_t channels = (size_t)loader->sizes.channels;
+    far_augment *augment = &loader->opts.augment;
+    if (augment->mean != NULL) memcpy(loader->moments, augment->mean, channels * sizeof(float));
+    if (augment->std != NULL) memcpy(loader->moments + channels, augment->std, channels * sizeof(float));
+    if (augment->mean != NULL) augment->mean = loader->moments;
+    if (augment->std != NULL) augment->std = loader->moments + channels;
+}
+
+static far_status start_workers(far_loader *loader)
+{
+    sigset_t all, old;
+    int error = 0;
+    (void)sigfillset(&all); /* signals go to the program's own threads */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    for (int32_t i = 0; i < thread_count(&loader->opts) && error == 0; i++) {
+        error = pthread_create(&loader->workers[i].thread, NULL, work, &loader->workers[i]);
+        if (error == 0) loader->started++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error != 0) return FAR_FAIL(FAR_E_NOMEM, "cannot start a thread to load data: %s", strerror(error));
+    return FAR_OK;
+}
+
+far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, far_loader **loader_out)
+{
+    fari_augment_sizes sizes;
+    far_status st = FAR_OK;
+    FAR_TRY(check_opts(dataset, opts));
+    FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
+    far_loader *loader = fari_calloc(1, sizeof *loader);
+    if (loader == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a loader");
+    (void)pthread_mutex_init(&loader->mutex, NULL); /* cannot fail on Linux */
+    (void)pthread_cond_init(&loader->work, NULL);
+    (void)pthread_cond_init(&loader->ready, NULL);
+    loader->dataset = dataset;
+    loader->opts = *opts;
+    loader->sizes = sizes;
+    loader->lay = lay_out(&dataset->info, opts, &sizes);
+    loader->is_in_place = fari_augment_in_place(&opts->augment);
+    loader->sample_count = opts->sample_ids == NULL ? dataset->info.sample_count : opts->sample_count;
+    loader->batches = opts->last == FAR_LAST_DROP ? loader->sample_count / opts->batch
+                                                  : (loader->sample_count + opts->batch - 1) / opts->batch;
+    loader->slots = fari_calloc((size_t)loader->lay.slots, sizeof *loader->slots);
+    loader->workers = fari_calloc((size_t)loader->lay.threads, sizeof *loader->workers);
+    loader->moments = fari_calloc(2 * (size_t)sizes.channels, sizeof *loader->moments);
+    loader->block = fari_alloc((size_t)loader->lay.bytes);
+    if (loader->slots == NULL || loader->workers == NULL || loader->moments == NULL || loader->block == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a loader: %" PRId64 " bytes", far_loader_bytes(dataset, opts));
+        goto close_loader;
+    }
+    memset(loader->block, 0, (size_t)loader->lay.bytes); /* touched once: no page faults later */
+    assign(loader);
+    copy_moments(loader);
+    FAR_TRY_GOTO(start_workers(loader), close_loader);
+    *loader_out = loader;
+    return FAR_OK;
+close_loader:
+    far_loader_close(loader);
+    return st;
+}
+
+void far_loader_close(far_loader *loader)
+{
+    if (loader == NULL) return;
+    (void)pthread_mutex_lock(&loader->mutex);
+    loader->is_stopped = true;
+    (void)pthread_cond_broadcast(&loader->work);
+    (void)pthread_mutex_unlock(&loader->mutex);
+    for (int32_t i = 0; i < loader->started; i++) (void)pthread_join(loader->workers[i].thread, NULL);
+    (void)pthread_cond_destroy(&loader->ready);
+    (void)pthread_cond_destroy(&loader->work);
+    (void)pthread_mutex_destroy(&loader->mutex);
+    fari_free(loader->block);
+    fari_free(loader->moments);
+    fari_free(loader->workers);
+    fari_free(loader->slots);
+    fari_free(loader);
+}
+
+/* --- use --- */
+
+static bool is_full(const far_loader *loader, const slot *s, int64_t number)
+{
+    return s->number == number && s->done == loader->opts.batch;
+}
+
+far_status far_loader_next(far_loader *loader, far_batch *batch_out)
+{
+    (void)pthread_mutex_lock(&loader->mutex);
+    const int64_t number = loader->next;
+    loader->low = number; /* gives back the batch lent before */
+    slot *s = &loader->slots[number % loader->lay.slots];
+    if (is_over(loader, number)) {
+        (void)pthread_mutex_unlock(&loader->mutex);
+        return FAR_END;
+    }
+    if (loader->started == 0 && !is_full(loader, s, number)) {
+        far_status status = FAR_OK;
+        begin_slot(loader, s, number);
+        const int64_t failed_at = fill_run(&loader->workers[0], s, 0, loader->opts.batch, &status);
+        end_run(s, loader->opts.batch, failed_at, status);
+    }
+    (void)pthread_cond_broadcast(&loader->work);
+    while (!is_full(loader, s, number)) (void)pthread_cond_wait(&loader->ready, &loader->mutex);
+    const far_status st = s->status;
+    if (st == FAR_OK) {
+        loader->next++;
+        *batch_out =
+            (far_batch){ number / loader->batches, number % loader->batches, s->count, s->images, s->labels, s->ids };
+    }
+    (void)pthread_mutex_unlock(&loader->mutex);
+    if (st == FAR_OK) return FAR_OK;
+    fari_error_restore(&s->error); /* the slot stays as it is: nobody moved on */
+    return fari_trace_push(st, __FILE__, __LINE__, __func__);
+}
+
+far_status far_loader_seek(far_loader *loader, int64_t epoch, int64_t batch_idx)
+{
+    if (epoch < 0 || batch_idx < 0 || batch_idx > loader->batches)
+        return FAR_FAIL(FAR_E_ARG, "batch %" PRId64 " of epoch %" PRId64 "; an epoch has %" PRId64 " batches",
+                        batch_idx, epoch, loader->batches);
+    (void)pthread_mutex_lock(&loader->mutex);
+    loader->is_paused = true;
+    while (loader->in_flight > 0) (void)pthread_cond_wait(&loader->ready, &loader->mutex);
+    for (int64_t i = 0; i < loader->lay.slots; i++) loader->slots[i].number = -1;
+    loader->low = loader->next = loader->make = epoch * loader->batches + batch_idx;
+    loader->make_at = 0;
+    loader->is_paused = false;
+    (void)pthread_cond_broadcast(&loader->work);
+    (void)pthread_mutex_unlock(&loader->mutex);
+    return FAR_OK;
+}
+
+int64_t far_loader_batch_count(const far_loader *loader)
+{
+    return loader->batches;
+}
+
+far_dataset_info far_loader_info(const far_loader *loader)
+{
+    far_dataset_info info = loader->dataset->info;
+    info.height = loader->sizes.height;
+    info.width = loader->sizes.width;
+    info.sample_count = loader->sample_count;
+    return info;
+}

@@ -1,0 +1,125 @@
+/* Images made when they are read, which a network can learn: a pure function of options and sample number. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include <inttypes.h>
+
+#define DISCS 4
+
+typedef struct synthetic {
+    far_synthetic_opts opts;
+} synthetic;
+
+/* Streams of numbers, named by the "epoch" of their key. */
+enum { STREAM_LABEL, STREAM_PATTERN, STREAM_NOISE, STREAM_DISCS, STREAM_TINT };
+
+static uint64_t key_of(const synthetic *set, uint64_t stream, uint64_t number)
+{
+    return fari_rng_key(set->opts.seed, FARI_RNG_SYNTH, stream, number);
+}
+
+/* A pattern for each class, the same in all samples, under noise of the sample. */
+static void make_classified(const synthetic *set, uint64_t sample, float *image, int32_t *label_out)
+{
+    const far_synthetic_opts *o = &set->opts;
+    const int32_t label = (int32_t)fari_rng_below(key_of(set, STREAM_LABEL, sample), 0, (uint64_t)o->class_count);
+    const uint64_t pattern = key_of(set, STREAM_PATTERN, (uint64_t)label), noise = key_of(set, STREAM_NOISE, sample);
+    const float share = (float)o->noise;
+    const uint64_t elems = (uint64_t)(o->height * o->width * o->channels);
+    for (uint64_t i = 0; i < elems; i++)
+        image[i] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
+    if (label_out != NULL) *label_out = label;
+}
+
+typedef struct disc {
+    double y, x, radius2;
+    int32_t label;
+} disc;
+
+static void make_discs(const synthetic *set, uint64_t sample, disc discs[DISCS])
+{
+    const far_synthetic_opts *o = &set->opts;
+    const uint64_t key = key_of(set, STREAM_DISCS, sample);
+    const double side = (double)(o->height < o->width ? o->height : o->width);
+    for (uint64_t k = 0; k < DISCS; k++) {
+        const double radius = side * (0.08 + 0.17 * fari_rng_unit_f64(key, 4 * k));
+        discs[k].y = (double)o->height * fari_rng_unit_f64(key, 4 * k + 1);
+        discs[k].x = (double)o->width * fari_rng_unit_f64(key, 4 * k + 2);
+        discs[k].radius2 = radius * radius;
+        discs[k].label =
+            o->class_count < 2 ? 0 : 1 + (int32_t)fari_rng_below(key, 4 * k + 3, (uint64_t)o->class_count - 1);
+    }
+}
+
+static int32_t label_at(const disc discs[DISCS], double y, double x)
+{
+    int32_t label = 0;
+    for (int k = 0; k < DISCS; k++) {
+        const double dy = y - discs[k].y, dx = x - discs[k].x;
+        if (dy * dy + dx * dx <= discs[k].radius2) label = discs[k].label;
+    }
+    return label;
+}
+
+/* Discs of classes 1 and up on background 0; each class has its tint in each channel. */
+static void make_mapped(const synthetic *set, uint64_t sample, float *image, int32_t *labels_out)
+{
+    const far_synthetic_opts *o = &set->opts;
+    const uint64_t noise = key_of(set, STREAM_NOISE, sample);
+    const float share = (float)o->noise;
+    disc discs[DISCS];
+    make_discs(set, sample, discs);
+    for (int64_t y = 0; y < o->height; y++) {
+        for (int64_t x = 0; x < o->width; x++) {
+            const int64_t pixel = y * o->width + x;
+            const int32_t label = label_at(discs, (double)y, (double)x);
+            const uint64_t tint = key_of(set, STREAM_TINT, (uint64_t)label);
+            for (int64_t c = 0; c < o->channels; c++) {
+                const int64_t at = pixel * o->channels + c;
+                const float level = o->class_count < 2 ? 0.5f
+                                                       : ((float)label + 0.5f * fari_rng_unit(tint, (uint64_t)c)) /
+                                                             (float)o->class_count;
+                image[at] = (1.0f - share) * level + share * fari_rng_unit(noise, (uint64_t)at);
+            }
+            if (labels_out != NULL) labels_out[pixel] = label;
+        }
+    }
+}
+
+static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
+{
+    const synthetic *set = context;
+    const uint64_t sample = (uint64_t)(set->opts.first + idx);
+    if (set->opts.label == FAR_LABEL_MAP) make_mapped(set, sample, image_out, label_out);
+    else make_classified(set, sample, image_out, label_out);
+    return FAR_OK;
+}
+
+static int64_t set_bytes(const void *context)
+{
+    (void)context;
+    return (int64_t)sizeof(synthetic);
+}
+
+far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_dataset **dataset_out)
+{
+    static const far_dataset_ops ops = { .read = set_read, .bytes = set_bytes, .close = fari_free };
+    far_synthetic_opts o = *opts;
+    if (o.sample_count == 0) o.sample_count = 1024;
+    if (o.height == 0) o.height = 32;
+    if (o.width == 0) o.width = 32;
+    if (o.channels == 0) o.channels = 1;
+    if (o.class_count == 0) o.class_count = 10;
+    if (!(o.noise > 0.0)) o.noise = 0.5;
+    if (o.label == FAR_LABEL_NONE) o.label = FAR_LABEL_CLASS;
+    if (o.class_count < 1 || o.noise > 1.0 || o.first < 0)
+        return FAR_FAIL(FAR_E_ARG, "synthetic data: %d classes, noise %g, first sample %" PRId64, o.class_count,
+                        o.noise, o.first);
+    synthetic *set = fari_alloc(sizeof *set);
+    if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for synthetic data");
+    set->opts = o;
+    const far_dataset_info info = { o.sample_count, o.height, o.width, o.channels, o.label, o.class_count, false };
+    FAR_TRY(far_dataset_create(&ops, set, &info, dataset_out));
+    return FAR_OK;
+}
