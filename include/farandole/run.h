@@ -1,0 +1,88 @@
+/**
+ * @file farandole/run.h
+ * A run: an experiment's configuration carried out. Data, network, plan, training, evaluation, checkpoints, metrics.
+ * Life cycle  far_run_open, then far_run_plan_text, far_run_train or far_run_evaluate, then far_run_close.
+ * Threads     one run belongs to one thread at a time; it starts `threads` workers of its own.
+ * Collective  no call communicates.
+ * Files       DIR/config.yaml, plan.json, metrics.jsonl, checkpoints/; see docs/architecture.md.
+ */
+#ifndef FAR_RUN_H
+#define FAR_RUN_H
+#include <farandole/config.h>
+#include <farandole/graph.h>
+#include <farandole/status.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct far_run far_run; /**< opaque */
+
+typedef enum far_run_purpose {
+    FAR_RUN_TRAIN = 0,
+    FAR_RUN_EVALUATE, /**< only the evaluation graph; needs weights */
+    FAR_RUN_PLAN      /**< no data is read, nothing is allocated for it, nothing runs */
+} far_run_purpose;
+
+/** What a run tells while it goes on. Texts are borrowed during the call. */
+typedef struct far_progress {
+    const char *phase;       /**< "train", "eval", "checkpoint" */
+    int64_t step, step_total; /**< steps (or batches, in eval) done and to do */
+    int64_t epoch;
+    double loss;             /**< of the last step; NaN when there is none */
+    double samples_per_s;    /**< over the last seconds */
+    double eta_s;            /**< seconds to go; negative when not known */
+    const char *message;     /**< a line for people, or NULL */
+} far_progress;
+typedef void (*far_progress_fn)(void *context, const far_progress *progress);
+
+/** Zero in a field means its default. */
+typedef struct far_run_opts {
+    far_run_purpose purpose;
+    const char *resume;         /**< folder of a run to go on with; its config.yaml is the caller's to load */
+    const char *weights;        /**< a checkpoint folder or safetensors file to start from, or NULL */
+    far_progress_fn progress;   /**< may be NULL */
+    void *progress_context;
+    bool (*should_stop)(void *context); /**< asked between steps: true checkpoints and ends with FAR_E_STOPPED; may be NULL */
+    void *stop_context;
+} far_run_opts;
+
+/**
+ * Reads the data, builds the network, makes the plan, checks that it fits and allocates it.
+ * @param config   borrowed during the life of the run.
+ * @param run_out  receives a run owned by the caller; untouched on failure.
+ * @return FAR_OK, FAR_E_CONFIG, FAR_E_SHAPE, FAR_E_IO, FAR_E_FORMAT (bad data), FAR_E_NOFIT, FAR_E_NOMEM, FAR_E_NOTFOUND.
+ */
+FAR_API far_status far_run_open(const far_config *config, const far_run_opts *opts, far_run **run_out);
+/** Frees everything. NULL is allowed. */
+FAR_API void far_run_close(far_run *run);
+
+/** Trains to the configured end. @return FAR_OK, FAR_E_STOPPED (resumable), FAR_E_NONFINITE (loss is not a number), FAR_E_IO. */
+FAR_API far_status far_run_train(far_run *run);
+
+/** One figure of an evaluation. */
+typedef struct far_score {
+    char name[96]; /**< "accuracy", "iou/cosmic" */
+    double value;
+} far_score;
+/**
+ * Evaluates on the test part of the data.
+ * @param scores_out  borrowed until the next evaluation or the end of the run.
+ */
+FAR_API far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out);
+
+/** The plan for people (or as JSON): memory by kind, instructions, predicted step time. Free with far_config_text_free. */
+FAR_API far_status far_run_plan_text(far_run *run, bool is_json, char **text_out);
+/** Measures the kernels of the training plan on this machine and keeps their speeds for predictions. Opened for FAR_RUN_PLAN too. */
+FAR_API far_status far_run_calibrate(far_run *run);
+/** Bytes the process will hold at its peak, as planned; the constant for code and libraries not counted. */
+FAR_API int64_t far_run_planned_bytes(const far_run *run);
+/** SHA-256 over parameters and running statistics as they are now, 64 hex digits and a zero. */
+FAR_API void far_run_digest(const far_run *run, char hex_out[65]);
+/** @return the folder of the run. Borrowed. */
+FAR_API const char *far_run_folder(const far_run *run);
+FAR_API int64_t far_run_step(const far_run *run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FAR_RUN_H */

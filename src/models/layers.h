@@ -1,0 +1,25 @@
+/* A network described as a list of layers in YAML: layers.c reads the list, layer_ops.c knows the operations. */
+#ifndef FARI_MODELS_LAYERS_H
+#define FARI_MODELS_LAYERS_H
+#include "models/model.h"
+
+#define FARI_LAYER_INPUTS_MAX 64
+
+/* One layer about to be built. */
+typedef struct fari_layer {
+    far_graph *graph;
+    const char *name; /* of the node and of its parameters */
+    const far_options *opts;
+    const far_value *in;
+    int32_t in_count;
+    const far_value *residual; /* of norms; NULL: none */
+} fari_layer;
+
+typedef struct fari_layer_op {
+    far_layer_op info;
+    far_value (*build)(const fari_layer *layer); /* failures stay in the graph */
+} fari_layer_op;
+
+extern const fari_layer_op fari_layer_ops[];
+extern const int32_t fari_layer_op_count;
+#endif
