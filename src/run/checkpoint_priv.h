@@ -1,0 +1,16 @@
+/* What writing and reading checkpoints share. */
+#ifndef FARI_RUN_CHECKPOINT_PRIV_H
+#define FARI_RUN_CHECKPOINT_PRIV_H
+#include "base/text.h"
+#include "run/checkpoint.h"
+
+#define FARI_CKPT_MODEL "model.safetensors"
+#define FARI_CKPT_OPTIMIZER "optimizer.safetensors"
+#define FARI_CKPT_MANIFEST "manifest.json"
+#define FARI_CKPT_MANIFEST_MAX ((int64_t)256 << 20)
+/* The manifest's last member: XXH3-128 of all the text before this one. */
+#define FARI_CKPT_SELF "\n  \"xxh3_128_above\": \""
+
+/* The number a folder's name stands for; false for other names ("0012", "last", ".tmp-3"). */
+bool fari_ckpt_parse_step(const char *name, int64_t *step_out);
+#endif

@@ -1,0 +1,270 @@
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "run/checkpoint.h"
+#include "run/checkpoint_priv.h"
+#include "run/safetensors.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEMPORARY ".tmp-"
+#define REPLACED ".old-"
+
+/* --- the manifest --- */
+
+static void add_text(fari_text *text, const char *indent, const char *key, const char *value, const char *end)
+{
+    fari_text_add(text, "%s\"%s\": ", indent, key);
+    fari_text_json(text, value);
+    fari_text_add(text, "%s", end);
+}
+
+static void add_state(fari_text *text, const fari_ckpt_state *state)
+{
+    char number[FARI_NUMBER_TEXT];
+    fari_text_add(text, "{\n  \"format\": \"farandole checkpoint\",\n  \"version\": %d,\n", FARI_CKPT_VERSION);
+    fari_text_add(text, "  \"step\": %" PRId64 ",\n  \"epoch\": %" PRId64 ",\n  \"position\": %" PRId64 ",\n",
+                  state->step, state->epoch, state->position);
+    fari_text_add(text, "  \"seed\": %" PRId64 ",\n", (int64_t)state->seed);
+    fari_text_add(text, "  \"best_metric\": %s,\n",
+                  isfinite(state->best_metric) ? fari_f64_text(state->best_metric, number) : "null");
+    add_text(text, "  ", "config_sha256", state->config_hash, ",\n");
+    fari_text_add(text, "  \"bits\": {\n");
+    add_text(text, "    ", "grains", state->grains, ",\n");
+    add_text(text, "    ", "isa", state->isa, ",\n");
+    fari_text_add(text, "    \"libraries\": {");
+    for (int32_t i = 0; i < state->library_count; i++)
+        add_text(text, i > 0 ? ", " : "", state->libraries[i].name, state->libraries[i].version, "");
+    fari_text_add(text, "}\n  },\n");
+}
+
+/* Writes one safetensors file into the folder and says in the manifest what is in it. */
+static far_status add_file(fari_text *manifest, const char *folder, const char *name, const fari_ckpt_tensor *tensors,
+                           int64_t count, const char *end)
+{
+    static const fari_st_meta meta[] = { { "format",
+                                           "pt" } }; /* what PyTorch's own writer puts; some readers ask for it */
+    char whole[FARI_XXH128_HEX], one[FARI_XXH128_HEX], head_hash[FARI_XXH128_HEX];
+    int64_t file_bytes = 0, head_bytes = 0;
+    char *head = NULL;
+    far_status st = FAR_OK;
+    char *path = fari_path_join(folder, name);
+    fari_st_tensor *parts = fari_calloc((size_t)count, sizeof *parts);
+    if (path == NULL || parts == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %s", folder);
+        goto free_all;
+    }
+    for (int64_t i = 0; i < count; i++)
+        parts[i] = (fari_st_tensor){ tensors[i].name, tensors[i].dtype, tensors[i].shape, tensors[i].data };
+    FAR_TRY_GOTO(fari_st_head(parts, count, meta, FAR_COUNT(meta), NULL, &head, &head_bytes, &file_bytes), free_all);
+    fari_xxh128_hex(head, (size_t)head_bytes, head_hash);
+    FAR_TRY_GOTO(fari_st_write(path, parts, count, meta, FAR_COUNT(meta), &file_bytes, whole), free_all);
+
+    fari_text_add(manifest, "    \"%s\": {\n      \"bytes\": %" PRId64 ",\n      \"xxh3_128\": \"%s\",\n", name,
+                  file_bytes, whole);
+    fari_text_add(manifest, "      \"head_xxh3_128\": \"%s\",\n      \"tensors_xxh3_128\": {", head_hash);
+    for (int64_t i = 0; i < count; i++) {
+        const size_t bytes = (size_t)(far_shape_elems(&parts[i].shape) * far_dtype_bytes(parts[i].dtype));
+        fari_xxh128_hex(parts[i].data, bytes, one);
+        fari_text_add(manifest, "%s\n        ", i > 0 ? "," : "");
+        fari_text_json(manifest, parts[i].name);
+        fari_text_add(manifest, ": \"%s\"", one);
+    }
+    fari_text_add(manifest, "\n      }\n    }%s\n", end);
+free_all:
+    fari_free(head);
+    fari_free(parts);
+    fari_free(path);
+    return st;
+}
+
+static far_status write_manifest(const char *folder, fari_text *text)
+{
+    char self[FARI_XXH128_HEX];
+    int fd = -1;
+    far_status st;
+    if (!text->failed) {
+        fari_xxh128_hex(text->data, (size_t)text->bytes, self);
+        fari_text_add(text, FARI_CKPT_SELF "%s\"\n}\n", self);
+    }
+    char *path = fari_path_join(folder, FARI_CKPT_MANIFEST);
+    if (text->failed || path == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %s", folder);
+        goto free_path;
+    }
+    FAR_TRY_GOTO(fari_file_create(path, &fd), free_path);
+    st = fari_file_write(fd, path, text->data, (size_t)text->bytes);
+    if (st == FAR_OK) st = fari_file_close_synced(fd, path);
+    else (void)close(fd);
+free_path:
+    fari_free(path);
+    return st;
+}
+
+/* --- folders --- */
+
+/* Gives the finished folder its name. A checkpoint of that step may be there (a run that went back): it is replaced, by an exchange where
+   the system has one, so that there is no moment without it. */
+static far_status put_in_place(const char *folder, const char *temporary, int64_t step)
+{
+    far_status st = FAR_OK;
+    char *place = fari_printf("%s/%" PRId64, folder, step);
+    char *aside = fari_printf("%s/" REPLACED "%" PRId64, folder, step);
+    if (place == NULL || aside == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to name checkpoint %" PRId64, step);
+        goto free_names;
+    }
+    if (!fari_path_exists(place)) {
+        FAR_TRY_GOTO(fari_rename(temporary, place), free_names);
+    } else if (renameat2(AT_FDCWD, temporary, AT_FDCWD, place, RENAME_EXCHANGE) == 0) {
+        FAR_TRY_GOTO(fari_remove_tree(temporary), free_names);
+    } else {
+        FAR_TRY_GOTO(fari_remove_tree(aside), free_names);
+        FAR_TRY_GOTO(fari_rename(place, aside), free_names);
+        FAR_TRY_GOTO(fari_rename(temporary, place), free_names);
+        FAR_TRY_GOTO(fari_remove_tree(aside), free_names);
+    }
+    st = fari_folder_sync(folder);
+free_names:
+    fari_free(aside);
+    fari_free(place);
+    return st;
+}
+
+static far_status point_link(const char *folder, const char *link, int64_t step)
+{
+    char target[32];
+    char *path = fari_path_join(folder, link);
+    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to link %s", link);
+    (void)snprintf(target, sizeof target, "%" PRId64, step);
+    const far_status st = fari_link_atomic(target, path);
+    fari_free(path);
+    return st;
+}
+
+/* The step a link points at, -1 when it points at none. */
+static int64_t step_of_link(const char *folder, const char *link)
+{
+    char target[64];
+    int64_t step;
+    char *path = fari_path_join(folder, link);
+    const ssize_t length = path == NULL ? -1 : readlink(path, target, sizeof target - 1);
+    fari_free(path);
+    if (length <= 0) return -1;
+    target[length] = '\0';
+    return fari_ckpt_parse_step(target, &step) ? step : -1;
+}
+
+static far_status remove_step(const char *folder, int64_t step)
+{
+    /* out of the way first: a kill in the middle must not leave half a checkpoint under a valid name */
+    far_status st;
+    char *place = fari_printf("%s/%" PRId64, folder, step);
+    char *doomed = fari_printf("%s/" TEMPORARY "%" PRId64, folder, step);
+    if (place == NULL || doomed == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to remove checkpoint %" PRId64, step);
+        goto free_names;
+    }
+    FAR_TRY_GOTO(fari_remove_tree(doomed), free_names);
+    FAR_TRY_GOTO(fari_rename(place, doomed), free_names);
+    st = fari_remove_tree(doomed);
+free_names:
+    fari_free(doomed);
+    fari_free(place);
+    return st;
+}
+
+static far_status remove_old(const char *folder, int64_t keep)
+{
+    int64_t *steps = NULL;
+    int64_t count = 0;
+    far_status st = FAR_OK;
+    FAR_TRY(fari_ckpt_list(folder, &steps, &count));
+    const int64_t last = step_of_link(folder, "last"), best = step_of_link(folder, "best");
+    int64_t left = count;
+    for (int64_t i = 0; i < count && left > keep && st == FAR_OK; i++) {
+        if (steps[i] == last || steps[i] == best) continue;
+        st = remove_step(folder, steps[i]);
+        left--;
+    }
+    fari_free(steps);
+    return st;
+}
+
+far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
+                          int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count, bool is_best,
+                          int64_t keep)
+{
+    fari_text manifest = { 0 };
+    far_status st;
+    char *temporary = fari_printf("%s/" TEMPORARY "%" PRId64, folder, state->step);
+    if (temporary == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %" PRId64, state->step);
+    FAR_TRY_GOTO(fari_remove_tree(temporary), free_names);
+    FAR_TRY_GOTO(fari_folder_make(temporary), remove_temporary);
+    add_state(&manifest, state);
+    fari_text_add(&manifest, "  \"files\": {\n");
+    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_MODEL, model, model_count, ","), remove_temporary);
+    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_OPTIMIZER, optimizer, optimizer_count, ""), remove_temporary);
+    fari_text_add(&manifest, "  },");
+    FAR_TRY_GOTO(write_manifest(temporary, &manifest), remove_temporary);
+    FAR_TRY_GOTO(fari_folder_sync(temporary), remove_temporary);
+    FAR_TRY_GOTO(put_in_place(folder, temporary, state->step), remove_temporary);
+    FAR_TRY_GOTO(point_link(folder, "last", state->step), free_names);
+    if (is_best) FAR_TRY_GOTO(point_link(folder, "best", state->step), free_names);
+    FAR_TRY_GOTO(fari_folder_sync(folder), free_names);
+    if (keep > 0) FAR_TRY_GOTO(remove_old(folder, keep), free_names);
+    goto free_names;
+remove_temporary : {
+    fari_error_copy error; /* what went wrong first is what counts */
+    fari_error_save(&error);
+    (void)fari_remove_tree(temporary);
+    fari_error_restore(&error);
+}
+free_names:
+    if (st != FAR_OK) (void)fari_error_prefix(st, "checkpoint %" PRId64 " was not written: ", state->step);
+    fari_text_free(&manifest);
+    fari_free(temporary);
+    return st;
+}
+
+/* One name in the folder that a killed write may have left. */
+static far_status clear_leftover(const char *folder, const char *name)
+{
+    far_status st = FAR_OK;
+    char *path = fari_path_join(folder, name);
+    char *place = fari_path_join(folder, name + (sizeof REPLACED - 1));
+    if (path == NULL || place == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to clear %s", folder);
+    else if (strncmp(name, REPLACED, sizeof REPLACED - 1) == 0 && !fari_path_exists(place))
+        st = fari_rename(path, place);
+    else st = fari_remove_tree(path);
+    fari_free(place);
+    fari_free(path);
+    return st;
+}
+
+static bool is_leftover(const char *name)
+{
+    static const char *const starts[] = { TEMPORARY, REPLACED, "last.tmp-", "best.tmp-" };
+    for (size_t i = 0; i < FAR_COUNT(starts); i++)
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0) return true;
+    return false;
+}
+
+far_status fari_ckpt_prepare(const char *folder)
+{
+    char **names = NULL;
+    int64_t count = 0;
+    far_status st = FAR_OK;
+    FAR_TRY(fari_folder_make(folder));
+    FAR_TRY(fari_folder_list(folder, &names, &count));
+    for (int64_t i = 0; i < count && st == FAR_OK; i++)
+        if (is_leftover(names[i])) st = clear_leftover(folder, names[i]);
+    fari_names_free(names, count);
+    return st;
+}

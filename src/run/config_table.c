@@ -1,0 +1,295 @@
+/* The one table of configuration keys: parsing, checking, overrides, dumps and the reference all read it. To add a key, add a row;
+   rows of one group stay together. */
+#include "base/status.h"
+#include "run/config_priv.h"
+#include <farandole/model.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ANY -INFINITY, INFINITY
+#define FROM(low) (low), INFINITY
+
+/* name, type, default, unit, help, words, min, max, results do not depend on it */
+static const far_config_key fixed[] = {
+    /* data */
+    { "data.path", FAR_CONFIG_PATH, "", "", "Folder with the data set.", NULL, ANY, true },
+    { "data.kind", FAR_CONFIG_ENUM, "auto", "", "Format; auto looks at the names in the folder.",
+      "auto|idx|npy|synthetic", ANY, false },
+    { "data.images", FAR_CONFIG_PATH, "", "",
+      "File of training images, where it is not named as usual; then no folder is looked at.", NULL, ANY, true },
+    { "data.labels", FAR_CONFIG_PATH, "", "", "File of training labels beside data.images.", NULL, ANY, true },
+    { "data.test_images", FAR_CONFIG_PATH, "", "", "File of test images beside data.images.", NULL, ANY, true },
+    { "data.test_labels", FAR_CONFIG_PATH, "", "", "File of test labels beside data.test_images.", NULL, ANY, true },
+    { "data.classes", FAR_CONFIG_INT, "auto", "", "Number of classes; auto: the largest label plus one.", "auto", 1,
+      1e6, false },
+    { "data.channels_first", FAR_CONFIG_BOOL, "false", "",
+      "Arrays of four axes are [N, C, H, W] instead of [N, H, W, C].", NULL, ANY, false },
+    { "data.holdout", FAR_CONFIG_INT, "0", "samples",
+      "Training samples set apart to choose the best checkpoint; 0: the test samples are used.", NULL, FROM(0), false },
+    { "data.mean", FAR_CONFIG_FLOATS, "", "", "Subtracted from each channel; one number for all, or one a channel.",
+      NULL, ANY, false },
+    { "data.std", FAR_CONFIG_FLOATS, "", "", "Each channel is divided by it, after data.mean.", NULL, FROM(1e-30),
+      false },
+    { "data.downsample", FAR_CONFIG_INT, "0", "",
+      "Halvings of the image: blocks of 2^k x 2^k pixels become their mean, labels their maximum.", NULL, 0, 12,
+      false },
+    { "data.shuffle", FAR_CONFIG_BOOL, "true", "", "A new order of the training samples each epoch.", NULL, ANY,
+      false },
+    { "data.threads", FAR_CONFIG_INT, "1", "", "Threads that prepare batches.", NULL, 1, 64, true },
+    { "data.ahead", FAR_CONFIG_INT, "2", "batches", "Batches prepared ahead.", NULL, 1, 64, true },
+    { "data.augment.normalize", FAR_CONFIG_BOOL, "false", "",
+      "Take data.mean and data.std from the training samples where they are not given.", NULL, ANY, false },
+    { "data.augment.log1p", FAR_CONFIG_BOOL, "false", "",
+      "x becomes log(1 + x), before normalisation; also in evaluation.", NULL, ANY, false },
+    { "data.augment.flip", FAR_CONFIG_BOOL, "false", "", "Left-right flip with probability 1/2.", NULL, ANY, false },
+    { "data.augment.vflip", FAR_CONFIG_BOOL, "false", "", "Top-bottom flip with probability 1/2.", NULL, ANY, false },
+    { "data.augment.turns", FAR_CONFIG_BOOL, "false", "", "Turn by 0, 90, 180 or 270 degrees; square images only.",
+      NULL, ANY, false },
+    { "data.augment.crop_pad", FAR_CONFIG_INT, "0", "pixels",
+      "Zero padding on each side before a random crop of the old size.", NULL, 0, 4096, false },
+    { "data.augment.erase", FAR_CONFIG_FLOAT, "0", "", "Probability that a random rectangle is erased.", NULL, 0, 1,
+      false },
+    { "data.augment.erase_area", FAR_CONFIG_FLOATS, "[0.02, 0.33]", "", "Least and largest share of the image erased.",
+      NULL, 0, 1, false },
+    { "data.augment.cutout", FAR_CONFIG_INT, "0", "pixels", "Side of a square erased around a random pixel.", NULL, 0,
+      65536, false },
+    { "data.synthetic.samples", FAR_CONFIG_INT, "1024", "", "Training samples of the synthetic set.", NULL, FROM(1),
+      false },
+    { "data.synthetic.test_samples", FAR_CONFIG_INT, "256", "", "Test samples of the synthetic set.", NULL, FROM(1),
+      false },
+    { "data.synthetic.shape", FAR_CONFIG_INTS, "[1, 32, 32]", "", "Channels, height and width of its images.", NULL,
+      FROM(1), false },
+    { "data.synthetic.classes", FAR_CONFIG_INT, "10", "", "Its classes.", NULL, 1, 1e6, false },
+    { "data.synthetic.label", FAR_CONFIG_ENUM, "class", "", "A label for each image, or for each pixel.", "class|map",
+      ANY, false },
+    { "data.synthetic.noise", FAR_CONFIG_FLOAT, "0.5", "", "Share of noise in a pixel.", NULL, 1e-6, 1, false },
+
+    /* training */
+    { "train.epochs", FAR_CONFIG_FLOAT, "10", "epochs", "Length of the training, where train.steps does not say it.",
+      NULL, FROM(0), false },
+    { "train.steps", FAR_CONFIG_INT, "auto", "steps", "Length of the training; auto: from train.epochs.", "auto",
+      FROM(1), false },
+    { "train.eval_every", FAR_CONFIG_INT, "auto", "steps", "Steps between evaluations; auto: once an epoch.", "auto",
+      FROM(1), true },
+    { "train.checkpoint_every", FAR_CONFIG_INT, "auto", "steps", "Steps between checkpoints; auto: once an epoch.",
+      "auto", FROM(1), true },
+    { "train.log_every", FAR_CONFIG_INT, "auto", "steps",
+      "Steps between lines of metrics; auto: every step, at most 10,000 lines.", "auto", FROM(1), true },
+    { "train.keep", FAR_CONFIG_INT, "3", "checkpoints", "Checkpoints kept beside the best; 0: all.", NULL, FROM(0),
+      true },
+    { "batch", FAR_CONFIG_INT, "64", "samples", "Samples a training step, over all ranks.", NULL, FROM(1), false },
+    { "eval.batch", FAR_CONFIG_INT, "auto", "samples", "Samples an evaluation step; auto: as batch.", "auto", FROM(1),
+      true },
+    { "eval.metric", FAR_CONFIG_ENUM, "auto", "",
+      "What makes a checkpoint the best; auto: accuracy, or mean IoU for label maps.",
+      "auto|accuracy|top5|loss|iou|dice", ANY, true },
+    { "seed", FAR_CONFIG_INT, "0", "", "Of initial weights, order of samples, augmentation and dropout.", NULL, 0,
+      9007199254740992.0, false },
+    { "grain.samples", FAR_CONFIG_INT, "auto", "samples",
+      "Samples in a grain, the unit of arithmetic: results depend on it, on ranks and threads they do not.", "auto",
+      FROM(1), false },
+    { "grain.rows", FAR_CONFIG_INT, "auto", "rows", "Image rows in a grain.", "auto", FROM(1), false },
+    { "grain.min_rows", FAR_CONFIG_INT, "auto", "rows", "Levels whose grains would have fewer rows are one grain.",
+      "auto", FROM(1), false },
+    { "grain.dense", FAR_CONFIG_INT, "auto", "samples", "Samples in a grain of tensors without rows.", "auto", FROM(1),
+      false },
+
+    /* the network */
+    { "model.name", FAR_CONFIG_STRING, "lenet5", "", "Network of the zoo, or layers for model.layers.", NULL, ANY,
+      false },
+    { "model.preset", FAR_CONFIG_STRING, "", "", "Named set of the network's options.", NULL, ANY, false },
+    { "model.weights", FAR_CONFIG_PATH, "", "", "safetensors file to start from.", NULL, ANY, false },
+    { "model.classes", FAR_CONFIG_INT, "auto", "", "Outputs; auto: as the data has classes.", "auto", 1, 1e6, false },
+    { "model.layers", FAR_CONFIG_NODE, "", "", "The network as a list of layers.", NULL, ANY, false },
+
+    /* what is minimised, and how */
+    { "loss.recipe", FAR_CONFIG_STRING, "auto", "", "Training method: classify, segment or cosmictagger; auto: by the kind of labels.", NULL, ANY, false },
+    { "loss.name", FAR_CONFIG_ENUM, "cross_entropy", "", "Loss.", "cross_entropy|focal|dice|bce|mse", ANY, false },
+    { "loss.label_smoothing", FAR_CONFIG_FLOAT, "0", "", "Share of the target spread over all classes.", NULL, 0, 0.999,
+      false },
+    { "loss.class_weights", FAR_CONFIG_FLOATS, "", "", "Weight of each class.", NULL, FROM(0), false },
+    { "loss.ignore_index", FAR_CONFIG_INT, "-1", "", "Label that counts for nothing; -1 also fills up last batches.",
+      NULL, ANY, false },
+    { "loss.normalisation", FAR_CONFIG_ENUM, "mean", "",
+      "Divisor of the sum: sum of weights, 1, pixels x classes, or each class alike.", "mean|sum|pixels|balanced", ANY,
+      false },
+    { "loss.gamma", FAR_CONFIG_FLOAT, "2", "", "Exponent of the focal loss.", NULL, FROM(0), false },
+    { "loss.smooth", FAR_CONFIG_FLOAT, "1e-5", "", "Added to both sides of the fraction of the Dice loss.", NULL,
+      FROM(0), false },
+    { "loss.pos_weight", FAR_CONFIG_FLOAT, "1", "", "Factor of positives in bce.", NULL, FROM(0), false },
+    { "loss.dice", FAR_CONFIG_FLOAT, "0", "", "Weight of a Dice loss that is added.", NULL, FROM(0), false },
+    { "optim.name", FAR_CONFIG_ENUM, "sgd", "", "Optimizer.", "sgd|adam|adamw|rmsprop|lars|lamb", ANY, false },
+    { "optim.form", FAR_CONFIG_STRING, "", "", "Which of the published forms of lars or lamb; empty: its usual one.",
+      NULL, ANY, false },
+    { "optim.lr", FAR_CONFIG_FLOAT, "0.01", "", "Learning rate at the schedule's top.", NULL, FROM(0), false },
+    { "optim.momentum", FAR_CONFIG_FLOAT, "auto", "", "Of sgd, lars and rmsprop; auto: 0.9 for lars, else 0.", "auto",
+      0, 1, false },
+    { "optim.dampening", FAR_CONFIG_FLOAT, "0", "", "Of sgd and lars: the gradient counts 1 - dampening.", NULL, 0, 1,
+      false },
+    { "optim.nesterov", FAR_CONFIG_BOOL, "false", "", "Nesterov's momentum.", NULL, ANY, false },
+    { "optim.betas", FAR_CONFIG_FLOATS, "[0.9, 0.999]", "",
+      "Decay of the first and second moment of adam, adamw and lamb.", NULL, 0, 1, false },
+    { "optim.alpha", FAR_CONFIG_FLOAT, "auto", "", "Decay of rmsprop's second moment; auto: 0.99.", "auto", 0, 1,
+      false },
+    { "optim.centered", FAR_CONFIG_BOOL, "false", "", "rmsprop divides by the deviation instead of the second moment.",
+      NULL, ANY, false },
+    { "optim.eps", FAR_CONFIG_FLOAT, "auto", "", "Added to divisors; auto: 1e-8, lamb 1e-6, lars as its form.", "auto",
+      FROM(0), false },
+    { "optim.weight_decay", FAR_CONFIG_FLOAT, "auto", "", "Weight decay; auto: 0.01 for adamw, else 0.", "auto",
+      FROM(0), false },
+    { "optim.no_decay_bias_norm", FAR_CONFIG_BOOL, "false", "",
+      "No weight decay for biases and normalisation parameters.", NULL, ANY, false },
+    { "optim.eta", FAR_CONFIG_FLOAT, "auto", "", "Trust coefficient of lars; auto: 0.001.", "auto", FROM(0), false },
+    { "optim.trust_clip", FAR_CONFIG_BOOL, "false", "", "Trust ratios of lars and lamb are at most 1.", NULL, ANY,
+      false },
+    { "optim.always_adapt", FAR_CONFIG_BOOL, "false", "", "Trust ratios also for tensors without weight decay.", NULL,
+      ANY, false },
+    { "optim.momentum_correction", FAR_CONFIG_BOOL, "false", "",
+      "Momentum times the ratio of learning rates, where they enter it.", NULL, ANY, false },
+    { "optim.clip_norm", FAR_CONFIG_FLOAT, "0", "", "Largest norm of all gradients together; 0: none.", NULL, FROM(0),
+      false },
+    { "optim.clip_tensor_norm", FAR_CONFIG_FLOAT, "0", "", "Largest norm of each gradient by itself; 0: none.", NULL,
+      FROM(0), false },
+    { "optim.clip_value", FAR_CONFIG_FLOAT, "0", "", "Largest magnitude of a gradient's element; 0: none.", NULL,
+      FROM(0), false },
+    { "optim.ema", FAR_CONFIG_FLOAT, "0", "", "Decay of averaged weights; 0: none are kept.", NULL, 0, 1, false },
+    { "schedule.name", FAR_CONFIG_ENUM, "constant", "", "How the learning rate goes, after the warm-up.",
+      "constant|step|multistep|linear|cosine|polynomial|cosmictagger", ANY, false },
+    { "schedule.warmup_epochs", FAR_CONFIG_FLOAT, "0", "epochs",
+      "Length of the warm-up, where schedule.warmup_steps does not say it.", NULL, FROM(0), false },
+    { "schedule.warmup_steps", FAR_CONFIG_INT, "0", "steps", "Length of the warm-up.", NULL, FROM(0), false },
+    { "schedule.warmup_start", FAR_CONFIG_FLOAT, "0", "", "Learning rate at its start, as a share of optim.lr.", NULL,
+      FROM(0), false },
+    { "schedule.warmup_shape", FAR_CONFIG_ENUM, "linear", "", "Shape of the warm-up.", "linear|quadratic", ANY, false },
+    { "schedule.milestones", FAR_CONFIG_FLOATS, "", "epochs", "Where multistep multiplies by schedule.gamma.", NULL,
+      FROM(0), false },
+    { "schedule.every", FAR_CONFIG_FLOAT, "30", "epochs",
+      "How often step multiplies by schedule.gamma; how long cosmictagger stays flat.", NULL, FROM(1e-9), false },
+    { "schedule.gamma", FAR_CONFIG_FLOAT, "0.1", "", "Factor of step and multistep.", NULL, FROM(0), false },
+    { "schedule.power", FAR_CONFIG_FLOAT, "2", "", "Exponent of polynomial.", NULL, FROM(0), false },
+    { "schedule.final", FAR_CONFIG_FLOAT, "0", "", "Learning rate at the end, as a share of optim.lr.", NULL, FROM(0),
+      false },
+    { "schedule.from_zero", FAR_CONFIG_BOOL, "false", "",
+      "The decay counts from step 0 instead of the end of the warm-up (Caffe).", NULL, ANY, false },
+    { "schedule.per_epoch", FAR_CONFIG_BOOL, "false", "", "After the warm-up the rate changes only between epochs.",
+      NULL, ANY, false },
+
+    /* the machine */
+    { "exec.backend", FAR_CONFIG_ENUM, "cpu", "", "Kernels: fast ones, or the plain references in double precision.",
+      "cpu|reference", ANY, false },
+    { "exec.order", FAR_CONFIG_ENUM, "forward", "", "Order in which ready grains run; for tests.",
+      "forward|reversed|random", ANY, true },
+    { "device", FAR_CONFIG_STRING, "cpu", "", "Where kernels run.", NULL, ANY, false },
+    { "threads", FAR_CONFIG_INT, "auto", "", "Threads of this process; auto: all cores it may use.", "auto", 1, 4096,
+      true },
+    { "memory", FAR_CONFIG_SIZE, "auto", "bytes", "Memory the run may use; auto: what the machine has.", "auto", ANY,
+      true },
+    { "run.dir", FAR_CONFIG_PATH, "", "", "Folder of this run; empty: runs/ with a name from the model and the date.",
+      NULL, ANY, true },
+    { "log.level", FAR_CONFIG_ENUM, "info", "", "How much is said.", "error|warn|info|debug|trace", ANY, true },
+};
+
+/* The table as it is used: the rows above and, behind those of model, one for each option that a network of the zoo has. Their values are
+   kept as YAML, as the network's own table says what is allowed. */
+#define ROWS_MAX 512
+#define NAMES_BYTES 16384
+
+static struct {
+    far_config_key rows[ROWS_MAX];
+    int32_t count;
+    char names[NAMES_BYTES];
+    size_t names_used;
+} table;
+
+static pthread_once_t table_once = PTHREAD_ONCE_INIT;
+
+static bool is_in_table(const char *group, const char *name)
+{
+    const size_t length = strlen(group);
+    for (int32_t i = 0; i < table.count; i++)
+        if (strncmp(table.rows[i].name, group, length) == 0 && strcmp(table.rows[i].name + length, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_option(const char *group, const far_config_key *option)
+{
+    char *name = table.names + table.names_used;
+    if (is_in_table(group, option->name)) return;
+    const int length = snprintf(name, NAMES_BYTES - table.names_used, "%s%s", group, option->name);
+    FAR_ASSERT(table.count < ROWS_MAX && length > 0 && (size_t)length < NAMES_BYTES - table.names_used);
+    table.names_used += (size_t)length + 1;
+    table.rows[table.count++] = (far_config_key){ name, FAR_CONFIG_NODE, "", "", option->help, NULL, ANY, false };
+}
+
+static void add_model_options(void)
+{
+    for (int32_t m = 0; m < far_model_count(); m++) {
+        const far_model *model = far_model_at(m);
+        for (int32_t i = 0; i < model->option_count; i++) add_option("model.", &model->options[i]);
+    }
+}
+
+static void fill_table(void)
+{
+    static const char group[] = "model.";
+    bool was_model = false;
+    for (size_t i = 0; i < FAR_COUNT(fixed); i++) {
+        const bool is_model = strncmp(fixed[i].name, group, sizeof group - 1) == 0;
+        if (was_model && !is_model) add_model_options();
+        was_model = is_model;
+        FAR_ASSERT(table.count < ROWS_MAX);
+        table.rows[table.count++] = fixed[i];
+    }
+}
+
+static const far_config_key *rows(void)
+{
+    (void)pthread_once(&table_once, fill_table);
+    return table.rows;
+}
+
+int32_t far_config_key_count(void)
+{
+    (void)rows();
+    return table.count;
+}
+
+const far_config_key *far_config_key_at(int32_t idx)
+{
+    FAR_ASSERT(idx >= 0 && idx < far_config_key_count());
+    return &rows()[idx];
+}
+
+const far_config_key *far_config_key_find(const char *name)
+{
+    const far_config_key *keys = rows();
+    for (int32_t i = 0; i < table.count; i++)
+        if (strcmp(keys[i].name, name) == 0) return &keys[i];
+    return NULL;
+}
+
+static const char *last_part(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot == NULL ? name : dot + 1;
+}
+
+const char *far_config_key_nearest(const char *name)
+{
+    const far_config_key *keys = rows();
+    const char *nearest = keys[0].name;
+    int least = -1;
+    for (int32_t i = 0; i < table.count; i++) {
+        /* also right but for its group: "lr" for "optim.lr" */
+        const int whole = fari_edit_distance(name, keys[i].name);
+        const int part = fari_edit_distance(last_part(name), last_part(keys[i].name)) + 3;
+        const int distance = whole < part ? whole : part;
+        if (least >= 0 && distance >= least) continue;
+        least = distance;
+        nearest = keys[i].name;
+    }
+    return nearest;
+}

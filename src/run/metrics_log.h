@@ -1,0 +1,21 @@
+/* metrics.jsonl: one JSON object a line, `{"step": 20, "loss": 0.693, ...}`, on disk line by line. */
+#ifndef FARI_RUN_METRICS_LOG_H
+#define FARI_RUN_METRICS_LOG_H
+#include <farandole/status.h>
+#include <stdint.h>
+
+typedef struct fari_metrics_log fari_metrics_log;
+
+/* Opens for appending. A last line that a kill tore is removed, and all lines with a step above `resume_step` (-1: of a new run; all lines go). */
+far_status fari_metrics_log_open(const char *path, int64_t resume_step, fari_metrics_log **log_out);
+void fari_metrics_log_close(fari_metrics_log *log); /* NULL is allowed */
+
+/* A line: begin, members, end. Numbers have as many digits as they need to read back the same; what is not finite is null, and its key is
+   listed under "nonfinite" with what it was. Does not allocate for lines below 8 KiB. */
+void fari_metrics_log_begin(fari_metrics_log *log, int64_t step);
+void fari_metrics_log_f64(fari_metrics_log *log, const char *key, double value);
+void fari_metrics_log_f32(fari_metrics_log *log, const char *key, float value);
+void fari_metrics_log_i64(fari_metrics_log *log, const char *key, int64_t value);
+void fari_metrics_log_text(fari_metrics_log *log, const char *key, const char *value);
+far_status fari_metrics_log_end(fari_metrics_log *log); /* FAR_E_IO: names the file; the line is whole or not there */
+#endif

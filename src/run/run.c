@@ -1,0 +1,202 @@
+/* Opening and closing a run, and what it tells about itself. */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "plan/print.h"
+#include "run/calibrate.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+/* Without run.dir: runs/<model>-<date>-<time>. */
+static far_status choose_folder(far_run *run)
+{
+    const char *set = far_config_text(run->config, "run.dir");
+    const char *preset = far_config_text(run->config, "model.preset");
+    char stamp[32];
+    struct tm local;
+    const time_t now = time(NULL);
+    if (run->opts.resume != NULL)
+        run->folder = fari_strdup(run->opts.resume);
+    else if (set[0] != '\0')
+        run->folder = fari_strdup(set);
+    else {
+        (void)localtime_r(&now, &local);
+        (void)strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
+        run->folder = fari_printf("runs/%s-%s", preset[0] != '\0' ? preset : far_config_text(run->config, "model.name"), stamp);
+    }
+    return run->folder != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+}
+
+static far_status write_text(const far_run *run, const char *name, const char *text)
+{
+    char *path = fari_path_join(run->folder, name);
+    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+    const far_status st = fari_file_write_atomic(path, text, strlen(text));
+    fari_free(path);
+    return st;
+}
+
+/* config.yaml and plan.json: what this run is. */
+static far_status write_papers(far_run *run)
+{
+    char *config = NULL;
+    fari_text plan = { 0 };
+    far_status st = FAR_OK;
+    FAR_TRY_GOTO(far_config_dump(run->config, &config), done);
+    FAR_TRY_GOTO(write_text(run, "config.yaml", config), done);
+    fari_plan_print_json(run->train.plan, &plan);
+    if (plan.failed) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to write plan.json");
+        goto done;
+    }
+    st = write_text(run, "plan.json", plan.data);
+done:
+    far_config_text_free(config);
+    fari_text_free(&plan);
+    return st;
+}
+
+static bool has_checkpoints(const char *checkpoints)
+{
+    int64_t *steps = NULL, count = 0;
+    const bool has = fari_ckpt_list(checkpoints, &steps, &count) == FAR_OK && count > 0;
+    fari_free(steps);
+    return has;
+}
+
+/* The folder, its papers, metrics; weights from where they are asked for. */
+static far_status folder_open(far_run *run)
+{
+    char *checkpoints = NULL, *metrics = NULL;
+    far_status st = FAR_OK;
+    FAR_TRY(choose_folder(run));
+    FAR_TRY(fari_folder_make(run->folder));
+    checkpoints = fari_path_join(run->folder, "checkpoints");
+    metrics = fari_path_join(run->folder, "metrics.jsonl");
+    if (checkpoints == NULL || metrics == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+        goto done;
+    }
+    FAR_TRY_GOTO(fari_ckpt_prepare(checkpoints), done);
+    const bool is_used = has_checkpoints(checkpoints);
+    if (is_used && run->opts.resume == NULL) {
+        st = FAR_FAIL(FAR_E_ARG, "run folder %s already holds checkpoints: go on with --resume %s, or choose another run.dir", run->folder,
+                      run->folder);
+        goto done;
+    }
+    if (is_used) FAR_TRY_GOTO(run_restore(run, "last"), done); /* killed before the first checkpoint: begins anew */
+    FAR_TRY_GOTO(fari_metrics_log_open(metrics, is_used ? run->step : -1, &run->metrics), done);
+    FAR_TRY_GOTO(write_papers(run), done);
+done:
+    fari_free(checkpoints);
+    fari_free(metrics);
+    return st;
+}
+
+static far_status run_prepare(far_run *run)
+{
+    const char *start = run->opts.weights != NULL ? run->opts.weights : far_config_text(run->config, "model.weights");
+    FAR_TRY(run_data_open(run));
+    FAR_TRY(run_build(run));
+    if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
+    if (start[0] != '\0') FAR_TRY(run_load_weights(run, start));
+    if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
+    if (start[0] == '\0') return FAR_FAIL(FAR_E_ARG, "evaluation needs weights: name a run, a checkpoint or a safetensors file");
+    return FAR_OK;
+}
+
+far_status far_run_open(const far_config *config, const far_run_opts *opts, far_run **run_out)
+{
+    far_run *run = fari_calloc(1, sizeof *run);
+    if (run == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a run");
+    run->config = config;
+    if (opts != NULL) run->opts = *opts;
+    run->best = NAN;
+    const far_status st = run_prepare(run);
+    if (st != FAR_OK) {
+        far_run_close(run);
+        return st;
+    }
+    *run_out = run;
+    return FAR_OK;
+}
+
+void far_run_close(far_run *run)
+{
+    if (run == NULL) return;
+    run_unbuild(run);
+    run_data_close(&run->data);
+    fari_metrics_log_close(run->metrics);
+    fari_free(run->folder);
+    fari_free(run);
+}
+
+static void predict_text(const far_run *run, fari_text *text)
+{
+    fari_calibration *cal = NULL;
+    fari_prediction prediction;
+    if (fari_calibration_open(NULL, &cal) != FAR_OK) return;
+    if (fari_predict(cal, run->train.plan, &prediction, NULL) == FAR_OK) {
+        fari_text_add(text, "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
+                      prediction.step_s, (int)run->threads, 100.0 * prediction.measured_share);
+        if (run->steps_total > 0)
+            fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n", run->steps_total,
+                          prediction.step_s * (double)run->steps_total / 60.0);
+    }
+    fari_calibration_close(cal);
+}
+
+far_status far_run_calibrate(far_run *run)
+{
+    fari_calibration *cal = NULL;
+    if (run->train.plan == NULL) return FAR_FAIL(FAR_E_ARG, "this run has no plan of training");
+    FAR_TRY(fari_calibration_open(NULL, &cal));
+    const far_status st = fari_calibration_measure(cal, run->train.plan);
+    if (st == FAR_OK) fari_calibration_save(cal);
+    fari_calibration_close(cal);
+    return st;
+}
+
+far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
+{
+    fari_text text = { 0 };
+    char bytes[32];
+    const fari_plan *plan = run->train.plan != NULL ? run->train.plan : run->eval.plan;
+    if (is_json) {
+        fari_plan_print_json(plan, &text);
+    } else {
+        fari_text_add(&text, "model            %s%s%s, %" PRId64 " parameters\n", far_config_text(run->config, "model.name"),
+                      far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "", far_config_text(run->config, "model.preset"),
+                      far_graph_param_elems(plan->graph));
+        fari_plan_print_text(plan, &text);
+        fari_text_add(&text, "input            %s for data and batches made ahead\n",
+                      fari_bytes_text(run->loader_bytes + run->data.bytes, bytes));
+        fari_text_add(&text, "process          %s in all, with at most 40 MB for code and libraries on top\n",
+                      fari_bytes_text(far_run_planned_bytes(run), bytes));
+        if (run->train.plan != NULL) predict_text(run, &text);
+    }
+    if (text.failed) {
+        fari_text_free(&text);
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to print the plan");
+    }
+    *text_out = text.data;
+    return FAR_OK;
+}
+
+void far_run_digest(const far_run *run, char hex_out[65])
+{
+    fari_store_digest(run->store, false, hex_out);
+}
+
+const char *far_run_folder(const far_run *run)
+{
+    return run->folder != NULL ? run->folder : "";
+}
+
+int64_t far_run_step(const far_run *run)
+{
+    return run->step;
+}

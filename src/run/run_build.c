@@ -1,0 +1,233 @@
+/* From configuration to something that runs: graphs of training and evaluation, their plans, the memory they share. */
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "plan/print.h"
+#include "run/machine.h"
+#include "run/run_config.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <string.h>
+
+static far_shape image_shape(const run_data *data, int64_t batch)
+{
+    return (far_shape){ 4, { batch, data->info.channels, data->info.height, data->info.width } };
+}
+
+static far_status model_options(far_run *run)
+{
+    static const char *const skip[] = { "name", "preset", "weights", "classes", NULL };
+    char classes[32];
+    const char *name = far_config_text(run->config, "model.name");
+    FAR_TRY(far_model_opts_create(name, far_config_text(run->config, "model.preset"), &run->model_opts));
+    FAR_TRY(run_config_options(run->config, "model.", skip, run->model_opts));
+    int64_t class_count = far_config_i64(run->config, "model.classes");
+    if (class_count == 0) class_count = run->data.info.class_count;
+    if (!far_options_has(run->model_opts, "classes")) return FAR_OK;
+    (void)snprintf(classes, sizeof classes, "%" PRId64, class_count);
+    return far_options_set(run->model_opts, "classes", classes);
+}
+
+/* Which recipe: as configured, else by the labels' kind. */
+static far_status recipe_options(far_run *run)
+{
+    char ignored[16];
+    const char *name = far_config_text(run->config, "loss.recipe");
+    if (strcmp(name, "auto") == 0) name = run->data.info.label == FAR_LABEL_MAP ? "segment" : "classify";
+    FAR_TRY(far_recipe_opts_create(name, &run->recipe_opts));
+    (void)snprintf(ignored, sizeof ignored, "%d", FAR_LABEL_IGNORE);
+    FAR_TRY(far_options_set(run->recipe_opts, "ignore_index", ignored));
+    static const char *const skip[] = { "recipe", NULL };
+    return run_config_options(run->config, "loss.", skip, run->recipe_opts);
+}
+
+/* Network, loss and metrics; for training also gradients and the optimizer. */
+static far_status graph_build(far_run *run, bool is_training, int64_t batch, run_side *side)
+{
+    const far_shape image = image_shape(&run->data, batch);
+    far_model_result model;
+    far_shape label;
+    side->batch = batch;
+    FAR_TRY(far_graph_create(is_training, &side->graph));
+    const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
+    FAR_TRY(far_model_build(side->graph, run->model_opts, x, &model));
+    FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &model, &label));
+    const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);
+    FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &model, y, &side->loss));
+    run->label_planes = label.ndim >= 3 ? label.dim[1] : 1;
+    if (!is_training) return far_graph_status(side->graph);
+    FAR_TRY(far_optim_freeze(side->graph, &run->optim));
+    FAR_TRY(far_graph_backward(side->graph, side->loss));
+    return far_optim_apply(side->graph, &run->optim);
+}
+
+static far_status side_plan(far_run *run, run_side *side)
+{
+    fari_plan_opts opts = { .threads = run->threads, .backend = run->backend };
+    run_config_grain(run->config, &opts.grain);
+    return fari_plan_create(side->graph, &opts, &side->plan);
+}
+
+/* Room for labels repeated for each plane, where the network has several and the data one. */
+static far_status planes_allocate(far_run *run)
+{
+    const int64_t batch = run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
+    if (run->label_planes <= 1) return FAR_OK;
+    run->plane_labels_bytes = batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
+    void *labels = NULL;
+    FAR_TRY(fari_arena_map(run->plane_labels_bytes, &labels));
+    run->plane_labels = labels;
+    return FAR_OK;
+}
+
+far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2])
+{
+    memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
+    memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
+    if (run->plane_labels == NULL) return FAR_OK;
+    const int64_t pixels = samples * run->data.info.height * run->data.info.width;
+    for (int64_t i = 0; i < pixels; i++)
+        for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];
+    feed_out[1] = run->plane_labels;
+    return FAR_OK;
+}
+
+static int64_t samples_a_step(const far_run *run, const char *key)
+{
+    const int64_t own = far_config_i64(run->config, key);
+    return own > 0 ? own : far_config_i64(run->config, "batch");
+}
+
+static far_loader_opts loader_opts(const far_run *run)
+{
+    return (far_loader_opts){ .batch = run->train.batch,
+                              .sample_ids = run->data.kept,
+                              .sample_count = run->data.kept_count,
+                              .shuffle = far_config_bool(run->config, "data.shuffle"),
+                              .last = FAR_LAST_DROP,
+                              .seed = (uint64_t)far_config_i64(run->config, "seed"),
+                              .threads = (int32_t)far_config_i64(run->config, "data.threads"),
+                              .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
+                              .augment = run_augment(run, true) };
+}
+
+/* Length of the training in steps and of an epoch. */
+static far_status lengths(far_run *run)
+{
+    run->steps_per_epoch = run->data.kept_count / run->train.batch;
+    if (run->steps_per_epoch < 1)
+        return far_config_fail(run->config, "batch", "a batch of %" PRId64 " needs as many training samples; there are %" PRId64,
+                               run->train.batch, run->data.kept_count);
+    run->steps_total = far_config_i64(run->config, "train.steps");
+    if (run->steps_total == 0)
+        run->steps_total = (int64_t)(far_config_f64(run->config, "train.epochs") * (double)run->steps_per_epoch + 0.5);
+    return FAR_OK;
+}
+
+int64_t far_run_planned_bytes(const far_run *run)
+{
+    return run->arena_bytes + run->store_bytes + run->loader_bytes + run->data.bytes +
+           (run->train.plan != NULL ? fari_plan_own_bytes(run->train.plan) : 0) +
+           (run->eval.plan != NULL ? fari_plan_own_bytes(run->eval.plan) : 0);
+}
+
+/* Memory this process may take: as configured, else what is free. */
+static int64_t memory_limit(const far_run *run)
+{
+    const int64_t set = far_config_i64(run->config, "memory");
+    if (set > 0) return set;
+    const int64_t available = fari_machine_memory_available(""), group = fari_machine_memory_limit("");
+    const int64_t group_left = group > 0 ? group - fari_machine_memory_used_of_limit("") : INT64_MAX;
+    const int64_t least = available > 0 && available < group_left ? available : group_left;
+    return least > 0 ? least : INT64_MAX;
+}
+
+#define PROCESS_BYTES (INT64_C(40) << 20) /* code, libraries, stacks: the constant of docs/architecture.md */
+
+static far_status check_fit(const far_run *run)
+{
+    char need[32], have[32];
+    const int64_t bytes = far_run_planned_bytes(run) + PROCESS_BYTES, limit = memory_limit(run);
+    if (bytes <= limit) return FAR_OK;
+    return FAR_FAIL(FAR_E_NOFIT,
+                    "the plan needs %s and there are %s: lower batch (now %" PRId64 "), model.width or the image size "
+                    "(data.downsample), or give more with memory=SIZE; nothing was started",
+                    fari_bytes_text(bytes, need), fari_bytes_text(limit, have), run->train.batch > 0 ? run->train.batch : run->eval.batch);
+}
+
+/* One arena for both sides: they never run at once. */
+static far_status allocate(far_run *run)
+{
+    const far_graph *kept = run->train.graph != NULL ? run->train.graph : run->eval.graph;
+    FAR_TRY(fari_store_create(kept, false, (uint64_t)far_config_i64(run->config, "seed"), &run->store));
+    FAR_TRY(planes_allocate(run));
+    FAR_TRY(fari_arena_map(run->arena_bytes, &run->arena));
+    const char *order = far_config_text(run->config, "exec.order");
+    fari_exec_opts opts = { .order_seed = (uint64_t)far_config_i64(run->config, "seed"), .shared_arena = run->arena };
+    if (strcmp(order, "reversed") == 0) opts.order = FARI_EXEC_REVERSED;
+    if (strcmp(order, "random") == 0) opts.order = FARI_EXEC_RANDOM;
+    if (run->train.plan != NULL) FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
+    if (run->eval.plan != NULL) FAR_TRY(fari_executor_create(run->eval.plan, run->store, &opts, &run->eval.exec));
+    return FAR_OK;
+}
+
+static far_status backend_create(far_run *run)
+{
+    if (strcmp(far_config_text(run->config, "exec.backend"), "reference") == 0) return fari_backend_reference_create(&run->backend);
+    return fari_backend_cpu_create(NULL, &run->backend);
+}
+
+far_status run_build(far_run *run)
+{
+    const bool is_training = run->opts.purpose != FAR_RUN_EVALUATE;
+    run->threads = (int32_t)far_config_i64(run->config, "threads");
+    if (run->threads < 1) run->threads = fari_machine_cores();
+    FAR_TRY(backend_create(run));
+    FAR_TRY(model_options(run));
+    FAR_TRY(recipe_options(run));
+    run_config_optim(run->config, &run->optim);
+    FAR_TRY(run_config_schedule(run->config, &run->schedule));
+    run->train.batch = far_config_i64(run->config, "batch");
+    if (is_training) {
+        FAR_TRY(lengths(run));
+        FAR_TRY(graph_build(run, true, run->train.batch, &run->train));
+        FAR_TRY(side_plan(run, &run->train));
+        fari_plan_grain_hash(run->train.plan, run->plan_grains);
+        const far_loader_opts loader = loader_opts(run);
+        run->loader_bytes = far_loader_bytes(run->data.train, &loader);
+    }
+    FAR_TRY(graph_build(run, false, samples_a_step(run, "eval.batch"), &run->eval));
+    FAR_TRY(side_plan(run, &run->eval));
+    const run_side *sides[] = { &run->train, &run->eval };
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        if (sides[i]->plan == NULL) continue;
+        if (fari_plan_run_bytes(sides[i]->plan) > run->arena_bytes) run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
+        if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
+    }
+    FAR_TRY(check_fit(run));
+    if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
+    FAR_TRY(allocate(run));
+    if (!is_training) return FAR_OK;
+    const far_loader_opts loader = loader_opts(run);
+    return far_loader_open(run->data.train, &loader, &run->loader);
+}
+
+static void side_close(run_side *side)
+{
+    fari_executor_destroy(side->exec);
+    fari_plan_destroy(side->plan);
+    far_graph_destroy(side->graph);
+}
+
+void run_unbuild(far_run *run)
+{
+    far_loader_close(run->loader);
+    side_close(&run->train);
+    side_close(&run->eval);
+    fari_store_destroy(run->store);
+    fari_arena_unmap(run->arena, run->arena_bytes);
+    fari_arena_unmap(run->plane_labels, run->plane_labels_bytes);
+    if (run->backend != NULL) run->backend->destroy(run->backend);
+    far_options_destroy(run->model_opts);
+    far_options_destroy(run->recipe_opts);
+}

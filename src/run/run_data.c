@@ -1,0 +1,159 @@
+/* The data of a run: training and test sets, samples held back, moments for normalisation. */
+#include "base/mem.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define MOMENT_SAMPLES 10000 /* enough for three digits of mean and deviation */
+
+static far_status open_synthetic(const far_config *config, run_data *data)
+{
+    const int64_t samples = far_config_i64(config, "data.synthetic.samples");
+    far_synthetic_opts opts = {
+        .sample_count = samples,
+        .channels = far_config_list_i64(config, "data.synthetic.shape", 0),
+        .height = far_config_list_i64(config, "data.synthetic.shape", 1),
+        .width = far_config_list_i64(config, "data.synthetic.shape", 2),
+        .class_count = (int32_t)far_config_i64(config, "data.synthetic.classes"),
+        .label = strcmp(far_config_text(config, "data.synthetic.label"), "map") == 0 ? FAR_LABEL_MAP : FAR_LABEL_CLASS,
+        .noise = far_config_f64(config, "data.synthetic.noise"),
+        .seed = 1,
+    };
+    FAR_TRY(far_dataset_open_synthetic(&opts, &data->train));
+    opts.first = samples;
+    opts.sample_count = far_config_i64(config, "data.synthetic.test_samples");
+    return far_dataset_open_synthetic(&opts, &data->test);
+}
+
+static far_status open_files(const far_config *config, int32_t classes, bool is_channels_first, run_data *data)
+{
+    const char *images = far_config_text(config, "data.images"), *labels = far_config_text(config, "data.labels");
+    const char *test_images = far_config_text(config, "data.test_images"), *test_labels = far_config_text(config, "data.test_labels");
+    const size_t length = strlen(images);
+    const bool is_npy = length > 4 && strcmp(images + length - 4, ".npy") == 0;
+    if (is_npy) {
+        FAR_TRY(far_dataset_open_npy(images, labels[0] != '\0' ? labels : NULL, is_channels_first, classes, &data->train));
+        if (test_images[0] == '\0') return FAR_OK;
+        return far_dataset_open_npy(test_images, test_labels[0] != '\0' ? test_labels : NULL, is_channels_first, classes, &data->test);
+    }
+    FAR_TRY(far_dataset_open_idx(images, labels, classes, &data->train));
+    return test_images[0] != '\0' ? far_dataset_open_idx(test_images, test_labels, classes, &data->test) : FAR_OK;
+}
+
+static far_status open_folder(const far_config *config, int32_t classes, bool is_channels_first, run_data *data)
+{
+    const char *path = far_config_text(config, "data.path"), *kind_name = far_config_text(config, "data.kind");
+    const far_data_kind kind = strcmp(kind_name, "idx") == 0   ? FAR_DATA_IDX
+                               : strcmp(kind_name, "npy") == 0 ? FAR_DATA_NPY
+                                                               : FAR_DATA_AUTO;
+    if (path[0] == '\0') return far_config_fail(config, "data.path", "no data: set data.path to the folder with the data set");
+    FAR_TRY(far_dataset_open_folder(path, kind, FAR_DATA_TRAIN, is_channels_first, classes, &data->train));
+    const far_status st = far_dataset_open_folder(path, kind, FAR_DATA_TEST, is_channels_first, classes, &data->test);
+    if (st != FAR_E_NOTFOUND) return st;
+    far_error_clear(); /* a folder without a test part: held-back samples or nothing */
+    return FAR_OK;
+}
+
+static far_status open_sets(const far_config *config, run_data *data)
+{
+    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
+    const bool is_channels_first = far_config_bool(config, "data.channels_first");
+    if (strcmp(far_config_text(config, "data.kind"), "synthetic") == 0) return open_synthetic(config, data);
+    if (far_config_text(config, "data.images")[0] != '\0') return open_files(config, classes, is_channels_first, data);
+    return open_folder(config, classes, is_channels_first, data);
+}
+
+static far_status split(far_run *run)
+{
+    run_data *data = &run->data;
+    const int64_t total = far_dataset_info_of(data->train).sample_count;
+    data->held_count = far_config_i64(run->config, "data.holdout");
+    if (data->held_count >= total)
+        return far_config_fail(run->config, "data.holdout", "%" PRId64 " samples held back of %" PRId64 ": none left to train on",
+                               data->held_count, total);
+    data->kept_count = total - data->held_count;
+    data->kept = fari_alloc((size_t)data->kept_count * sizeof *data->kept);
+    data->held = fari_alloc((size_t)(data->held_count + 1) * sizeof *data->held);
+    if (data->kept == NULL || data->held == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
+    return far_sample_split(total, data->held_count, (uint64_t)far_config_i64(run->config, "seed"), data->kept, data->held);
+}
+
+/* Mean and deviation a channel: given, or taken from the training samples. */
+static far_status moments(far_run *run)
+{
+    const far_config *config = run->config;
+    run_data *data = &run->data;
+    const int64_t channels = data->info.channels;
+    const int64_t means = far_config_list_count(config, "data.mean"), stds = far_config_list_count(config, "data.std");
+    double mean[16] = { 0.0 }, deviation[16];
+    if (means == 0 && stds == 0 && !far_config_bool(config, "data.augment.normalize")) return FAR_OK;
+    if (channels > (int64_t)FAR_COUNT(data->mean))
+        return far_config_fail(config, "data.mean", "normalisation of %" PRId64 " channels; at most %zu are served", channels,
+                               FAR_COUNT(data->mean));
+    for (int64_t c = 0; c < channels; c++) deviation[c] = 1.0;
+    if (means == 0 && stds == 0) {
+        const int64_t count = data->kept_count < MOMENT_SAMPLES ? data->kept_count : MOMENT_SAMPLES;
+        FAR_TRY(far_dataset_moments(data->train, data->kept, count, mean, deviation));
+    }
+    if ((means > 1 && means != channels) || (stds > 1 && stds != channels))
+        return far_config_fail(config, means > 1 ? "data.mean" : "data.std", "give one number, or one for each of %" PRId64 " channels",
+                               channels);
+    for (int64_t c = 0; c < channels; c++) {
+        if (means > 0) mean[c] = far_config_list_f64(config, "data.mean", means > 1 ? c : 0);
+        if (stds > 0) deviation[c] = far_config_list_f64(config, "data.std", stds > 1 ? c : 0);
+        data->mean[c] = (float)mean[c];
+        data->std[c] = (float)(deviation[c] > 0.0 ? deviation[c] : 1.0);
+    }
+    data->has_moments = true;
+    return FAR_OK;
+}
+
+far_augment run_augment(const far_run *run, bool is_training)
+{
+    const far_config *config = run->config;
+    far_augment augment = {
+        .downsample = (int32_t)far_config_i64(config, "data.downsample"),
+        .log1p = far_config_bool(config, "data.augment.log1p"),
+        .mean = run->data.has_moments ? run->data.mean : NULL,
+        .std = run->data.has_moments ? run->data.std : NULL,
+    };
+    if (!is_training) return augment;
+    augment.crop_pad = (int32_t)far_config_i64(config, "data.augment.crop_pad");
+    augment.flip = far_config_bool(config, "data.augment.flip");
+    augment.vflip = far_config_bool(config, "data.augment.vflip");
+    augment.turns = far_config_bool(config, "data.augment.turns");
+    augment.erase = far_config_f64(config, "data.augment.erase");
+    if (far_config_list_count(config, "data.augment.erase_area") == 2) {
+        augment.erase_area_min = far_config_list_f64(config, "data.augment.erase_area", 0);
+        augment.erase_area_max = far_config_list_f64(config, "data.augment.erase_area", 1);
+    }
+    augment.cutout = (int32_t)far_config_i64(config, "data.augment.cutout");
+    return augment;
+}
+
+far_status run_data_open(far_run *run)
+{
+    run_data *data = &run->data;
+    FAR_TRY(open_sets(run->config, data));
+    data->info = far_dataset_info_of(data->train);
+    const int64_t blocks = INT64_C(1) << far_config_i64(run->config, "data.downsample");
+    if (data->info.height % blocks != 0 || data->info.width % blocks != 0)
+        return far_config_fail(run->config, "data.downsample", "images of %" PRId64 " x %" PRId64 " do not divide into blocks of %" PRId64,
+                               data->info.height, data->info.width, blocks);
+    if (data->info.label == FAR_LABEL_NONE) return far_config_fail(run->config, "data.labels", "training needs labels");
+    FAR_TRY(split(run));
+    FAR_TRY(moments(run));
+    data->info.height /= blocks;
+    data->info.width /= blocks;
+    data->bytes = far_dataset_bytes(data->train) + (data->test != NULL ? far_dataset_bytes(data->test) : 0) +
+                  (data->kept_count + data->held_count) * (int64_t)sizeof(int64_t);
+    return FAR_OK;
+}
+
+void run_data_close(run_data *data)
+{
+    far_dataset_close(data->train);
+    far_dataset_close(data->test);
+    fari_free(data->kept);
+    fari_free(data->held);
+}

@@ -1,0 +1,87 @@
+/* The inside of a run, shared by the files run_*.c. */
+#ifndef FARI_RUN_RUN_PRIV_H
+#define FARI_RUN_RUN_PRIV_H
+#include "base/status.h"
+#include "plan/plan.h"
+#include "run/checkpoint.h"
+#include "run/executor.h"
+#include "run/metrics_log.h"
+#include "run/store.h"
+#include <farandole/data.h>
+#include <farandole/model.h>
+#include <farandole/optim.h>
+#include <farandole/recipe.h>
+#include <farandole/run.h>
+#include <farandole/schedule.h>
+
+#define RUN_SCORES_MAX 256
+
+/* The training and the test samples, and which of the training samples are held back for choosing. */
+typedef struct run_data {
+    far_dataset *train, *test;
+    far_dataset_info info;       /* of samples as they come out of the loader */
+    int64_t *kept, *held;        /* sample numbers of the training set */
+    int64_t kept_count, held_count;
+    float mean[16], std[16];
+    bool has_moments;
+    int64_t bytes;               /* held by both sets */
+} run_data;
+
+/* A graph with its plan and what runs it. */
+typedef struct run_side {
+    far_graph *graph;
+    fari_plan *plan;
+    fari_executor *exec;
+    far_value loss;
+    int64_t batch;
+} run_side;
+
+struct far_run {
+    const far_config *config;
+    far_run_opts opts;
+    char *folder;                 /* of the run; NULL while only planning */
+    run_data data;
+    far_options *model_opts, *recipe_opts;
+    far_optim_opts optim;
+    far_schedule schedule;
+    fari_backend *backend;
+    run_side train, eval;         /* eval: the network as used after training */
+    fari_store *store;
+    void *arena;                  /* one block, of the larger of the two sides */
+    int64_t arena_bytes, store_bytes;
+    int32_t threads;
+
+    int64_t label_planes;          /* label maps the network wants for a sample */
+    int32_t *plane_labels;         /* [batch, H, W, planes], or NULL where one is enough */
+    int64_t plane_labels_bytes;
+
+    far_loader *loader;
+    int64_t loader_bytes;
+    int64_t steps_total, steps_per_epoch;
+    int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
+    double best;                    /* NaN before the first evaluation */
+    double last_lr;
+    fari_metrics_log *metrics;
+    double started_s;               /* clock at the start of training */
+    double before_s;                /* seconds trained in earlier lives of the run */
+
+    far_score scores[RUN_SCORES_MAX];
+    int64_t score_count;
+    char plan_grains[65];
+};
+
+/* Each in its own file. */
+far_status run_data_open(far_run *run);                     /* run_data.c */
+void run_data_close(run_data *data);
+far_augment run_augment(const far_run *run, bool is_training);
+far_status run_build(far_run *run);                         /* run_build.c: graphs, plans, memory */
+void run_unbuild(far_run *run);
+far_status run_save(far_run *run, bool is_best);            /* run_save.c */
+far_status run_restore(far_run *run, const char *which);
+far_status run_load_weights(far_run *run, const char *path);
+far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
+/* The arrays a step is fed with: image and label. */
+far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2]);
+double run_clock_s(void);
+void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate, const char *message);
+#endif

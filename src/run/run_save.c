@@ -1,0 +1,136 @@
+/* Checkpoints of a run, and going on from one. */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* The store's tensors of some roles, as the checkpoint wants them. */
+static far_status collect(const fari_store *store, bool is_optimizer, fari_ckpt_tensor **tensors_out, int64_t *count_out)
+{
+    fari_ckpt_tensor *tensors = fari_calloc((size_t)store->kept_count + 1, sizeof *tensors);
+    int64_t count = 0;
+    if (tensors == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to list %" PRId64 " tensors", store->kept_count);
+    for (int64_t i = 0; i < store->kept_count; i++) {
+        const fari_kept *kept = &store->kept[i];
+        if ((kept->role == FARI_ROLE_OPT_STATE) != is_optimizer) continue;
+        tensors[count++] = (fari_ckpt_tensor){ kept->name, kept->dtype, kept->shape, fari_store_data(store, kept) };
+    }
+    *tensors_out = tensors;
+    *count_out = count;
+    return FAR_OK;
+}
+
+static far_status checkpoint_folder(const far_run *run, char **folder_out)
+{
+    *folder_out = fari_path_join(run->folder, "checkpoints");
+    return *folder_out != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+}
+
+static void describe(const far_run *run, fari_ckpt_state *state)
+{
+    char hash[65];
+    memset(state, 0, sizeof *state);
+    state->step = run->step;
+    state->epoch = run->epoch;
+    state->position = run->batch_idx * run->train.batch;
+    state->seed = (uint64_t)far_config_i64(run->config, "seed");
+    state->best_metric = run->best;
+    if (far_config_hash(run->config, hash) == FAR_OK) (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
+    (void)snprintf(state->grains, sizeof state->grains, "%s", run->plan_grains);
+    (void)snprintf(state->isa, sizeof state->isa, "%s", run->backend->name);
+}
+
+far_status run_save(far_run *run, bool is_best)
+{
+    fari_ckpt_tensor *model = NULL, *optimizer = NULL;
+    int64_t model_count = 0, optimizer_count = 0;
+    char *folder = NULL;
+    fari_ckpt_state state;
+    far_status st = FAR_OK;
+    describe(run, &state);
+    FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
+    FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
+    FAR_TRY_GOTO(collect(run->store, true, &optimizer, &optimizer_count), done);
+    FAR_TRY_GOTO(fari_ckpt_save(folder, &state, model, model_count, optimizer, optimizer_count, is_best,
+                                far_config_i64(run->config, "train.keep")),
+                 done);
+done:
+    fari_free(folder);
+    fari_free(model);
+    fari_free(optimizer);
+    return st;
+}
+
+/* Bits depend on the grain table and the instruction set: going on under others is refused, not done silently. */
+static far_status check_provenance(const far_run *run, const fari_ckpt_state *state, const char *path)
+{
+    if (state->grains[0] != '\0' && strncmp(state->grains, run->plan_grains, sizeof state->grains - 1) != 0)
+        return FAR_FAIL(FAR_E_CONFIG,
+                        "checkpoint %s was made with other grains: going on would change results. Use the run's own config (batch, "
+                        "grain.*), or start a new run from its weights with --weights",
+                        path);
+    if (state->isa[0] != '\0' && strcmp(state->isa, run->backend->name) != 0)
+        return FAR_FAIL(FAR_E_CONFIG,
+                        "checkpoint %s was made by backend %s, this is %s: going on would change results. Start a new run from its "
+                        "weights with --weights, or set exec.backend",
+                        path, state->isa, run->backend->name);
+    return FAR_OK;
+}
+
+static far_status restore_from(far_run *run, const fari_ckpt *ckpt)
+{
+    fari_ckpt_tensor *model = NULL, *optimizer = NULL;
+    int64_t model_count = 0, optimizer_count = 0;
+    const fari_ckpt_state *state = fari_ckpt_state_of(ckpt);
+    far_status st = FAR_OK;
+    FAR_TRY_GOTO(check_provenance(run, state, fari_ckpt_path(ckpt)), done);
+    FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
+    FAR_TRY_GOTO(collect(run->store, true, &optimizer, &optimizer_count), done);
+    FAR_TRY_GOTO(fari_ckpt_read_model(ckpt, model, model_count, true), done);
+    FAR_TRY_GOTO(fari_ckpt_read_optimizer(ckpt, optimizer, optimizer_count, true), done);
+    run->step = state->step;
+    run->epoch = state->epoch;
+    run->batch_idx = state->position / run->train.batch;
+    run->best = state->best_metric;
+done:
+    fari_free(model);
+    fari_free(optimizer);
+    return st;
+}
+
+far_status run_restore(far_run *run, const char *which)
+{
+    char *folder = NULL;
+    fari_ckpt *ckpt = NULL;
+    far_status st = FAR_OK;
+    FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
+    FAR_TRY_GOTO(fari_ckpt_open(folder, which, &ckpt), done);
+    FAR_TRY_GOTO(restore_from(run, ckpt), done);
+    fari_log(FAR_LOG_INFO, "resumed from %s at step %" PRId64, fari_ckpt_path(ckpt), run->step);
+done:
+    fari_ckpt_close(ckpt);
+    fari_free(folder);
+    return st;
+}
+
+/* Weights only: from a checkpoint folder or any safetensors file. Names must match; optimizer state starts anew. */
+far_status run_load_weights(far_run *run, const char *path)
+{
+    fari_ckpt_tensor *model = NULL;
+    int64_t model_count = 0;
+    fari_ckpt *ckpt = NULL;
+    far_status st = FAR_OK;
+    FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
+    if (fari_path_is_folder(path)) {
+        FAR_TRY_GOTO(fari_ckpt_open_path(path, &ckpt), done);
+        FAR_TRY_GOTO(fari_ckpt_read_model(ckpt, model, model_count, false), done);
+    } else {
+        FAR_TRY_GOTO(fari_ckpt_read_file(path, model, model_count, false), done);
+    }
+done:
+    fari_ckpt_close(ckpt);
+    fari_free(model);
+    return st;
+}

@@ -1,0 +1,179 @@
+/* The loop over steps: batch, step, metrics; evaluation and checkpoints when they are due. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define HYPER_GROUPS_MAX 65
+
+double run_clock_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate, const char *message)
+{
+    if (run->opts.progress == NULL) return;
+    const double left = (double)(total - at) * (double)run->train.batch;
+    const far_progress progress = { .phase = phase,
+                                    .step = at,
+                                    .step_total = total,
+                                    .epoch = run->epoch,
+                                    .loss = loss,
+                                    .samples_per_s = rate,
+                                    .eta_s = rate > 0.0 ? left / rate : -1.0,
+                                    .message = message };
+    run->opts.progress(run->opts.progress_context, &progress);
+}
+
+static bool is_due(int64_t every, int64_t step)
+{
+    return every > 0 && step % every == 0;
+}
+
+/* Loss of the step just done; not a number ends the run before a checkpoint could keep it. */
+static far_status step_loss(const far_run *run, double *loss_out)
+{
+    FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
+    if (isfinite(*loss_out)) return FAR_OK;
+    return FAR_FAIL(FAR_E_NONFINITE,
+                    "the loss is %g at step %" PRId64 " (epoch %" PRId64 "): lower optim.lr, clip gradients (optim.clip_norm), or look "
+                    "at the data; the last checkpoint is good",
+                    *loss_out, run->step, run->epoch);
+}
+
+static far_status one_step(far_run *run, double *loss_out)
+{
+    double hyper[HYPER_GROUPS_MAX * FAR_HYPER_COUNT];
+    far_batch batch;
+    FAR_TRY(far_loader_next(run->loader, &batch));
+    const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
+    far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
+    void *feed[2];
+    FAR_TRY(run_feed(run, &batch, run->train.batch, feed));
+    const fari_step step = { .seed = (uint64_t)far_config_i64(run->config, "seed"),
+                             .step = run->step,
+                             .epoch = run->epoch,
+                             .sample_ids = batch.sample_ids,
+                             .hyper = hyper,
+                             .feed = feed };
+    FAR_TRY(fari_executor_step(run->train.exec, &step));
+    FAR_TRY(step_loss(run, loss_out));
+    run->last_lr = lr;
+    run->step++;
+    run->batch_idx++;
+    if (run->batch_idx == run->steps_per_epoch) {
+        run->batch_idx = 0;
+        run->epoch++;
+    }
+    return FAR_OK;
+}
+
+static far_status log_step(far_run *run, double loss, double rate)
+{
+    fari_metrics_log_begin(run->metrics, run->step);
+    fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
+    fari_metrics_log_f64(run->metrics, "time_s", run_clock_s() - run->started_s);
+    fari_metrics_log_f64(run->metrics, "train/loss", loss);
+    fari_metrics_log_f64(run->metrics, "train/lr", run->last_lr);
+    fari_metrics_log_f64(run->metrics, "train/samples_per_s", rate);
+    return fari_metrics_log_end(run->metrics);
+}
+
+/* The figure that "best" goes by: larger is better. */
+static double chosen_score(const far_run *run)
+{
+    static const char *const names[] = { "accuracy", "miou", "top1" };
+    const char *wanted = far_config_text(run->config, "eval.metric");
+    for (int64_t i = 0; i < run->score_count && wanted[0] != '\0'; i++)
+        if (strcmp(run->scores[i].name, wanted) == 0) return run->scores[i].value;
+    for (size_t n = 0; n < FAR_COUNT(names); n++)
+        for (int64_t i = 0; i < run->score_count; i++)
+            if (strcmp(run->scores[i].name, names[n]) == 0) return run->scores[i].value;
+    return NAN;
+}
+
+/* Scores the held-back samples (without any, the test set) and says whether this is the best so far. */
+static far_status evaluate_now(far_run *run, bool *is_best_out)
+{
+    char key[128];
+    const run_data *data = &run->data;
+    if (data->held_count > 0)
+        FAR_TRY(run_score(run, data->train, data->held, data->held_count));
+    else
+        FAR_TRY(run_score(run, data->test, NULL, 0));
+    const double score = chosen_score(run);
+    *is_best_out = isnan(run->best) || score > run->best;
+    if (*is_best_out) run->best = score;
+    fari_metrics_log_begin(run->metrics, run->step);
+    fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
+    fari_metrics_log_f64(run->metrics, "time_s", run_clock_s() - run->started_s);
+    for (int64_t i = 0; i < run->score_count; i++) {
+        (void)snprintf(key, sizeof key, "eval/%s", run->scores[i].name);
+        fari_metrics_log_f64(run->metrics, key, run->scores[i].value);
+    }
+    return fari_metrics_log_end(run->metrics);
+}
+
+/* Steps between two events: config counts in steps, or 0 for once an epoch. */
+static int64_t every(const far_run *run, const char *key)
+{
+    const int64_t steps = far_config_i64(run->config, key);
+    return steps > 0 ? steps : run->steps_per_epoch;
+}
+
+static far_status after_step(far_run *run, bool is_last)
+{
+    bool is_best = false, is_saved = false;
+    const bool has_eval = run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
+    if (has_eval && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
+        FAR_TRY(evaluate_now(run, &is_best));
+        if (is_best) {
+            FAR_TRY(run_save(run, true));
+            is_saved = true;
+        }
+    }
+    if (!is_saved && (is_last || is_due(every(run, "train.checkpoint_every"), run->step))) FAR_TRY(run_save(run, false));
+    return FAR_OK;
+}
+
+static far_status stop_now(far_run *run)
+{
+    FAR_TRY(run_save(run, false));
+    return FAR_FAIL(FAR_E_STOPPED, "stopped on request at step %" PRId64 " of %" PRId64 "; go on with: farandole train --resume %s",
+                    run->step, run->steps_total, run->folder);
+}
+
+far_status far_run_train(far_run *run)
+{
+    double window_s, loss = NAN, rate = 0.0;
+    int64_t window_step;
+    if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
+    run->started_s = run_clock_s();
+    FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
+    if (run->step > 0)
+        run->last_lr = far_schedule_lr(&run->schedule, run->step - 1, run->steps_total, run->steps_per_epoch);
+    window_s = run->started_s;
+    window_step = run->step;
+    while (run->step < run->steps_total) {
+        FAR_TRY(one_step(run, &loss));
+        const double now = run_clock_s();
+        if (now - window_s > 1.0 || run->step == window_step + 1) {
+            rate = (double)((run->step - window_step) * run->train.batch) / (now - window_s);
+            window_s = now;
+            window_step = run->step;
+        }
+        if (is_due(far_config_i64(run->config, "train.log_every"), run->step) || run->step == run->steps_total)
+            FAR_TRY(log_step(run, loss, rate));
+        run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
+        FAR_TRY(after_step(run, run->step == run->steps_total));
+        if (run->step < run->steps_total && run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context))
+            return stop_now(run);
+    }
+    return FAR_OK;
+}

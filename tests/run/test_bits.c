@@ -1,0 +1,219 @@
+/* The same bits in any order and on any number of threads; and mistakes in the sums, the halos, the statistics and the tails are seen. */
+#include "ops/conv.h"
+#include "ops/norm.h"
+#include "support/net_run.h"
+#include "test.h"
+#include <math.h>
+
+#define STEPS 20
+
+static const net_case nets[] = {
+    { .label = "lenet5, adam",
+      .model = "lenet5",
+      .batch = 10,
+      .channels = 1,
+      .height = 28,
+      .width = 28,
+      .classes = 10,
+      .dropout_input = 0.1,
+      .optim = { .name = "adam", .clip_norm = 0.5 },
+      .lr = 1e-3 },
+    { .label = "resnet18, lars",
+      .model = "resnet",
+      .preset = "resnet18",
+      .batch = 5,
+      .channels = 3,
+      .height = 40,
+      .width = 32,
+      .classes = 7,
+      .optim = { .name = "lars", .momentum = 0.9, .weight_decay = 1e-4, .clip_norm = 10.0 },
+      .lr = 0.5 },
+    { .label = "narrow a21, tall images, focal loss, adam",
+      .model = "uresnet",
+      .preset = "a21",
+      .options = "width=2 depth=3 bottleneck=8 blocks_deepest=1 kernel_deepest=3",
+      .batch = 5,
+      .channels = 3,
+      .height = 96,
+      .width = 16,
+      .classes = 3,
+      .is_map = true,
+      .is_focal = true,
+      .dropout_input = 0.1,
+      .optim = { .name = "adam", .clip_norm = 1.0 },
+      .lr = 1e-3 },
+    { .label = "unet with group norm, sgd",
+      .model = "unet",
+      .options = "width=8 depth=2 norm=group groups=4",
+      .batch = 5,
+      .channels = 1,
+      .height = 40,
+      .width = 24,
+      .classes = 3,
+      .is_map = true,
+      .dropout_input = 0.2,
+      .optim = { .name = "sgd", .momentum = 0.9, .nesterov = true, .clip_norm = 1.0 },
+      .lr = 0.05 },
+};
+
+static const struct {
+    const char *label;
+    fari_grain_config grain;
+    int64_t sample_grains_min, row_grains_min;
+} cuts[] = {
+    { "grains of samples", { .samples = 1, .rows = 1 << 20, .dense = 1 }, 5, 1 },
+    { "grains of samples and rows", { .samples = 1, .rows = 6, .min_rows = 1, .dense = 2 }, 5, 5 },
+};
+
+static void all_orders(const net_case *net)
+{
+    static const int32_t threads[] = { 1, 2, 4 };
+    static const char *const orders[] = { "forward", "reversed", "random" };
+    for (size_t c = 0; c < FAR_COUNT(cuts); c++) {
+        net_result first = { .digest = "" }, now;
+        for (size_t t = 0; t < FAR_COUNT(threads); t++)
+            for (int32_t order = 0; order < 3; order++) {
+                const net_variant variant = {
+                    .grain = cuts[c].grain, .order = (fari_exec_order)order, .threads = threads[t], .order_seed = t + 1
+                };
+                net_run(net, &variant, STEPS, &now);
+                if (first.digest[0] == '\0') first = now;
+                FAR_CHECK(isfinite(now.loss));
+                FAR_CHECK(now.sample_grains >= cuts[c].sample_grains_min && now.row_grains >= cuts[c].row_grains_min);
+                FAR_CHECK_MSG(strcmp(now.digest, first.digest) == 0, "%s, %s: %s order on %d threads gives other bits: %s, not %s (loss %.9g, %.9g)",
+                              net->label, cuts[c].label, orders[order], (int)threads[t], now.digest, first.digest, now.loss, first.loss);
+            }
+        printf("%s, %s: %d x %d grains, %d instructions, %d reference calls, 9 equal digests %.16s\n", net->label, cuts[c].label,
+               (int)first.sample_grains, (int)first.row_grains, (int)first.calls, (int)first.reference_calls, first.digest);
+    }
+}
+
+FAR_TEST(lenet5_bits) { all_orders(&nets[0]); }
+FAR_TEST(resnet18_bits) { all_orders(&nets[1]); }
+FAR_TEST(narrow_a21_bits) { all_orders(&nets[2]); }
+FAR_TEST(unet_group_norm_bits) { all_orders(&nets[3]); }
+
+/* ---- mutations: each must change the digest ---- */
+
+static int64_t changed; /* how many places a mutation touched */
+
+/* Leaves 1 and 2 of the first tree with four leaves change places: (0 + 2) + (1 + 3). */
+static void swap_children(fari_plan *plan)
+{
+    int64_t leaf[4], count = 0;
+    changed = 0;
+    for (int64_t i = 0; i < plan->instr_count && changed == 0; i++) {
+        const fari_instr *instr = &plan->instrs[i];
+        if (instr->kind != FARI_INSTR_CALL || plan->graph->nodes[instr->node]->op != &fari_op_conv_dw) {
+            if (instr->kind == FARI_INSTR_CALL) count = 0;
+            continue;
+        }
+        if (count > 0 && plan->instrs[leaf[0]].node != instr->node) count = 0;
+        leaf[count++] = i;
+        if (count < 4) continue;
+        const int64_t a = plan->instrs[leaf[1]].view0 + plan->instrs[leaf[1]].in_count;
+        const int64_t b = plan->instrs[leaf[2]].view0 + plan->instrs[leaf[2]].in_count;
+        const fari_view view = plan->views[a];
+        const int32_t buffer = plan->view_buffer[a];
+        plan->views[a] = plan->views[b];
+        plan->view_buffer[a] = plan->view_buffer[b];
+        plan->views[b] = view;
+        plan->view_buffer[b] = buffer;
+        changed++;
+    }
+}
+
+static far_status no_work(const fari_call *call)
+{
+    (void)call;
+    return FAR_OK;
+}
+
+/* Statistics of the first grain stand for the group's. */
+static void drop_statistics(fari_plan *plan)
+{
+    changed = 0;
+    for (int64_t i = 0; i < plan->instr_count; i++)
+        if (plan->instrs[i].kind == FARI_INSTR_COMBINE && plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
+            plan->instrs[i].aux = 0;
+            plan->instrs[i].run = no_work;
+            changed++;
+        }
+}
+
+static far_status (*true_conv)(const fari_call *);
+
+/* As a kernel whose tail rounds otherwise: the last element is one unit in the last place off. */
+static far_status conv_other_tail(const fari_call *call)
+{
+    const far_status st = true_conv(call);
+    float *last = (float *)call->out[0].data + fari_view_elems(&call->out[0]) - 1;
+    *last = nextafterf(*last, INFINITY);
+    return st;
+}
+
+static void round_one_tail(fari_plan *plan)
+{
+    changed = 0;
+    for (int64_t i = 0; i < plan->instr_count && changed == 0; i++)
+        if (plan->instrs[i].kind == FARI_INSTR_CALL && plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_conv) {
+            true_conv = plan->instrs[i].run;
+            plan->instrs[i].run = conv_other_tail;
+            changed++;
+        }
+}
+
+/* The halo rule of every convolution forgets the last row: what is missing is taken for padding. */
+static void short_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi, int64_t *lo,
+                       int64_t *hi)
+{
+    fari_op_conv.rows(node, in, input_idx, out_lo, out_hi, lo, hi);
+    if (input_idx == 0 && *hi - *lo > 2) (*hi)--;
+}
+
+static void shorten_halos(far_graph *graph)
+{
+    static fari_op conv_short;
+    changed = 0;
+    conv_short = fari_op_conv;
+    conv_short.rows = short_rows;
+    conv_short.reference = fari_op_conv.reference;
+    for (int64_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == &fari_op_conv && ((const fari_conv_attr *)graph->nodes[i]->attr)->kernel[0] > 1) {
+            graph->nodes[i]->op = &conv_short;
+            changed++;
+        }
+}
+
+static void must_differ(const net_case *net, const net_variant *mutant, const char *what)
+{
+    net_result right, wrong;
+    net_variant plain = *mutant;
+    plain.change_graph = NULL;
+    plain.change_plan = NULL;
+    net_run(net, &plain, 3, &right);
+    changed = -1;
+    net_run(net, mutant, 3, &wrong);
+    FAR_CHECK_MSG(changed > 0, "%s: nothing was changed in %s", what, net->label);
+    FAR_CHECK_MSG(strcmp(right.digest, wrong.digest) != 0, "%s is not seen in %s", what, net->label);
+}
+
+FAR_TEST(swapped_children_are_seen)
+{
+    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = swap_children }, "a swap in the tree");
+}
+
+FAR_TEST(short_halo_is_seen)
+{
+    must_differ(&nets[3], &(net_variant){ .grain = cuts[1].grain, .threads = 1, .change_graph = shorten_halos }, "a short halo");
+}
+
+FAR_TEST(statistics_of_one_grain_are_seen)
+{
+    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = drop_statistics }, "local statistics");
+}
+
+FAR_TEST(other_tail_is_seen)
+{
+    must_differ(&nets[0], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = round_one_tail }, "a tail");
+}

@@ -1,0 +1,129 @@
+#include "support/net_run.h"
+#include "graph/graph.h"
+#include "run/store.h"
+#include "test.h"
+#include <farandole/activation.h>
+#include <farandole/data.h>
+#include <farandole/elementwise.h>
+#include <farandole/loss.h>
+#include <farandole/model.h>
+#include <farandole/shape.h>
+
+#define SEED 11
+#define GROUPS 8
+
+static far_value loss_of(const net_case *net, far_graph *graph, const far_model_result *model, far_value label)
+{
+    far_value loss[FAR_LOGITS_MAX];
+    const far_ce_opts opts = { .use_ignore_label = true, .ignore_label = FAR_LABEL_IGNORE };
+    for (int32_t i = 0; i < model->count; i++)
+        loss[i] = net->is_focal ? far_focal_loss(graph, "loss", model->logits[i], label, &opts)
+                                : far_cross_entropy(graph, "loss", model->logits[i], label, &opts);
+    return model->count == 1 ? loss[0] : fari_emit(graph, &fari_op_add_n, "loss_sum", NULL, model->count, loss);
+}
+
+static void set_options(far_options *opts, const char *text)
+{
+    char copy[256], *save = NULL;
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(word, '=');
+        FAR_CHECK(value != NULL);
+        *value++ = '\0';
+        FAR_CHECK_OK(far_options_set(opts, word, value));
+    }
+}
+
+static far_graph *graph_of(const net_case *net)
+{
+    far_graph *graph = NULL;
+    far_options *opts = NULL;
+    far_model_result model;
+    char classes[16];
+    FAR_CHECK_OK(far_graph_create(true, &graph));
+    FAR_CHECK_OK(far_model_opts_create(net->model, net->preset, &opts));
+    (void)snprintf(classes, sizeof classes, "%d", (int)net->classes);
+    FAR_CHECK_OK(far_options_set(opts, "classes", classes));
+    if (net->options != NULL) set_options(opts, net->options);
+    far_value x = far_graph_input(graph, "image", FAR_F32, &(far_shape){ 4, { net->batch, net->channels, net->height, net->width } });
+    const far_shape label_shape =
+        net->is_map ? (far_shape){ 4, { net->batch, 1, net->height, net->width } } : (far_shape){ 1, { net->batch } };
+    const far_value y = far_graph_input(graph, "label", FAR_I32, &label_shape);
+    if (net->dropout_input > 0.0) x = far_dropout(graph, "image_dropout", x, net->dropout_input);
+    FAR_CHECK_OK(far_model_build(graph, opts, x, &model));
+    const far_value loss = loss_of(net, graph, &model, y);
+    FAR_CHECK_OK(far_graph_status(graph));
+    FAR_CHECK_OK(far_graph_backward(graph, loss));
+    FAR_CHECK_OK(far_optim_apply(graph, &net->optim));
+    far_options_destroy(opts);
+    return graph;
+}
+
+static far_loader *loader_of(const net_case *net, far_dataset **set_out)
+{
+    far_loader *loader = NULL;
+    const far_synthetic_opts data = { .sample_count = 4 * net->batch,
+                                      .height = net->height,
+                                      .width = net->width,
+                                      .channels = net->channels,
+                                      .class_count = net->classes,
+                                      .label = net->is_map ? FAR_LABEL_MAP : FAR_LABEL_CLASS,
+                                      .seed = SEED };
+    FAR_CHECK_OK(far_dataset_open_synthetic(&data, set_out));
+    const far_loader_opts opts = { .batch = net->batch,
+                                   .shuffle = true,
+                                   .seed = SEED,
+                                   .augment = { .flip = true, .crop_pad = 2, .erase = net->is_map ? 0.0 : 0.5 } };
+    FAR_CHECK_OK(far_loader_open(*set_out, &opts, &loader));
+    return loader;
+}
+
+static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader, far_value loss,
+                  int64_t steps, net_result *result)
+{
+    double hyper[GROUPS * FAR_HYPER_COUNT];
+    for (int64_t i = 0; i < steps; i++) {
+        far_batch batch;
+        void *feed[2];
+        FAR_CHECK_OK(far_loader_next(loader, &batch));
+        memcpy(&feed[0], &batch.images, sizeof feed[0]);
+        memcpy(&feed[1], &batch.labels, sizeof feed[1]);
+        far_optim_hyper(&net->optim, i, net->lr, net->lr, hyper);
+        const fari_step step = { SEED, i, batch.epoch, batch.sample_ids, hyper, feed };
+        FAR_CHECK_OK(fari_executor_step(exec, &step));
+    }
+    FAR_CHECK_OK(fari_executor_read_f64(exec_const, loss, &result->loss));
+}
+
+void net_run(const net_case *net, const net_variant *variant, int64_t steps, net_result *result_out)
+{
+    far_dataset *set = NULL;
+    fari_backend *backend = NULL;
+    fari_plan *plan = NULL;
+    fari_store *store = NULL;
+    fari_executor *exec = NULL;
+    far_graph *graph = graph_of(net);
+    far_loader *loader = loader_of(net, &set);
+    if (variant->change_graph != NULL) variant->change_graph(graph);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    const fari_plan_opts plan_opts = { .grain = variant->grain, .threads = variant->threads, .backend = backend };
+    FAR_CHECK_OK(fari_plan_create(graph, &plan_opts, &plan));
+    if (variant->change_plan != NULL) variant->change_plan(plan);
+    FAR_CHECK_OK(fari_store_create(graph, false, SEED, &store));
+    const fari_exec_opts exec_opts = { .order = variant->order, .order_seed = variant->order_seed };
+    FAR_CHECK_OK(fari_executor_create(plan, store, &exec_opts, &exec));
+    train(net, exec, exec, loader, graph->loss, steps, result_out);
+    fari_store_digest(store, true, result_out->digest);
+    const fari_grains *grains = &plan->grains[far_graph_find(graph, "image")];
+    result_out->sample_grains = grains->index_count;
+    result_out->row_grains = grains->row_count;
+    result_out->calls = plan->instr_count;
+    result_out->reference_calls = plan->reference_calls;
+    fari_executor_destroy(exec);
+    fari_store_destroy(store);
+    fari_plan_destroy(plan);
+    backend->destroy(backend);
+    far_loader_close(loader);
+    far_dataset_close(set);
+    far_graph_destroy(graph);
+}

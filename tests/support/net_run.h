@@ -1,0 +1,40 @@
+/* Trains small networks for a few steps under any grains, order and number of threads, and gives the digest of the weights. Data come
+   through the loader, with augmentation. Hooks change the graph or the plan, to show that a mistake would be seen. */
+#ifndef FAR_TESTS_NET_RUN_H
+#define FAR_TESTS_NET_RUN_H
+#include "plan/plan.h"
+#include "run/executor.h"
+#include <farandole/optim.h>
+
+typedef struct net_case {
+    const char *label;
+    const char *model, *preset;       /* of the zoo */
+    const char *options;              /* "width=4 depth=2": of the model; NULL: none */
+    int64_t batch, channels, height, width;
+    int32_t classes;
+    bool is_map;                      /* a label for each pixel */
+    bool is_focal;                    /* CosmicTagger's loss, summed over the planes */
+    double dropout_input;             /* dropout on the image itself, for networks without any */
+    far_optim_opts optim;
+    double lr;
+} net_case;
+
+typedef struct net_variant {
+    fari_grain_config grain;
+    fari_exec_order order;
+    int32_t threads;
+    uint64_t order_seed;
+    void (*change_graph)(far_graph *graph);
+    void (*change_plan)(fari_plan *plan);
+} net_variant;
+
+typedef struct net_result {
+    char digest[65];       /* of weights and running statistics */
+    double loss;           /* of the last step */
+    int64_t sample_grains; /* of the input */
+    int64_t row_grains;
+    int64_t calls, reference_calls;
+} net_result;
+
+void net_run(const net_case *net, const net_variant *variant, int64_t steps, net_result *result_out);
+#endif
