@@ -1,4 +1,5 @@
 /* Convolutions: reference kernels in pieces, row rules, whole graphs with the CPU backend, fixed values, errors. */
+#include "base/rng.h"
 #include "op_check.h"
 #include "ops/conv.h"
 #include "ops/window.h"
@@ -117,6 +118,46 @@ FAR_TEST(conv_reference_in_pieces)
     for (size_t i = 0; i < FAR_COUNT(cases); i++) pieces(cases[i].name, build, &cases[i]);
     for (size_t i = 0; i < FAR_COUNT(transpose_cases); i++)
         pieces(transpose_cases[i].name, build_transpose, &transpose_cases[i]);
+}
+
+/* A layer and an image it fits, drawn at random. */
+static conv_case draw_case(uint64_t key)
+{
+    uint64_t draws = 0;
+    const int32_t axes = 1 + (int32_t)fari_rng_below(key, draws++, 3);
+    conv_case c = { .name = "random" };
+    c.opts.groups = 1 + (int64_t)fari_rng_below(key, draws++, 3);
+    c.opts.out_channels = c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4));
+    c.opts.no_bias = fari_rng_below(key, draws++, 2) != 0;
+    c.x = (far_shape){ axes + 2, { 1 + (int64_t)fari_rng_below(key, draws++, 2), c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4)) } };
+    for (int32_t d = 0; d < axes; d++) {
+        c.opts.kernel[d] = 1 + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 3 : 5);
+        c.opts.stride[d] = 1 + (int64_t)fari_rng_below(key, draws++, 4);
+        c.opts.dilation[d] = 1 + (int64_t)fari_rng_below(key, draws++, 3);
+        c.opts.pad_lo[d] = (int64_t)fari_rng_below(key, draws++, 4);
+        c.opts.pad_hi[d] = (int64_t)fari_rng_below(key, draws++, 4);
+        const int64_t span = (c.opts.kernel[d] - 1) * c.opts.dilation[d] + 1, pads = c.opts.pad_lo[d] + c.opts.pad_hi[d];
+        c.x.dim[d + 2] = (span > pads ? span - pads : 1) + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 4 : 8);
+    }
+    return c;
+}
+
+FAR_TEST(conv_random_geometries_in_pieces)
+{
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        const conv_case c = draw_case(fari_rng_key(seed, 1003, 0, 0));
+        pieces(c.name, build, &c);
+    }
+}
+
+FAR_TEST(conv_random_geometries_through_the_machine)
+{
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        char label[32];
+        const conv_case c = draw_case(fari_rng_key(seed, 1004, 0, 0));
+        (void)snprintf(label, sizeof label, "random %d", (int)seed);
+        op_check(label, build, &c);
+    }
 }
 
 FAR_TEST(conv_through_the_machine)

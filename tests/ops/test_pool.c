@@ -1,4 +1,5 @@
 /* Pooling: kernels in pieces against the definition, whole graphs, fixed values, errors. */
+#include "base/rng.h"
 #include "op_check.h"
 #include "ops/pool.h"
 #include "piece_check.h"
@@ -81,6 +82,42 @@ FAR_TEST(pool_kernels_in_pieces)
         FAR_CHECK_OK(far_graph_status(graph));
         piece_add_gradients(graph);
         for (uint64_t seed = 0; seed < 4; seed++) piece_check(cases[i].name, graph, seed, seed % 2 == 1, 1e-6);
+        far_graph_destroy(graph);
+    }
+}
+
+/* A window and an image it fits, drawn at random. */
+static pool_case draw_case(uint64_t key)
+{
+    uint64_t draws = 0;
+    const int32_t axes = 1 + (int32_t)fari_rng_below(key, draws++, 3);
+    pool_case c = { .name = "random", .kind = (pool_kind)fari_rng_below(key, draws++, 5) };
+    const bool is_adaptive = c.kind == ADAPTIVE_MAX || c.kind == ADAPTIVE_AVG;
+    c.x = (far_shape){ axes + 2, { 1 + (int64_t)fari_rng_below(key, draws++, 2), 1 + (int64_t)fari_rng_below(key, draws++, 20) } };
+    c.ceil_mode = fari_rng_below(key, draws++, 2) != 0;
+    for (int32_t d = 0; d < axes; d++) {
+        c.kernel[d] = 1 + (int64_t)fari_rng_below(key, draws++, 4);
+        c.stride[d] = 1 + (int64_t)fari_rng_below(key, draws++, 3);
+        c.dilation[d] = c.kind == MAX ? 1 + (int64_t)fari_rng_below(key, draws++, 3) : 1;
+        const int64_t span = (c.kernel[d] - 1) * c.dilation[d] + 1;
+        c.pad[d] = (int64_t)fari_rng_below(key, draws++, (uint64_t)(span / 2 + 1));
+        c.x.dim[d + 2] = (is_adaptive ? 1 : span) + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 4 : 9);
+    }
+    return c;
+}
+
+FAR_TEST(pool_random_geometries_in_pieces)
+{
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        char label[32];
+        far_graph *graph = NULL;
+        pool_case c = draw_case(fari_rng_key(seed, 1001, 0, 0));
+        (void)snprintf(label, sizeof label, "random %d", (int)seed);
+        FAR_CHECK_OK(far_graph_create(true, &graph));
+        (void)build(graph, &c);
+        FAR_CHECK_OK(far_graph_status(graph));
+        piece_add_gradients(graph);
+        piece_check(label, graph, seed, seed % 2 == 1, 1e-6);
         far_graph_destroy(graph);
     }
 }

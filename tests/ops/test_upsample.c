@@ -1,4 +1,5 @@
 /* Resampling: kernels in pieces against the definition, whole graphs, values of PyTorch's formulas, errors. */
+#include "base/rng.h"
 #include "op_check.h"
 #include "ops/upsample.h"
 #include "piece_check.h"
@@ -58,6 +59,33 @@ FAR_TEST(upsample_kernels_in_pieces)
         piece_add_gradients(graph);
         piece_add_gradients(graph); /* of upsample_dx, too */
         for (uint64_t seed = 0; seed < 4; seed++) piece_check(cases[i].name, graph, seed, false, 1e-6);
+        far_graph_destroy(graph);
+    }
+}
+
+FAR_TEST(upsample_random_geometries_in_pieces)
+{
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        const uint64_t key = fari_rng_key(seed, 1002, 0, 0);
+        uint64_t draws = 0;
+        char label[32];
+        far_graph *graph = NULL;
+        up_case c = { .name = label };
+        (void)snprintf(label, sizeof label, "random %d", (int)seed);
+        c.x.ndim = 3 + (int32_t)fari_rng_below(key, draws++, 3);
+        c.x.dim[0] = 1 + (int64_t)fari_rng_below(key, draws++, 2);
+        c.x.dim[1] = 1 + (int64_t)fari_rng_below(key, draws++, 20);
+        c.opts.mode = fari_rng_below(key, draws++, 3) == 0 ? FAR_UPSAMPLE_NEAREST : FAR_UPSAMPLE_LINEAR;
+        c.opts.align_corners = c.opts.mode == FAR_UPSAMPLE_LINEAR && fari_rng_below(key, draws++, 2) == 0;
+        for (int32_t d = 0; d < c.x.ndim - 2; d++) {
+            c.x.dim[d + 2] = 1 + (int64_t)fari_rng_below(key, draws++, 7);
+            c.opts.out_extent[d] = 1 + (int64_t)fari_rng_below(key, draws++, 11);
+        }
+        FAR_CHECK_OK(far_graph_create(true, &graph));
+        (void)build(graph, &c);
+        FAR_CHECK_OK(far_graph_status(graph));
+        piece_add_gradients(graph);
+        piece_check(label, graph, seed, false, 1e-6);
         far_graph_destroy(graph);
     }
 }

@@ -1,0 +1,98 @@
+/* The command `farandole`: a table of commands (main.c), each with a table of options. Public headers only.
+ *
+ * To add a command: a file command_<name>.c with its options and its function, and a row in main.c. */
+#ifndef FARI_CLI_CLI_H
+#define FARI_CLI_CLI_H
+#include <farandole/config.h>
+#include <farandole/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLI_COUNT(array) ((int32_t)(sizeof(array) / sizeof((array)[0])))
+
+typedef enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,   /* command line or config */
+    CLI_DATA = 3,    /* data or checkpoints: not there, unreadable, damaged */
+    CLI_NOFIT = 4,   /* not enough memory, known before the start */
+    CLI_STOPPED = 75 /* on request; resumable. EX_TEMPFAIL of sysexits.h */
+} cli_exit;
+
+typedef struct cli_option {
+    const char *name;  /* "--resume" */
+    const char *value; /* what stands for its value in help: "RUN"; NULL: a switch without one */
+    const char *help;
+    const char *key; /* the config key that it sets, NULL: none */
+} cli_option;
+
+typedef struct cli_args cli_args;
+
+typedef struct cli_command {
+    const char *name;
+    const char *sentence; /* for the list of commands */
+    const char *usage;    /* what follows "farandole NAME"; several forms in lines */
+    const char *about;    /* a few sentences */
+    const char *examples; /* lines "command", each followed by "    what it does" */
+    const char *exits;    /* beside 0, 1 and 2; NULL: no others */
+    const cli_option *options;
+    int32_t option_count;
+    int32_t word_max;     /* arguments that are no options and no key=value */
+    bool has_assignments; /* key=value goes into the config */
+    cli_exit (*run)(const cli_args *args);
+} cli_command;
+
+struct cli_args {
+    const cli_command *command;
+    const char **values; /* [option_count], NULL where not given; a switch has "" */
+    const char **words;
+    const char **assignments;
+    int32_t word_count, assignment_count;
+    bool has_trace; /* --trace or FAR_TRACE=1 */
+    bool has_help;
+};
+
+/* args.c */
+cli_exit cli_args_parse(const cli_command *command, int argc, char **argv, cli_args *args_out);
+void cli_args_free(cli_args *args);
+/* The option's value, "" for a switch; NULL: not given. The option must be in the command's table. */
+const char *cli_value(const cli_args *args, const char *option);
+bool cli_has(const cli_args *args, const char *option);
+/* The name nearest to `word` of `count` names that `name_at` gives, NULL when none is near. */
+const char *cli_nearest(const char *word, int32_t count, const char *(*name_at)(int32_t idx));
+
+/* fail.c: what went wrong, on stderr; all give the exit code. */
+cli_exit cli_usage_error(const cli_command *command, const char *fmt, ...) FAR_PRINTF(2, 3);
+typedef enum cli_phase {
+    CLI_READING_CONFIG,
+    CLI_OPENING, /* data, network, plan, memory */
+    CLI_RUNNING
+} cli_phase;
+/* The calling thread's last error, with its trace where asked for. */
+cli_exit cli_fail(const cli_args *args, far_status status, cli_phase phase);
+/* What is still in the buffer of stdout reaches its file, or else CLI_FAILED. */
+cli_exit cli_flush(cli_exit code);
+
+/* help.c */
+void cli_print_short_help(bool is_error);
+void cli_print_command_help(const cli_command *command);
+extern const cli_command cli_help;
+
+/* main.c */
+int32_t cli_command_count(void);
+const cli_command *cli_command_at(int32_t idx);
+const cli_command *cli_command_find(const char *name);
+
+/* config.c */
+bool cli_is_folder(const char *path);
+/* FOLDER/name; allocated. NULL when there is no memory. */
+char *cli_path(const char *folder, const char *name);
+/* The file, or FOLDER/config.yaml, then the options that set keys, then key=value. */
+cli_exit cli_config_open(const cli_args *args, const char *path, far_config **config_out);
+
+/* text.c */
+const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min", "3 min 05 s", "4.2 s" */
+const char *cli_count_text(int64_t count, char text_out[32]);    /* "1,234,567" */
+
+extern const cli_command cli_train, cli_eval, cli_plan, cli_models, cli_ops, cli_doctor, cli_version;
+#endif

@@ -1,0 +1,144 @@
+/* farandole eval */
+#include "cli.h"
+#include "progress.h"
+#include <dirent.h>
+#include <farandole/extend.h>
+#include <farandole/run.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_json(const char *weights, const far_score *scores, int64_t count)
+{
+    json_t *all = json_object(), *list = json_object();
+    (void)json_object_set_new(all, "weights", json_string(weights));
+    for (int64_t i = 0; i < count; i++)
+        (void)json_object_set_new(list, scores[i].name,
+                                  isfinite(scores[i].value) ? json_real(scores[i].value) : json_null());
+    (void)json_object_set_new(all, "scores", list);
+    (void)json_dumpf(all, stdout, JSON_INDENT(2));
+    (void)fputc('\n', stdout);
+    json_decref(all);
+}
+
+static void print_text(const char *weights, const far_score *scores, int64_t count)
+{
+    (void)printf("weights              %s\n", weights);
+    for (int64_t i = 0; i < count; i++) (void)printf("%-20s %.6g\n", scores[i].name, scores[i].value);
+}
+
+static cli_exit evaluate(const cli_args *args, const far_config *config, const char *weights)
+{
+    far_run *run = NULL;
+    const far_score *scores = NULL;
+    int64_t count = 0;
+    cli_progress progress;
+    cli_progress_begin(&progress, cli_has(args, "--quiet"));
+    const far_run_opts opts = {
+        .purpose = FAR_RUN_EVALUATE, .weights = weights, .progress = cli_progress_show, .progress_context = &progress
+    };
+    cli_phase phase = CLI_OPENING;
+    far_status st = far_run_open(config, &opts, &run);
+    if (st == FAR_OK) {
+        phase = CLI_RUNNING;
+        st = far_run_evaluate(run, &scores, &count);
+    }
+    cli_progress_end(&progress);
+    const char *used = weights != NULL ? weights : far_config_text(config, "model.weights");
+    if (st == FAR_OK && cli_has(args, "--json")) print_json(used, scores, count);
+    else if (st == FAR_OK) print_text(used, scores, count);
+    const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, phase);
+    far_run_close(run);
+    return code;
+}
+
+/* What the folder holds, for the message: "1200 2400 best last". */
+static void list_names(const char *folder, char *text_out, size_t bytes)
+{
+    struct dirent **names = NULL;
+    size_t used = 0;
+    const int count = scandir(folder, &names, NULL, versionsort);
+    text_out[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        if (names[i]->d_name[0] != '.' && used < bytes)
+            used += (size_t)snprintf(text_out + used, bytes - used, " %s", names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* RUN/checkpoints/WHICH; without --checkpoint the best one, else the last. */
+static cli_exit checkpoint_of(const cli_args *args, const char *run, char **path_out)
+{
+    char names[512];
+    const char *which = cli_value(args, "--checkpoint");
+    char *folder = cli_path(run, "checkpoints");
+    char *path = folder != NULL ? cli_path(folder, which != NULL ? which : "best") : NULL;
+    if (path != NULL && which == NULL && !cli_is_folder(path)) {
+        free(path);
+        path = cli_path(folder, "last");
+    }
+    cli_exit code = CLI_OK;
+    if (path == NULL) {
+        code = cli_fail(args, far_fail(FAR_E_NOMEM, "no memory for a path"), CLI_OPENING);
+    } else if (!cli_is_folder(path)) {
+        list_names(folder, names, sizeof names);
+        code =
+            cli_usage_error(args->command, "no checkpoint %s in %s; there %s%s", which != NULL ? which : "best or last",
+                            folder, names[0] != '\0' ? "are:" : "is none", names);
+    }
+    free(folder);
+    if (code == CLI_OK) *path_out = path;
+    else free(path);
+    return code;
+}
+
+static cli_exit run_eval(const cli_args *args)
+{
+    const char *weights = cli_value(args, "--weights");
+    char *checkpoint = NULL;
+    far_config *config = NULL;
+    if (args->word_count == 0)
+        return cli_usage_error(args->command, "evaluate what? name a run folder or a config file");
+    const bool is_run = cli_is_folder(args->words[0]);
+    if (!is_run && cli_has(args, "--checkpoint"))
+        return cli_usage_error(args->command, "--checkpoint belongs to a run folder, and %s is none", args->words[0]);
+    if (weights != NULL && cli_has(args, "--checkpoint"))
+        return cli_usage_error(args->command, "--weights and --checkpoint exclude each other");
+    cli_exit code = cli_config_open(args, args->words[0], &config);
+    if (code == CLI_OK && is_run && weights == NULL) code = checkpoint_of(args, args->words[0], &checkpoint);
+    if (code == CLI_OK) code = evaluate(args, config, checkpoint != NULL ? checkpoint : weights);
+    free(checkpoint);
+    far_config_destroy(config);
+    return code;
+}
+
+static const cli_option options[] = {
+    { "--weights", "PATH", "a checkpoint folder or a safetensors file", NULL },
+    { "--checkpoint", "WHICH", "of a run: best, last or a step; default: best", NULL },
+    { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
+    { "--memory", "SIZE", "memory it may use, as 512M or 16G; default: what there is", "memory" },
+    { "--quiet", NULL, "no progress", NULL },
+    { "--json", NULL, "the scores as JSON", NULL },
+};
+
+const cli_command cli_eval = {
+    .name = "eval",
+    .sentence = "score a trained network on the test data",
+    .usage = "RUN [key=value ...] [options]\nCONFIG.yaml --weights PATH [key=value ...] [options]",
+    .about =
+        "Runs the network over the test part of the data and prints its scores: accuracy for classes, intersection over\n"
+        "union for label maps. RUN is a folder that `farandole train` wrote; its config and its best checkpoint are taken.",
+    .examples = "farandole eval runs/lenet5-20250101-120000\n"
+                "    the best checkpoint of a run\n"
+                "farandole eval runs/lenet5-20250101-120000 --checkpoint last --json data.path=other-data\n"
+                "    the last checkpoint, on other data, for a program to read\n",
+    .exits = "3 data or weights cannot be read, 4 does not fit in memory",
+    .options = options,
+    .option_count = CLI_COUNT(options),
+    .word_max = 1,
+    .has_assignments = true,
+    .run = run_eval,
+};

@@ -1,0 +1,170 @@
+/* farandole train */
+#include "cli.h"
+#include "progress.h"
+#include "stop.h"
+#include <farandole/run.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define METRICS_LINE_BYTES 65536
+
+/* The last evaluation in metrics.jsonl, as {"accuracy": 0.9, ...}; NULL: there is none. */
+static json_t *last_scores(const char *folder)
+{
+    char line[METRICS_LINE_BYTES];
+    json_t *scores = NULL;
+    char *path = cli_path(folder, "metrics.jsonl");
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    free(path);
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        const char *key;
+        json_t *value, *row = strstr(line, "\"eval/") != NULL ? json_loads(line, 0, NULL) : NULL;
+        if (row == NULL) continue;
+        json_decref(scores);
+        scores = json_object();
+        json_object_foreach(row, key, value) if (strncmp(key, "eval/", 5) == 0 &&
+                                                 (json_is_number(value) || json_is_null(value)))(void)
+            json_object_set(scores, key + 5, value);
+        json_decref(row);
+    }
+    if (file != NULL) (void)fclose(file); /* read-only */
+    return scores;
+}
+
+typedef struct summary {
+    const char *folder, *ending;
+    int64_t step, steps; /* in all; in this life of the run */
+    double seconds, loss;
+    char digest[65];
+    json_t *scores; /* NULL: never evaluated */
+} summary;
+
+static void print_json(const summary *sum)
+{
+    json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:f, s:s}", "run", sum->folder, "ending", sum->ending, "step",
+                            (json_int_t)sum->step, "steps", (json_int_t)sum->steps, "seconds", sum->seconds, "digest",
+                            sum->digest);
+    (void)json_object_set_new(all, "loss", isfinite(sum->loss) ? json_real(sum->loss) : json_null());
+    (void)json_object_set(all, "scores", sum->scores != NULL ? sum->scores : json_null());
+    (void)json_dumpf(all, stdout, JSON_INDENT(2));
+    (void)fputc('\n', stdout);
+    json_decref(all);
+}
+
+static void print_text(const summary *sum)
+{
+    char steps[32], time[32];
+    const char *key;
+    json_t *value;
+    (void)printf("%s: %s steps in %s\n", sum->ending, cli_count_text(sum->steps, steps),
+                 cli_seconds_text(sum->seconds, time));
+    if (isfinite(sum->loss)) (void)printf("  %-20s %.6g\n", "last step's loss", sum->loss);
+    if (sum->scores != NULL)
+        json_object_foreach(sum->scores, key, value) if (json_is_number(value))(void)
+            printf("  %-20s %.6g\n", key, json_number_value(value));
+    (void)printf("  %-20s %s\n", "digest", sum->digest);
+    (void)printf("  %-20s %s\n", "run", sum->folder);
+    if (strcmp(sum->ending, "done") == 0) (void)printf("next\n  farandole eval %s\n", sum->folder);
+    else (void)printf("next\n  farandole train --resume %s\n", sum->folder);
+}
+
+static void print_summary(const cli_args *args, const far_run *run, const cli_progress *progress, bool is_done)
+{
+    summary sum = { .folder = far_run_folder(run),
+                    .ending = is_done ? "done" : "stopped",
+                    .step = far_run_step(run),
+                    .steps = progress->steps,
+                    .seconds = cli_clock_s() - progress->began_s,
+                    .loss = progress->loss };
+    if (cli_has(args, "--quiet") && !cli_has(args, "--json")) return;
+    far_run_digest(run, sum.digest);
+    sum.scores = last_scores(sum.folder);
+    if (cli_has(args, "--json")) print_json(&sum);
+    else print_text(&sum);
+    json_decref(sum.scores);
+}
+
+static cli_exit train(const cli_args *args, const far_config *config)
+{
+    far_run *run = NULL;
+    cli_progress progress;
+    cli_progress_begin(&progress, cli_has(args, "--quiet"));
+    cli_stop_watch();
+    const far_run_opts opts = { .purpose = FAR_RUN_TRAIN,
+                                .resume = cli_value(args, "--resume"),
+                                .weights = cli_value(args, "--weights"),
+                                .progress = cli_progress_show,
+                                .progress_context = &progress,
+                                .should_stop = cli_stop_asked };
+    far_status st = far_run_open(config, &opts, &run);
+    if (st != FAR_OK) {
+        cli_progress_end(&progress);
+        return cli_fail(args, st, CLI_OPENING);
+    }
+    if (!cli_has(args, "--quiet")) (void)fprintf(stderr, "farandole: run folder %s\n", far_run_folder(run));
+    progress.began_s = cli_clock_s();
+    st = far_run_train(run);
+    cli_progress_end(&progress);
+    const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, CLI_RUNNING);
+    if (code == CLI_OK || code == CLI_STOPPED) print_summary(args, run, &progress, code == CLI_OK);
+    far_run_close(run);
+    return code;
+}
+
+static cli_exit run_train(const cli_args *args)
+{
+    const char *resume = cli_value(args, "--resume");
+    far_config *config = NULL;
+    if (resume == NULL && args->word_count == 0)
+        return cli_usage_error(args->command, "train what? name a config file, or --resume RUN");
+    if (resume != NULL && args->word_count > 0)
+        return cli_usage_error(
+            args->command, "--resume goes on with the run's own config; change keys with key=value, or leave out %s",
+            args->words[0]);
+    if (resume != NULL && !cli_is_folder(resume))
+        return cli_usage_error(args->command, "--resume %s: no such folder", resume);
+    if (resume == NULL && cli_is_folder(args->words[0]))
+        return cli_usage_error(args->command, "%s is a folder; to go on with a run: farandole train --resume %s",
+                               args->words[0], args->words[0]);
+    if (resume != NULL && cli_has(args, "--weights"))
+        return cli_usage_error(args->command,
+                               "--resume takes the weights from the run's last checkpoint; leave out --weights");
+    const cli_exit opened = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
+    if (opened != CLI_OK) return opened;
+    const cli_exit code = train(args, config);
+    far_config_destroy(config);
+    return code;
+}
+
+static const cli_option options[] = {
+    { "--resume", "RUN", "go on with a run where its last checkpoint left off", NULL },
+    { "--weights", "PATH", "start from these weights: a checkpoint folder or a safetensors file", "model.weights" },
+    { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
+    { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },
+    { "--quiet", NULL, "no progress and no summary, only warnings and errors", NULL },
+    { "--json", NULL, "the summary as JSON", NULL },
+};
+
+const cli_command cli_train = {
+    .name = "train",
+    .sentence = "train a network",
+    .usage = "CONFIG.yaml [key=value ...] [options]\n--resume RUN [key=value ...] [options]",
+    .about =
+        "Trains the network that CONFIG.yaml describes and writes a run folder: config, plan, metrics and checkpoints.\n"
+        "Any config key can be given as key=value; `farandole help config` lists them. Ctrl-C or SIGTERM checkpoints and\n"
+        "ends with exit code 75; --resume then gives the very numbers that an undisturbed run would have given.",
+    .examples = "farandole train examples/synthetic.yaml\n"
+                "    a small network on images made up on the fly: needs no data, takes seconds\n"
+                "farandole train examples/fashion-mnist.yaml data.path=data/fashion-mnist train.epochs=5 --threads 4\n"
+                "    five epochs on four threads\n",
+    .exits = "3 data or checkpoints cannot be read, 4 does not fit in memory, 75 stopped and resumable",
+    .options = options,
+    .option_count = CLI_COUNT(options),
+    .word_max = 1,
+    .has_assignments = true,
+    .run = run_train,
+};

@@ -1,0 +1,25 @@
+/* What is seen of a run while it goes on, on stderr: one line that changes on a terminal, a plain line every two seconds elsewhere. */
+#ifndef FARI_CLI_PROGRESS_H
+#define FARI_CLI_PROGRESS_H
+#include <farandole/run.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Also takes the library's log lines, so that the two do not overwrite each other. One at a time in a process. */
+typedef struct cli_progress {
+    bool is_terminal, is_quiet;
+    bool has_line;  /* an unfinished line is on the terminal */
+    double shown_s; /* clock of the last line */
+    double began_s;
+    int64_t steps; /* of training, seen so far */
+    double loss;   /* of the last step of training; NaN before the first */
+    double rate;   /* samples/s last told */
+} cli_progress;
+
+void cli_progress_begin(cli_progress *progress, bool is_quiet);
+/* A far_progress_fn; `context` is the cli_progress. */
+void cli_progress_show(void *context, const far_progress *now);
+/* The terminal's line goes; log lines go to stderr again. */
+void cli_progress_end(cli_progress *progress);
+double cli_clock_s(void);
+#endif

@@ -1,0 +1,41 @@
+#include "stop.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t is_asked;
+
+static void on_signal(int number)
+{
+    static const char words[] = "\nfarandole: stopping after this step; once more to stop at once\n";
+    const int kept = errno;
+    if (is_asked) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    is_asked = 1;
+    if (write(STDERR_FILENO, words, sizeof words - 1) < 0) is_asked = 1; /* nothing else can be done here */
+    errno = kept;
+}
+
+void cli_stop_watch(void)
+{
+    static const int signals[] = { SIGINT, SIGTERM };
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    (void)sigemptyset(&action.sa_mask);
+    for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        /* what the parent had ignored stays ignored: a shell does so for jobs in the background */
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        (void)sigaction(signals[i], &action, NULL);
+    }
+}
+
+bool cli_stop_asked(void *context)
+{
+    (void)context;
+    return is_asked != 0;
+}

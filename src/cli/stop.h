@@ -1,0 +1,9 @@
+/* SIGINT and SIGTERM: the first asks the run to checkpoint and end, a second ends the process at once. */
+#ifndef FARI_CLI_STOP_H
+#define FARI_CLI_STOP_H
+#include <stdbool.h>
+
+void cli_stop_watch(void);
+/* A far_run_opts.should_stop. */
+bool cli_stop_asked(void *context);
+#endif
