@@ -32,7 +32,10 @@ typedef enum far_config_type {
     FAR_CONFIG_NODE /**< any YAML, read by far_config_node_* */
 } far_config_type;
 
-/** One row of the table. Options that networks of the zoo have (model.h) are rows "model.*" of type FAR_CONFIG_NODE: their own tables check them. */
+/**
+ * One row of the table. Options of the zoo's networks (model.h) and of recipes (recipe.h) are rows "model.*" and "loss.*" of type
+ * FAR_CONFIG_NODE: their own tables check them.
+ */
 typedef struct far_config_key {
     const char *name; /**< "optim.lr" */
     far_config_type type;

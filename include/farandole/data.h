@@ -124,7 +124,7 @@ FAR_API far_status far_dataset_moments(far_dataset *dataset, const int64_t *samp
  * @return FAR_OK, FAR_E_ARG (holdout_count outside [0, sample_count]), FAR_E_NOMEM.
  */
 FAR_API far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out,
-                             int64_t *held_out);
+                                    int64_t *held_out);
 
 /** @return which of `count` samples comes at place `pos` in epoch `epoch`: a permutation, computed without tables. */
 FAR_API int64_t far_shuffle(uint64_t seed, int64_t epoch, int64_t count, int64_t pos);

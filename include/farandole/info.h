@@ -41,8 +41,9 @@ typedef struct far_op_info {
     const char *role; /**< "layer", "loss", "metric", "gradient", "optimizer", "structure" */
     const char
         *kind; /**< how it is cut: "map", "reduce", "global", "chunk", "chunk-reduce"; see docs/architecture.md */
-    const char *order;  /**< of its inputs in memory: "any", "channels-last", "row-major", "free" */
-    const char *rows;   /**< input rows for output rows: "halo" (a rule of its own), "same", "-" (is not cut by rows) */
+    const char *order; /**< of its inputs in memory: "any", "channels-last", "row-major", "free" */
+    const char *
+        rows; /**< input rows for output rows: "rule" (its own: windows with halo, or all rows), "same", "-" (no rows) */
     bool has_gradient;  /**< gradients flow back through it */
     bool has_cost;      /**< its arithmetic is counted by a rule of its own */
     bool has_reference; /**< a scalar kernel in double: the oracle of the tests */

@@ -15,9 +15,9 @@
  */
 #ifndef FAR_MODEL_H
 #define FAR_MODEL_H
-#include <stdint.h>
 #include <farandole/graph.h>
 #include <farandole/options.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -74,7 +74,8 @@ typedef struct far_model_result {
  * @param result_out  filled on success; untouched on failure.
  * @return FAR_OK or the graph's failure: FAR_E_SHAPE (extents do not fit the depth), FAR_E_CONFIG (options contradict each other).
  */
-FAR_API far_status far_model_build(far_graph *graph, const far_options *opts, far_value input, far_model_result *result_out);
+FAR_API far_status far_model_build(far_graph *graph, const far_options *opts, far_value input,
+                                   far_model_result *result_out);
 
 /** The operations a network of `model.layers` may name: "conv", "batch_norm"...; see `farandole models layers`. */
 typedef struct far_layer_op {

@@ -10,10 +10,10 @@
  */
 #ifndef FAR_OPTIONS_H
 #define FAR_OPTIONS_H
-#include <stdbool.h>
-#include <stdint.h>
 #include <farandole/config.h>
 #include <farandole/status.h>
+#include <stdbool.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -27,7 +27,8 @@ typedef struct far_options far_options; /**< opaque */
  * @param opts_out  receives options owned by the caller; untouched on failure.
  * @return FAR_OK, FAR_E_NOMEM, FAR_E_CONFIG (a default breaks its own row).
  */
-FAR_API far_status far_options_create(const char *what, const far_config_key *rows, int32_t row_count, far_options **opts_out);
+FAR_API far_status far_options_create(const char *what, const far_config_key *rows, int32_t row_count,
+                                      far_options **opts_out);
 /** Frees them. NULL is allowed. */
 FAR_API void far_options_destroy(far_options *opts);
 
@@ -61,7 +62,8 @@ FAR_API bool far_options_is_set(const far_options *opts, const char *key);
 FAR_API int64_t far_options_i64(const far_options *opts, const char *key);
 FAR_API double far_options_f64(const far_options *opts, const char *key);
 FAR_API bool far_options_bool(const far_options *opts, const char *key);
-FAR_API const char *far_options_text(const far_options *opts, const char *key); /**< STRING, ENUM, PATH; borrowed; never NULL */
+FAR_API const char *far_options_text(const far_options *opts,
+                                     const char *key); /**< STRING, ENUM, PATH; borrowed; never NULL */
 /** @return the place of an ENUM's value in the row's `values`: 0 for "a" of "a|b|c". */
 FAR_API int32_t far_options_enum(const far_options *opts, const char *key);
 FAR_API const far_config_node *far_options_node(const far_options *opts, const char *key); /**< NULL when not given */

@@ -11,11 +11,11 @@
  */
 #ifndef FAR_RECIPE_H
 #define FAR_RECIPE_H
-#include <stdbool.h>
-#include <stdint.h>
 #include <farandole/graph.h>
 #include <farandole/model.h>
 #include <farandole/options.h>
+#include <stdbool.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -54,8 +54,8 @@ FAR_API far_status far_recipe_labels(const far_graph *graph, const far_options *
  * @param loss_out  the scalar to differentiate.
  * @return FAR_OK or the graph's failure: FAR_E_SHAPE, FAR_E_CONFIG (options do not suit the number of classes).
  */
-FAR_API far_status far_recipe_build(far_graph *graph, const far_options *opts, const far_model_result *model, far_value labels,
-                                    far_value *loss_out);
+FAR_API far_status far_recipe_build(far_graph *graph, const far_options *opts, const far_model_result *model,
+                                    far_value labels, far_value *loss_out);
 
 /* --- scores --- */
 
@@ -91,7 +91,8 @@ FAR_API int64_t far_meter_output_elems(const far_meter *meter, int32_t idx);
  * @param values        [outputs] f64 arrays as the step returned them.
  * @param entry_count   [outputs] entries given of outputs that are "each"; not read for others. NULL: no such outputs.
  */
-FAR_API void far_meter_add(far_meter *meter, int64_t sample_count, const double *const *values, const int64_t *entry_count);
+FAR_API void far_meter_add(far_meter *meter, int64_t sample_count, const double *const *values,
+                           const int64_t *entry_count);
 /**
  * The sums that only cover the samples given to this meter. Where a batch lies on several ranks, add them up over the ranks, in any
  * order, before reading scores; all other sums are equal on all ranks.

@@ -68,10 +68,9 @@ static cli_exit run_version(const cli_args *args)
         (void)fputc('\n', stdout);
         json_decref(all);
     } else {
-        const char *name;
-        json_t *version;
         (void)printf("farandole %s\ncompiler   %s\nkernels    %s\n", far_version(), far_compiler(), far_isa());
-        json_object_foreach(list, name, version)(void) printf("%-10s %s\n", name, json_string_value(version));
+        for (void *it = json_object_iter(list); it != NULL; it = json_object_iter_next(list, it))
+            (void)printf("%-10s %s\n", json_object_iter_key(it), json_string_value(json_object_iter_value(it)));
     }
     json_decref(list);
     return CLI_OK;

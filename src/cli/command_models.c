@@ -84,6 +84,12 @@ static void print_layer_ops(void)
     }
 }
 
+static void print_preset(const far_model_preset *preset)
+{
+    (void)printf("  %-14s %s\n", preset->name, preset->help);
+    if (preset->settings != NULL && preset->settings[0] != '\0') (void)printf("  %-14s %s\n", "", preset->settings);
+}
+
 static void print_one(const far_model *model)
 {
     (void)printf("%s: %s\n\nUsual input  [", model->name, model->help);
@@ -91,9 +97,7 @@ static void print_one(const far_model *model)
     (void)printf("]\n\nOptions, as model.NAME in a config\n  %-14s %-8s %-14s\n", "name", "type", "default");
     print_options(model->options, model->option_count, "  ");
     if (model->preset_count > 0) (void)printf("\nPresets, as model.preset; the first is the default\n");
-    for (int32_t k = 0; k < model->preset_count; k++)
-        (void)printf("  %-14s %s\n  %-14s %s\n", model->presets[k].name, model->presets[k].help, "",
-                     model->presets[k].settings != NULL ? model->presets[k].settings : "");
+    for (int32_t k = 0; k < model->preset_count; k++) print_preset(&model->presets[k]);
     if (strcmp(model->name, "layers") == 0) print_layer_ops();
 }
 

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define METRICS_LINE_BYTES 65536
+#define METRICS_LINE_BYTES 65536 /* an evaluation of many classes is a long line */
+#define METRICS_TAIL_BYTES 262144L
 
-/* The last evaluation in metrics.jsonl, as {"accuracy": 0.9, ...}; NULL: there is none. */
+/* The last evaluation in metrics.jsonl, as {"accuracy": 0.9, ...}; NULL: there is none in the file's last part. */
 static json_t *last_scores(const char *folder)
 {
     char line[METRICS_LINE_BYTES];
@@ -20,20 +21,65 @@ static json_t *last_scores(const char *folder)
     char *path = cli_path(folder, "metrics.jsonl");
     FILE *file = path != NULL ? fopen(path, "re") : NULL;
     free(path);
+    if (file != NULL && fseek(file, -METRICS_TAIL_BYTES, SEEK_END) != 0) rewind(file); /* shorter than that */
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        const char *key;
-        json_t *value, *row = strstr(line, "\"eval/") != NULL ? json_loads(line, 0, NULL) : NULL;
-        if (row == NULL) continue;
+        json_t *row = strstr(line, "\"eval/") != NULL ? json_loads(line, 0, NULL) : NULL;
+        if (row == NULL) continue; /* also where the tail begins inside a line */
         json_decref(scores);
         scores = json_object();
-        json_object_foreach(row, key, value) if (strncmp(key, "eval/", 5) == 0 &&
-                                                 (json_is_number(value) || json_is_null(value)))(void)
-            json_object_set(scores, key + 5, value);
+        for (void *it = json_object_iter(row); it != NULL; it = json_object_iter_next(row, it)) {
+            const char *key = json_object_iter_key(it);
+            if (strncmp(key, "eval/", 5) == 0) (void)json_object_set(scores, key + 5, json_object_iter_value(it));
+        }
         json_decref(row);
     }
     if (file != NULL) (void)fclose(file); /* read-only */
     return scores;
 }
+
+/* Of interest at a glance: figures of single classes have a slash in their names. */
+static bool is_headline(const char *name, const json_t *value)
+{
+    return json_is_number(value) && strchr(name, '/') == NULL;
+}
+
+/* --- while it runs --- */
+
+typedef struct watch {
+    cli_progress progress;
+    const far_run *run; /* NULL while it is being opened */
+    bool is_scored;     /* an evaluation has gone by whose scores have not been told */
+} watch;
+
+/* "eval  step 938  loss 0.31  accuracy 0.912" */
+static void tell_scores(watch *seen, int64_t step)
+{
+    char line[512];
+    json_t *scores = last_scores(far_run_folder(seen->run));
+    int used = snprintf(line, sizeof line, "eval  step %" PRId64, step);
+    for (void *it = json_object_iter(scores); it != NULL; it = json_object_iter_next(scores, it)) {
+        const char *key = json_object_iter_key(it);
+        const json_t *value = json_object_iter_value(it);
+        if (is_headline(key, value) && used > 0 && (size_t)used < sizeof line)
+            used += snprintf(line + used, sizeof line - (size_t)used, "  %s %.4g", key, json_number_value(value));
+    }
+    if (scores != NULL) cli_progress_say(&seen->progress, line);
+    json_decref(scores);
+}
+
+static void watch_progress(void *context, const far_progress *now)
+{
+    watch *seen = context;
+    if (strcmp(now->phase, "eval") == 0) {
+        seen->is_scored = true;
+    } else if (seen->is_scored && seen->run != NULL) {
+        seen->is_scored = false;
+        tell_scores(seen, now->step - (strcmp(now->phase, "train") == 0)); /* the step before this one was scored */
+    }
+    cli_progress_show(&seen->progress, now);
+}
+
+/* --- at the end --- */
 
 typedef struct summary {
     const char *folder, *ending;
@@ -58,14 +104,14 @@ static void print_json(const summary *sum)
 static void print_text(const summary *sum)
 {
     char steps[32], time[32];
-    const char *key;
-    json_t *value;
     (void)printf("%s: %s steps in %s\n", sum->ending, cli_count_text(sum->steps, steps),
                  cli_seconds_text(sum->seconds, time));
     if (isfinite(sum->loss)) (void)printf("  %-20s %.6g\n", "last step's loss", sum->loss);
-    if (sum->scores != NULL)
-        json_object_foreach(sum->scores, key, value) if (json_is_number(value))(void)
-            printf("  %-20s %.6g\n", key, json_number_value(value));
+    for (void *it = json_object_iter(sum->scores); it != NULL; it = json_object_iter_next(sum->scores, it)) {
+        const char *key = json_object_iter_key(it);
+        const json_t *value = json_object_iter_value(it);
+        if (is_headline(key, value)) (void)printf("  %-20s %.6g\n", key, json_number_value(value));
+    }
     (void)printf("  %-20s %s\n", "digest", sum->digest);
     (void)printf("  %-20s %s\n", "run", sum->folder);
     if (strcmp(sum->ending, "done") == 0) (void)printf("next\n  farandole eval %s\n", sum->folder);
@@ -91,26 +137,27 @@ static void print_summary(const cli_args *args, const far_run *run, const cli_pr
 static cli_exit train(const cli_args *args, const far_config *config)
 {
     far_run *run = NULL;
-    cli_progress progress;
-    cli_progress_begin(&progress, cli_has(args, "--quiet"));
+    watch seen = { .is_scored = false };
+    cli_progress_begin(&seen.progress, cli_has(args, "--quiet"));
     cli_stop_watch();
     const far_run_opts opts = { .purpose = FAR_RUN_TRAIN,
                                 .resume = cli_value(args, "--resume"),
                                 .weights = cli_value(args, "--weights"),
-                                .progress = cli_progress_show,
-                                .progress_context = &progress,
+                                .progress = watch_progress,
+                                .progress_context = &seen,
                                 .should_stop = cli_stop_asked };
     far_status st = far_run_open(config, &opts, &run);
     if (st != FAR_OK) {
-        cli_progress_end(&progress);
+        cli_progress_end(&seen.progress);
         return cli_fail(args, st, CLI_OPENING);
     }
+    seen.run = run;
     if (!cli_has(args, "--quiet")) (void)fprintf(stderr, "farandole: run folder %s\n", far_run_folder(run));
-    progress.began_s = cli_clock_s();
+    seen.progress.began_s = cli_clock_s();
     st = far_run_train(run);
-    cli_progress_end(&progress);
+    cli_progress_end(&seen.progress);
     const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, CLI_RUNNING);
-    if (code == CLI_OK || code == CLI_STOPPED) print_summary(args, run, &progress, code == CLI_OK);
+    if (code == CLI_OK || code == CLI_STOPPED) print_summary(args, run, &seen.progress, code == CLI_OK);
     far_run_close(run);
     return code;
 }

@@ -70,10 +70,10 @@ void cli_print_short_help(bool is_error)
     (void)fprintf(out,
                   "farandole trains neural networks on images: same numbers on any number of threads.\n\nCommands\n");
     for (int32_t i = 0; i < cli_command_count(); i++)
-        (void)fprintf(out, "  %-10s %s\n", cli_command_at(i)->name, cli_command_at(i)->sentence);
+        (void)fprintf(out, "  %-11s %s\n", cli_command_at(i)->name, cli_command_at(i)->sentence);
     (void)fprintf(out, "\nTopics of farandole help\n");
     for (int32_t i = 0; i < CLI_COUNT(topics); i++)
-        (void)fprintf(out, "  %-10s %s\n", topics[i].name, topics[i].sentence);
+        (void)fprintf(out, "  %-11s %s\n", topics[i].name, topics[i].sentence);
     (void)fprintf(out, "\nBegin with\n"
                        "  farandole train examples/synthetic.yaml\n"
                        "  farandole COMMAND --help\n");

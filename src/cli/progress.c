@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #define TERMINAL_PERIOD_S 0.1
 #define PLAIN_PERIOD_S 2.0
+#define PLAIN_LINES 60.0 /* so many at the first period, then rarer */
 #define COLUMNS_MAX 512
 #define BAR_MAX 40
 #define BAR_MIN 8
@@ -75,23 +77,40 @@ void cli_progress_end(cli_progress *progress)
     far_log_set_sink(NULL, NULL);
 }
 
-/* "train  step 120/1,000  epoch 3  loss 0.412  8,123 samples/s  1 min 03 s left" */
-static void words(const far_progress *now, char *text_out, size_t bytes)
+/* Text that grows in a buffer and ends where it ends. */
+typedef struct line_text {
+    char *data;
+    size_t bytes, used;
+} line_text;
+
+static void add(line_text *text, const char *fmt, ...) FAR_PRINTF(2, 3);
+static void add(line_text *text, const char *fmt, ...)
+{
+    va_list args;
+    if (text->used >= text->bytes) return;
+    va_start(args, fmt);
+    const int length = vsnprintf(text->data + text->used, text->bytes - text->used, fmt, args);
+    va_end(args);
+    if (length > 0) text->used += (size_t)length;
+}
+
+/* "step 120/1,000  epoch 3  loss 0.412  8,123 samples/s  1 min 03 s left"; on a terminal in columns, so that nothing jumps. */
+static void words(const far_progress *now, bool has_columns, char *data, size_t bytes)
 {
     char at[32], total[32], rate[32], left[32];
-    int used =
-        snprintf(text_out, bytes, "%-5s %s %s/%s", now->phase, strcmp(now->phase, "train") == 0 ? "step" : "batch",
-                 cli_count_text(now->step, at), cli_count_text(now->step_total, total));
-    if (strcmp(now->phase, "train") == 0 && used > 0 && (size_t)used < bytes)
-        used += snprintf(text_out + used, bytes - (size_t)used, "  epoch %" PRId64, now->epoch + 1);
-    if (!isnan(now->loss) && used > 0 && (size_t)used < bytes)
-        used += snprintf(text_out + used, bytes - (size_t)used, "  loss %.4g", now->loss);
-    if (now->samples_per_s > 0.0 && used > 0 && (size_t)used < bytes)
-        used += snprintf(text_out + used, bytes - (size_t)used, "  %s samples/s",
-                         now->samples_per_s < 10.0 ? (snprintf(rate, sizeof rate, "%.2g", now->samples_per_s), rate)
-                                                   : cli_count_text((int64_t)now->samples_per_s, rate));
-    if (now->eta_s >= 0.0 && now->step < now->step_total && used > 0 && (size_t)used < bytes)
-        (void)snprintf(text_out + used, bytes - (size_t)used, "  %s left", cli_seconds_text(now->eta_s, left));
+    const bool is_training = strcmp(now->phase, "train") == 0;
+    line_text text = { data, bytes, 0 };
+    const int width = snprintf(total, sizeof total, "%s", cli_count_text(now->step_total, rate));
+    add(&text, "%s %*s/%s", is_training ? "step" : now->phase, has_columns ? width : 0, cli_count_text(now->step, at),
+        total);
+    if (is_training) add(&text, "  epoch %" PRId64, now->epoch + (now->step < now->step_total));
+    if (!isnan(now->loss)) add(&text, has_columns ? "  loss %-8.4g" : "  loss %.4g", now->loss);
+    if (now->samples_per_s >= 10.0)
+        add(&text, has_columns ? "  %7s samples/s" : "  %s samples/s",
+            cli_count_text((int64_t)now->samples_per_s, rate));
+    else if (now->samples_per_s > 0.0)
+        add(&text, has_columns ? "  %7.2g samples/s" : "  %.2g samples/s", now->samples_per_s);
+    if (now->eta_s >= 0.0 && now->step < now->step_total) add(&text, "  %s left", cli_seconds_text(now->eta_s, left));
 }
 
 /* The words, then a bar where there is room for one. */
@@ -99,7 +118,7 @@ static void draw(cli_progress *progress, const far_progress *now)
 {
     char line[COLUMNS_MAX + 1];
     const int room = columns() - 1; /* the last column would wrap on some terminals */
-    words(now, line, (size_t)room + 1 < sizeof line ? (size_t)room + 1 : sizeof line);
+    words(now, true, line, (size_t)room + 1 < sizeof line ? (size_t)room + 1 : sizeof line);
     int used = (int)strlen(line);
     int bar = room - used - 4;
     if (bar > BAR_MAX) bar = BAR_MAX;
@@ -116,19 +135,34 @@ static void draw(cli_progress *progress, const far_progress *now)
     progress->has_line = true;
 }
 
+/* Long runs leave logs of some hundred lines, not of a hundred thousand. */
+static double plain_period_s(double elapsed_s)
+{
+    return elapsed_s < PLAIN_PERIOD_S * PLAIN_LINES ? PLAIN_PERIOD_S : elapsed_s / PLAIN_LINES;
+}
+
 static void show_line(cli_progress *progress, const far_progress *now, bool is_last)
 {
     char line[COLUMNS_MAX];
     const double clock_s = cli_clock_s();
-    const double period_s = progress->is_terminal ? TERMINAL_PERIOD_S : PLAIN_PERIOD_S;
+    const double period_s = progress->is_terminal ? TERMINAL_PERIOD_S : plain_period_s(clock_s - progress->began_s);
     if (!is_last && clock_s - progress->shown_s < period_s) return;
     progress->shown_s = clock_s;
     if (progress->is_terminal) {
         draw(progress, now);
     } else {
-        words(now, line, sizeof line);
+        words(now, false, line, sizeof line);
         (void)fprintf(stderr, "%s\n", line);
     }
+}
+
+void cli_progress_say(cli_progress *progress, const char *line)
+{
+    if (progress->is_quiet) return;
+    (void)pthread_mutex_lock(&line_lock);
+    clear_line(progress);
+    (void)fprintf(stderr, "%s\n", line);
+    (void)pthread_mutex_unlock(&line_lock);
 }
 
 void cli_progress_show(void *context, const far_progress *now)
@@ -140,14 +174,12 @@ void cli_progress_show(void *context, const far_progress *now)
         if (!isnan(now->loss)) progress->loss = now->loss;
         if (now->samples_per_s > 0.0) progress->rate = now->samples_per_s;
     }
+    if (now->message != NULL) {
+        cli_progress_say(progress, now->message);
+        return;
+    }
     if (progress->is_quiet) return;
     (void)pthread_mutex_lock(&line_lock);
-    if (now->message != NULL) {
-        clear_line(progress);
-        (void)fprintf(stderr, "%s\n", now->message);
-    } else {
-        show_line(progress, now, is_training && now->step == now->step_total);
-    }
-    (void)fflush(stderr);
+    show_line(progress, now, is_training && now->step == now->step_total);
     (void)pthread_mutex_unlock(&line_lock);
 }

@@ -19,6 +19,8 @@ typedef struct cli_progress {
 void cli_progress_begin(cli_progress *progress, bool is_quiet);
 /* A far_progress_fn; `context` is the cli_progress. */
 void cli_progress_show(void *context, const far_progress *now);
+/* A line of its own, above the one that changes. */
+void cli_progress_say(cli_progress *progress, const char *line);
 /* The terminal's line goes; log lines go to stderr again. */
 void cli_progress_end(cli_progress *progress);
 double cli_clock_s(void);

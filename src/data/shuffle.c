@@ -59,7 +59,8 @@ static int compare_samples(const void *a, const void *b)
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out, int64_t *held_out)
+far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out,
+                            int64_t *held_out)
 {
     if (sample_count < 0 || holdout_count < 0 || holdout_count > sample_count)
         return FAR_FAIL(FAR_E_ARG, "cannot set %" PRId64 " of %" PRId64 " samples apart", holdout_count, sample_count);

@@ -18,10 +18,8 @@ typedef struct conv_row {
 } conv_row;
 
 static const conv_row convs[] = {
-    { "conv1", NULL, 96, 11, 4, 0, 1, true },
-    { "conv2", "bn2", 256, 5, 1, 2, 2, true },
-    { "conv3", "bn3", 384, 3, 1, 1, 1, false },
-    { "conv4", "bn4", 384, 3, 1, 1, 2, false },
+    { "conv1", NULL, 96, 11, 4, 0, 1, true },   { "conv2", "bn2", 256, 5, 1, 2, 2, true },
+    { "conv3", "bn3", 384, 3, 1, 1, 1, false }, { "conv4", "bn4", 384, 3, 1, 1, 2, false },
     { "conv5", "bn5", 256, 3, 1, 1, 2, true },
 };
 
@@ -38,12 +36,14 @@ static far_value conv(far_graph *graph, const conv_row *row, const far_norm_opts
                                    .bias_init = narrow_bias });
     x = far_relu(graph, fari_path_of("%s.relu", row->name).text, x);
     if (!row->has_pool) return x;
-    return far_max_pool(graph, fari_path_of("%s.pool", row->name).text, x, &(far_pool_opts){ .kernel = { 3 }, .stride = { 2 } });
+    return far_max_pool(graph, fari_path_of("%s.pool", row->name).text, x,
+                        &(far_pool_opts){ .kernel = { 3 }, .stride = { 2 } });
 }
 
 static far_value hidden(far_graph *graph, const char *name, far_value x, double dropout)
 {
-    x = far_linear(graph, name, x, &(far_linear_opts){ .out_features = 4096, .weight_init = narrower, .bias_init = wide_bias });
+    x = far_linear(graph, name, x,
+                   &(far_linear_opts){ .out_features = 4096, .weight_init = narrower, .bias_init = wide_bias });
     x = far_relu(graph, fari_path_of("%s.relu", name).text, x);
     return far_dropout(graph, fari_path_of("%s.dropout", name).text, x, dropout);
 }
@@ -69,10 +69,8 @@ static void alexnet_bn_build(far_graph *graph, const far_options *opts, far_valu
 }
 
 static const far_config_key alexnet_bn_options[] = {
-    FARI_OPT_CLASSES("1000"),
-    FARI_OPT_DROPOUT("0.5", "probability of dropping features after fc6 and fc7"),
-    FARI_OPT_GROUP_SAMPLES,
-    FARI_OPT_MOMENTUM,
+    FARI_OPT_CLASSES("1000"), FARI_OPT_DROPOUT("0.5", "probability of dropping features after fc6 and fc7"),
+    FARI_OPT_GROUP_SAMPLES,   FARI_OPT_MOMENTUM,
     FARI_OPT_EPS("1e-4"),
 };
 

@@ -35,7 +35,8 @@ fari_norm_style fari_norm_style_of(const far_options *opts)
     };
 }
 
-static far_value norm(far_graph *graph, const char *name, far_value x, const fari_norm_style *style, const far_norm_opts *opts)
+static far_value norm(far_graph *graph, const char *name, far_value x, const fari_norm_style *style,
+                      const far_norm_opts *opts)
 {
     switch (style->kind) {
     case FARI_NORM_BATCH: return far_batch_norm(graph, name, x, opts);
@@ -76,8 +77,9 @@ bool fari_check_ndim(far_graph *graph, const char *model, far_value x, int32_t n
     char text[128];
     if (far_graph_status(graph) != FAR_OK) return false;
     if (shape.ndim == ndim || (ndim_or != 0 && shape.ndim == ndim_or)) return true;
-    (void)far_graph_fail(graph, FAR_E_SHAPE, "%s expects an input [N, C, %s]%s; got %s", model, ndim == 5 ? "D, H, W" : "H, W",
-                         ndim_or == 5 ? " or [N, C, D, H, W]" : "", far_shape_text(&shape, text));
+    (void)far_graph_fail(graph, FAR_E_SHAPE, "%s expects an input [N, C, %s]%s; got %s", model,
+                         ndim == 5 ? "D, H, W" : "H, W", ndim_or == 5 ? " or [N, C, D, H, W]" : "",
+                         far_shape_text(&shape, text));
     return false;
 }
 
@@ -92,7 +94,8 @@ bool fari_check_halvings(far_graph *graph, const char *model, far_value x, int64
             (void)far_graph_fail(graph, FAR_E_SHAPE,
                                  "%s halves the image %" PRId64 " times: its extents must be multiples of %" PRId64
                                  "; got %s (pad axis %d to %" PRId64 ", or lower the depth)",
-                                 model, depth, unit, far_shape_text(&shape, text), (int)i, (shape.dim[i] / unit + 1) * unit);
+                                 model, depth, unit, far_shape_text(&shape, text), (int)i,
+                                 (shape.dim[i] / unit + 1) * unit);
             return false;
         }
     return true;

@@ -12,11 +12,11 @@ typedef struct fari_path {
 fari_path fari_path_of(const char *fmt, ...) FAR_PRINTF(1, 2);
 
 typedef enum fari_norm_kind { /* in the order of FARI_OPT_NORM's values */
-    FARI_NORM_BATCH = 0,
-    FARI_NORM_GROUP,
-    FARI_NORM_INSTANCE,
-    FARI_NORM_LAYER,
-    FARI_NORM_NONE
+                              FARI_NORM_BATCH = 0,
+                              FARI_NORM_GROUP,
+                              FARI_NORM_INSTANCE,
+                              FARI_NORM_LAYER,
+                              FARI_NORM_NONE
 } fari_norm_kind;
 
 /* How a network normalises and activates, everywhere. */
@@ -38,7 +38,8 @@ far_value fari_norm_act(far_graph *graph, const char *name, far_value x, const f
                         const far_value *residual);
 /* Creates the norm's gamma (starting at `gamma`) and beta now, so that their place among the parameters does not depend on what is
    built before the norm itself. */
-void fari_norm_declare(far_graph *graph, const char *name, int64_t channels, const fari_norm_style *style, double gamma);
+void fari_norm_declare(far_graph *graph, const char *name, int64_t channels, const fari_norm_style *style,
+                       double gamma);
 
 /* Fails the graph unless every spatial extent of `x` is a multiple of 2^depth. `model` begins the message. */
 bool fari_check_halvings(far_graph *graph, const char *model, far_value x, int64_t depth);

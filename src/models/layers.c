@@ -63,7 +63,8 @@ static far_status value_find(const network *net, const far_config_node *where, c
         if (distance < least) nearest = other;
         if (distance < least) least = distance;
     }
-    return far_config_node_fail(where, "there is no layer '%s' before this one; the nearest is '%s'", name, nearest.text);
+    return far_config_node_fail(where, "there is no layer '%s' before this one; the nearest is '%s'", name,
+                                nearest.text);
 }
 
 static far_status inputs_read(const network *net, const far_config_node *layer, far_value *in, int32_t *count_out)
@@ -82,18 +83,31 @@ static far_status inputs_read(const network *net, const far_config_node *layer, 
     for (int32_t i = 0; i < *count_out && st == FAR_OK; i++) {
         const far_config_node *item = far_config_node_at(given, i);
         const char *name = far_config_node_text(item);
-        st = name != NULL ? value_find(net, item, name, &in[i]) : far_config_node_fail(item, "an input is the name of a layer");
+        st = name != NULL ? value_find(net, item, name, &in[i])
+                          : far_config_node_fail(item, "an input is the name of a layer");
     }
     return st;
 }
 
 /* ---- one layer ---- */
 
+static const fari_layer_family *const families[] = { &fari_layers_windows, &fari_layers_norms, &fari_layers_shapes };
+
+/* The idx-th row of all families, NULL past the last. */
+static const fari_layer_op *op_at(int32_t idx)
+{
+    for (size_t f = 0; f < FARI_COUNT(families) && idx >= 0; f++) {
+        if (idx < families[f]->count) return &families[f]->rows[idx];
+        idx -= families[f]->count;
+    }
+    return NULL;
+}
+
 static const fari_layer_op *op_find(const char *name, const char **nearest_out)
 {
     int least = INT_MAX;
-    for (int32_t i = 0; i < fari_layer_op_count; i++) {
-        const fari_layer_op *op = &fari_layer_ops[i];
+    const fari_layer_op *op;
+    for (int32_t i = 0; (op = op_at(i)) != NULL; i++) {
         const int distance = far_word_distance(name, op->info.name);
         if (distance == 0) return op;
         if (distance < least) *nearest_out = op->info.name;
@@ -110,7 +124,8 @@ static far_status op_of(const far_config_node *layer, const fari_layer_op **op_o
     name = member_text(layer, "op");
     *op_out = op_find(name, &nearest);
     if (*op_out != NULL) return FAR_OK;
-    return far_config_node_fail(layer, "there is no op '%s'; the nearest is '%s' (see 'farandole models layers')", name, nearest);
+    return far_config_node_fail(layer, "there is no op '%s'; the nearest is '%s' (see 'farandole models layers')", name,
+                                nearest);
 }
 
 static far_status check_name(const network *net, const far_config_node *layer, const char *name)
@@ -118,7 +133,8 @@ static far_status check_name(const network *net, const far_config_node *layer, c
     const far_config_node *node = far_config_node_get(layer, "name");
     if (node != NULL && (far_config_node_text(node) == NULL || strlen(far_config_node_text(node)) > NAME_MAX_BYTES))
         return far_config_node_fail(node, "a layer's name is a text of at most %d characters", NAME_MAX_BYTES);
-    if (strcmp(name, "input") == 0) return far_config_node_fail(layer, "the name 'input' is that of the network's input");
+    if (strcmp(name, "input") == 0)
+        return far_config_node_fail(layer, "the name 'input' is that of the network's input");
     for (int64_t i = 0; i < net->built; i++)
         if (strcmp(name, layer_name(net, i).text) == 0)
             return far_config_node_fail(layer, "two layers are called '%s'; the other one is at line %d", name,
@@ -131,11 +147,15 @@ static void graph_fail_at(far_graph *graph, const far_config_node *layer, const 
 {
     if (far_graph_status(graph) == FAR_OK || far_graph_status(graph) == FAR_E_NOMEM) return;
     if (strstr(far_error_message(), far_config_node_file(layer)) == far_error_message()) return;
-    if (far_config_node_line(layer) < 1) far_graph_fail_prefix(graph, "%s: layer '%s': ", far_config_node_file(layer), name);
-    else far_graph_fail_prefix(graph, "%s:%d: layer '%s': ", far_config_node_file(layer), far_config_node_line(layer), name);
+    if (far_config_node_line(layer) < 1)
+        far_graph_fail_prefix(graph, "%s: layer '%s': ", far_config_node_file(layer), name);
+    else
+        far_graph_fail_prefix(graph, "%s:%d: layer '%s': ", far_config_node_file(layer), far_config_node_line(layer),
+                              name);
 }
 
-static far_status layer_emit(network *net, const far_config_node *node, const fari_layer_op *op, const char *name, far_options *opts)
+static far_status layer_emit(network *net, const far_config_node *node, const fari_layer_op *op, const char *name,
+                             far_options *opts)
 {
     far_value in[FARI_LAYER_INPUTS_MAX], residual = FAR_NO_VALUE;
     const char *params = member_text(node, "params");
@@ -150,9 +170,11 @@ static far_status layer_emit(network *net, const far_config_node *node, const fa
                                                             : "two inputs or more",
                                   (int)count);
     const bool has_residual = st == FAR_OK && far_options_has(opts, "residual") && far_options_is_set(opts, "residual");
-    if (has_residual) st = value_find(net, far_config_node_get(node, "residual"), far_options_text(opts, "residual"), &residual);
+    if (has_residual)
+        st = value_find(net, far_config_node_get(node, "residual"), far_options_text(opts, "residual"), &residual);
     if (st != FAR_OK) return st;
-    const fari_layer layer = { net->graph, params[0] != '\0' ? params : name, opts, in, count, has_residual ? &residual : NULL };
+    const fari_layer layer = { net->graph, params[0] != '\0' ? params : name, opts, in,
+                               count,      has_residual ? &residual : NULL };
     net->values[net->built] = op->build(&layer);
     graph_fail_at(net->graph, node, name);
     return far_graph_status(net->graph);
@@ -164,7 +186,7 @@ static far_status layer_build(network *net)
     const fari_layer_op *op = NULL;
     far_options *opts = NULL;
     far_status st = op_of(node, &op);
-    if (st != FAR_OK) return st;
+    if (st != FAR_OK || op == NULL) return st;
     const fari_path name = layer_name(net, net->built);
     st = check_name(net, node, name.text);
     if (st != FAR_OK) return st;
@@ -228,10 +250,13 @@ const fari_model fari_model_layers = {
 
 int32_t far_layer_op_count(void)
 {
-    return fari_layer_op_count;
+    int32_t count = 0;
+    for (size_t f = 0; f < FARI_COUNT(families); f++) count += families[f]->count;
+    return count;
 }
 
 const far_layer_op *far_layer_op_at(int32_t idx)
 {
-    return idx >= 0 && idx < fari_layer_op_count ? &fari_layer_ops[idx].info : NULL;
+    const fari_layer_op *op = op_at(idx);
+    return op != NULL ? &op->info : NULL;
 }

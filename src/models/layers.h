@@ -1,4 +1,5 @@
-/* A network described as a list of layers in YAML: layers.c reads the list, layer_ops.c knows the operations. */
+/* A network described as a list of layers in YAML: layers.c reads the list, layer_windows.c, layer_norms.c and
+   layer_shapes.c know the operations. To add one, add its options, its builder and its row there. */
 #ifndef FARI_MODELS_LAYERS_H
 #define FARI_MODELS_LAYERS_H
 #include "models/model.h"
@@ -20,6 +21,12 @@ typedef struct fari_layer_op {
     far_value (*build)(const fari_layer *layer); /* failures stay in the graph */
 } fari_layer_op;
 
-extern const fari_layer_op fari_layer_ops[];
-extern const int32_t fari_layer_op_count;
+typedef struct fari_layer_family {
+    const fari_layer_op *rows;
+    int32_t count;
+} fari_layer_family;
+
+extern const fari_layer_family fari_layers_windows; /* layer_windows.c: convolutions, pools, resampling */
+extern const fari_layer_family fari_layers_norms;   /* layer_norms.c: normalisation, activations */
+extern const fari_layer_family fari_layers_shapes;  /* layer_shapes.c: linear layers, shapes, arithmetic */
 #endif

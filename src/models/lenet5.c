@@ -23,7 +23,8 @@ static void lenet5_build(far_graph *graph, const far_options *opts, far_value in
     x = act(graph, opts, "fc1.act", far_linear(graph, "fc1", x, &(far_linear_opts){ .out_features = 120 }));
     x = act(graph, opts, "fc2.act", far_linear(graph, "fc2", x, &(far_linear_opts){ .out_features = 84 }));
     x = far_dropout(graph, "dropout", x, far_options_f64(opts, "dropout"));
-    result->logits[0] = far_linear(graph, "fc3", x, &(far_linear_opts){ .out_features = far_options_i64(opts, "classes") });
+    result->logits[0] =
+        far_linear(graph, "fc3", x, &(far_linear_opts){ .out_features = far_options_i64(opts, "classes") });
     result->count = 1;
 }
 

@@ -13,7 +13,8 @@ typedef struct resnet {
     double last_gamma; /* of a block's last norm */
 } resnet;
 
-static far_value conv(const resnet *net, const char *name, far_value x, int64_t channels, int64_t kernel, int64_t stride)
+static far_value conv(const resnet *net, const char *name, far_value x, int64_t channels, int64_t kernel,
+                      int64_t stride)
 {
     return far_conv(net->graph, name, x,
                     &(far_conv_opts){ .out_channels = channels,
@@ -87,20 +88,24 @@ static void resnet_build(far_graph *graph, const far_options *opts, far_value in
         }
     x = far_global_avg_pool(graph, "avgpool", x);
     x = far_dropout(graph, "dropout", x, far_options_f64(opts, "dropout"));
-    result->logits[0] = far_linear(graph, "fc", x, &(far_linear_opts){ .out_features = far_options_i64(opts, "classes") });
+    result->logits[0] =
+        far_linear(graph, "fc", x, &(far_linear_opts){ .out_features = far_options_i64(opts, "classes") });
     result->count = 1;
 }
 
 static const far_config_key resnet_options[] = {
     FARI_OPT_CLASSES("1000"),
-    FARI_OPT_ENUM("block", "bottleneck", "basic|bottleneck", "two 3x3 convolutions a block, or 1x1, 3x3, 1x1 with 4 times the channels"),
+    FARI_OPT_ENUM("block", "bottleneck", "basic|bottleneck",
+                  "two 3x3 convolutions a block, or 1x1, 3x3, 1x1 with 4 times the channels"),
     FARI_OPT_INTS("blocks", "3,4,6,3", 1, 1000, "blocks at each level; every level after the first halves the image"),
     FARI_OPT_WIDTH("64", "channels of the first level; each level doubles them"),
-    FARI_OPT_ENUM("stem", "imagenet", "imagenet|small", "7x7 with stride 2 and a pool, or 3x3 for images of some 32 pixels"),
+    FARI_OPT_ENUM("stem", "imagenet", "imagenet|small",
+                  "7x7 with stride 2 and a pool, or 3x3 for images of some 32 pixels"),
     FARI_OPT_NORM("batch"),
     FARI_OPT_ACT("relu"),
     FARI_OPT_DROPOUT("0", "probability of dropping features before the last layer"),
-    FARI_OPT_BOOL("zero_gamma", "no", "start the last norm of each block at 0, so that blocks begin as the identity (Goyal et al., 2017)"),
+    FARI_OPT_BOOL("zero_gamma", "no",
+                  "start the last norm of each block at 0, so that blocks begin as the identity (Goyal et al., 2017)"),
 };
 
 static const far_model_preset resnet_presets[] = {

@@ -53,7 +53,8 @@ static far_status no_such_model(const char *name)
         keep_nearer(name, model->name, &nearest, &least);
         for (int32_t k = 0; k < model->preset_count; k++) keep_nearer(name, model->presets[k].name, &nearest, &least);
     }
-    return far_fail(FAR_E_NOTFOUND, "there is no model '%s'; the nearest is '%s' (see 'farandole models')", name, nearest);
+    return far_fail(FAR_E_NOTFOUND, "there is no model '%s'; the nearest is '%s' (see 'farandole models')", name,
+                    nearest);
 }
 
 static far_status no_such_preset(const far_model *model, const char *name)

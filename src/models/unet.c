@@ -35,8 +35,9 @@ static far_value up(const unet *net, const char *at, far_value x, far_value skip
 {
     const fari_path name = fari_path_of("%s.upsample", at);
     if (net->is_transposed) {
-        x = far_conv_transpose(net->graph, name.text, x,
-                               &(far_conv_transpose_opts){ .out_channels = channels, .kernel = { 2 }, .stride = { 2 } });
+        x = far_conv_transpose(
+            net->graph, name.text, x,
+            &(far_conv_transpose_opts){ .out_channels = channels, .kernel = { 2 }, .stride = { 2 } });
     } else {
         x = far_upsample(net->graph, fari_path_of("%s.linear", at).text, x,
                          &(far_upsample_opts){ .mode = FAR_UPSAMPLE_LINEAR, .scale = { 2 } });
@@ -46,7 +47,8 @@ static far_value up(const unet *net, const char *at, far_value x, far_value skip
     return pair(net, at, far_concat(net->graph, fari_path_of("%s.concat", at).text, 2, both, 1), channels);
 }
 
-static void unet_build_as(const char *model, far_graph *graph, const far_options *opts, far_value x, far_model_result *result)
+static void unet_build_as(const char *model, far_graph *graph, const far_options *opts, far_value x,
+                          far_model_result *result)
 {
     const unet net = { .graph = graph,
                        .style = fari_norm_style_of(opts),
@@ -63,8 +65,8 @@ static void unet_build_as(const char *model, far_graph *graph, const far_options
     x = pair(&net, "bottleneck", x, net.width << net.depth);
     x = far_dropout(graph, "bottleneck.dropout", x, far_options_f64(opts, "dropout"));
     for (int64_t d = net.depth; d-- > 0;) x = up(&net, fari_path_of("up.%d", (int)d).text, x, skips[d], net.width << d);
-    result->logits[0] =
-        far_conv(graph, "head", x, &(far_conv_opts){ .out_channels = far_options_i64(opts, "classes"), .kernel = { 1 } });
+    result->logits[0] = far_conv(graph, "head", x,
+                                 &(far_conv_opts){ .out_channels = far_options_i64(opts, "classes"), .kernel = { 1 } });
     result->count = 1;
 }
 
@@ -78,12 +80,12 @@ static void unet3d_build(far_graph *graph, const far_options *opts, far_value in
     if (fari_check_ndim(graph, "unet3d", input, 5, 0)) unet_build_as("unet3d", graph, opts, input, result);
 }
 
-#define UNET_OPTIONS(width_, depth_, norm_)                                                                        \
-    FARI_OPT_CLASSES("2"), FARI_OPT_WIDTH(width_, "channels of the first level; each level doubles them"),         \
+#define UNET_OPTIONS(width_, depth_, norm_)                                                                         \
+    FARI_OPT_CLASSES("2"), FARI_OPT_WIDTH(width_, "channels of the first level; each level doubles them"),          \
         FARI_OPT_INT("depth", depth_, 1, DEPTH_MAX, "halvings of the image; extents must be multiples of 2^depth"), \
-        FARI_OPT_ENUM("up", "conv_transpose", "conv_transpose|linear",                                             \
-                      "a transposed convolution, or linear interpolation and a 1x1 convolution"),                  \
-        FARI_OPT_NORM(norm_), FARI_OPT_ACT("relu"),                                                                \
+        FARI_OPT_ENUM("up", "conv_transpose", "conv_transpose|linear",                                              \
+                      "a transposed convolution, or linear interpolation and a 1x1 convolution"),                   \
+        FARI_OPT_NORM(norm_), FARI_OPT_ACT("relu"),                                                                 \
         FARI_OPT_DROPOUT("0", "probability of dropping elements at the deepest level")
 
 static const far_config_key unet_options[] = { UNET_OPTIONS("64", "4", "batch") };

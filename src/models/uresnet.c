@@ -15,7 +15,7 @@
 
 #define DEPTH_MAX 12
 
-enum { JOIN_SUM, JOIN_CONCAT, JOIN_NONE };       /* in the order of the options' values */
+enum { JOIN_SUM, JOIN_CONCAT, JOIN_NONE }; /* in the order of the options' values */
 enum { DOWN_MAX_POOL, DOWN_CONV };
 enum { UP_BILINEAR, UP_CONV_TRANSPOSE };
 
@@ -73,7 +73,8 @@ static far_value downsample(const uresnet *net, const char *at, far_value x, int
 {
     const fari_path conv_name = fari_path_of("%s.conv", at);
     if (net->down == DOWN_MAX_POOL)
-        return unit(net, at, far_max_pool(net->graph, fari_path_of("%s.pool", at).text, x, &(far_pool_opts){ .kernel = { 2 } }),
+        return unit(net, at,
+                    far_max_pool(net->graph, fari_path_of("%s.pool", at).text, x, &(far_pool_opts){ .kernel = { 2 } }),
                     channels, 1);
     return unit_end(net, at,
                     far_conv(net->graph, conv_name.text, x,
@@ -177,8 +178,8 @@ static void uresnet_build(far_graph *graph, const far_options *opts, far_value i
     const int64_t count = far_graph_shape(graph, input).dim[1];
     if (count > FAR_LOGITS_MAX) {
         (void)far_graph_fail(graph, FAR_E_SHAPE,
-                             "uresnet takes every channel of its input for an image plane, at most %d; got %" PRId64, FAR_LOGITS_MAX,
-                             count);
+                             "uresnet takes every channel of its input for an image plane, at most %d; got %" PRId64,
+                             FAR_LOGITS_MAX, count);
         return;
     }
     if (far_options_i64(opts, "kernel_deep") % 2 == 0) {
@@ -206,8 +207,10 @@ static const far_config_key uresnet_options[] = {
     FARI_OPT_BOOL("residual", "yes", "blocks of two convolutions with their input added"),
     FARI_OPT_ENUM("join", "concat", "sum|concat|none", "how skip connections join"),
     FARI_OPT_ENUM("growth", "add", "add|multiply", "channels of level d: width (d + 1), or width 2^d"),
-    FARI_OPT_ENUM("down", "max_pool", "max_pool|conv", "2x2 maximum and a 1x1 convolution, or a 2x2 convolution with stride 2"),
-    FARI_OPT_ENUM("up", "bilinear", "bilinear|conv_transpose", "bilinear and a 1x1 convolution, or a 2x2 transposed convolution"),
+    FARI_OPT_ENUM("down", "max_pool", "max_pool|conv",
+                  "2x2 maximum and a 1x1 convolution, or a 2x2 convolution with stride 2"),
+    FARI_OPT_ENUM("up", "bilinear", "bilinear|conv_transpose",
+                  "bilinear and a 1x1 convolution, or a 2x2 transposed convolution"),
     FARI_OPT_NORM("batch"),
     FARI_OPT_ACT("leaky_relu"),
 };

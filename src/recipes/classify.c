@@ -36,7 +36,8 @@ static bool top_at(const far_options *opts, int64_t classes, int64_t idx, int64_
     return true;
 }
 
-static far_value classify_build(far_graph *graph, const far_options *opts, const far_model_result *model, far_value labels)
+static far_value classify_build(far_graph *graph, const far_options *opts, const far_model_result *model,
+                                far_value labels)
 {
     const far_value logits = model->logits[0];
     const int64_t classes = far_graph_shape(graph, logits).dim[1];
@@ -49,7 +50,8 @@ static far_value classify_build(far_graph *graph, const far_options *opts, const
     far_graph_output(graph, "loss", loss);
     if (!fari_has_metrics(graph, opts)) return loss;
     for (int64_t i = 0; top_at(opts, classes, i, &top, &name); i++)
-        if (top > 0) far_graph_output(graph, name.text, far_metric_topk(graph, name.text, logits, labels, top, &metric));
+        if (top > 0)
+            far_graph_output(graph, name.text, far_metric_topk(graph, name.text, logits, labels, top, &metric));
     if (has_confusion(opts, classes))
         far_graph_output(graph, "confusion", far_metric_confusion(graph, "confusion", logits, labels, &metric));
     return loss;
@@ -73,14 +75,17 @@ static void classify_meter(far_meter *meter, const far_graph *graph, const far_o
 
 static const far_config_key classify_options[] = {
     FARI_OPT_LOSS("cross_entropy", "cross_entropy|focal"),
-    FARI_OPT(FAR_CONFIG_INTS, "top", "1,5", 1, 1e6, "right when the label is among this many largest logits; up to eight numbers"),
+    FARI_OPT(FAR_CONFIG_INTS, "top", "1,5", 1, 1e6,
+             "right when the label is among this many largest logits; up to eight numbers"),
     FARI_OPT_ENUM("confusion", "auto", "auto|yes|no", "count labels against predictions; auto: up to 128 classes"),
     FARI_OPT_CLASS_NAMES,
     FARI_OPT_METRICS,
 };
 
 const fari_recipe fari_recipe_classify = {
-    .info = { .name = "classify", .help = "One class a sample: cross-entropy, top-k accuracy", FARI_OPTIONS(classify_options) },
+    .info = { .name = "classify",
+              .help = "One class a sample: cross-entropy, top-k accuracy",
+              FARI_OPTIONS(classify_options) },
     .labels = classify_labels,
     .build = classify_build,
     .meter = classify_meter,

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-far_ce_opts fari_ce_opts_of(far_graph *graph, const far_options *opts, int64_t classes, double weights[FAR_CLASS_WEIGHTS_MAX])
+far_ce_opts fari_ce_opts_of(far_graph *graph, const far_options *opts, int64_t classes,
+                            double weights[FAR_CLASS_WEIGHTS_MAX])
 {
     const int64_t given = far_options_list_count(opts, "class_weights");
     far_ce_opts ce = { .label_smoothing = far_options_f64(opts, "label_smoothing"),
@@ -17,7 +18,8 @@ far_ce_opts fari_ce_opts_of(far_graph *graph, const far_options *opts, int64_t c
     if (strcmp(far_options_text(opts, "name"), "focal") == 0) ce.focal_gamma = far_options_f64(opts, "gamma");
     if (given == 0) return ce;
     if (given != classes || given > FAR_CLASS_WEIGHTS_MAX) {
-        (void)far_graph_fail_last(graph, far_options_fail(opts, "class_weights", "%" PRId64 " numbers for %" PRId64 " classes (at most %d)",
+        (void)far_graph_fail_last(graph, far_options_fail(opts, "class_weights",
+                                                          "%" PRId64 " numbers for %" PRId64 " classes (at most %d)",
                                                           given, classes, FAR_CLASS_WEIGHTS_MAX));
         return ce;
     }
@@ -26,8 +28,8 @@ far_ce_opts fari_ce_opts_of(far_graph *graph, const far_options *opts, int64_t c
     return ce;
 }
 
-far_value fari_dense_loss(far_graph *graph, const far_options *opts, const char *name, far_value logits, far_value labels,
-                          double scale)
+far_value fari_dense_loss(far_graph *graph, const far_options *opts, const char *name, far_value logits,
+                          far_value labels, double scale)
 {
     const int64_t classes = far_graph_shape(graph, logits).dim[1];
     const bool is_dice = strcmp(far_options_text(opts, "name"), "dice") == 0;
@@ -51,7 +53,8 @@ far_value fari_dense_loss(far_graph *graph, const far_options *opts, const char 
 
 far_metric_opts fari_metric_opts_of(const far_options *opts)
 {
-    return (far_metric_opts){ .use_ignore_label = true, .ignore_label = (int32_t)far_options_i64(opts, "ignore_index") };
+    return (far_metric_opts){ .use_ignore_label = true,
+                              .ignore_label = (int32_t)far_options_i64(opts, "ignore_index") };
 }
 
 bool fari_has_metrics(const far_graph *graph, const far_options *opts)
@@ -64,13 +67,14 @@ far_status fari_labels_dense(const far_graph *graph, const far_model_result *mod
     const far_shape first = model->count > 0 ? far_graph_shape(graph, model->logits[0]) : (far_shape){ .ndim = 0 };
     char text[128];
     if (first.ndim < 3 || first.dim[1] < 2)
-        return far_fail(FAR_E_SHAPE, "labels of pixels need logits [N, classes, spatial..] with at least two classes; got %s",
+        return far_fail(FAR_E_SHAPE,
+                        "labels of pixels need logits [N, classes, spatial..] with at least two classes; got %s",
                         far_shape_text(&first, text));
     for (int32_t p = 1; p < model->count; p++) {
         const far_shape other = far_graph_shape(graph, model->logits[p]);
         if (other.ndim != first.ndim || memcmp(other.dim, first.dim, (size_t)first.ndim * sizeof first.dim[0]) != 0)
-            return far_fail(FAR_E_SHAPE, "the logits of all planes need the same shape; got %s beside %s", far_shape_text(&other, text),
-                            far_shape_text(&first, (char[128]){ 0 }));
+            return far_fail(FAR_E_SHAPE, "the logits of all planes need the same shape; got %s beside %s",
+                            far_shape_text(&other, text), far_shape_text(&first, (char[128]){ 0 }));
     }
     *shape_out = first;
     shape_out->dim[1] = model->count;

@@ -20,20 +20,22 @@ static far_status cosmictagger_labels(const far_graph *graph, const far_options 
     return fari_labels_dense(graph, model, shape_out);
 }
 
-static far_value cosmictagger_build(far_graph *graph, const far_options *opts, const far_model_result *model, far_value labels)
+static far_value cosmictagger_build(far_graph *graph, const far_options *opts, const far_model_result *model,
+                                    far_value labels)
 {
     const far_metric_opts metric = fari_metric_opts_of(opts);
     far_value loss = FAR_NO_VALUE, plane_labels[FAR_LOGITS_MAX];
     for (int32_t p = 0; p < model->count; p++) {
         plane_labels[p] = fari_labels_plane(graph, labels, p);
-        const far_value term = fari_dense_loss(graph, opts, fari_plane_name("loss", p, model->count).text, model->logits[p],
-                                               plane_labels[p], 1.0);
+        const far_value term = fari_dense_loss(graph, opts, fari_plane_name("loss", p, model->count).text,
+                                               model->logits[p], plane_labels[p], 1.0);
         loss = p == 0 ? term : far_add(graph, "loss", loss, term);
     }
     far_graph_output(graph, "loss", loss);
     for (int32_t p = 0; p < model->count && fari_has_metrics(graph, opts); p++) {
         const fari_label name = fari_plane_name("images", p, FAR_LOGITS_MAX);
-        far_graph_output(graph, name.text, far_metric_confusion_each(graph, name.text, model->logits[p], plane_labels[p], &metric));
+        far_graph_output(graph, name.text,
+                         far_metric_confusion_each(graph, name.text, model->logits[p], plane_labels[p], &metric));
     }
     return loss;
 }
@@ -63,7 +65,8 @@ static const far_config_key cosmictagger_options[] = {
 
 const fari_recipe fari_recipe_cosmictagger = {
     .info = { .name = "cosmictagger",
-              .help = "Cosmic and neutrino pixels on the planes of a particle detector, with CosmicTagger's losses and scores",
+              .help =
+                  "Cosmic and neutrino pixels on the planes of a particle detector, with CosmicTagger's losses and scores",
               FARI_OPTIONS(cosmictagger_options) },
     .labels = cosmictagger_labels,
     .build = cosmictagger_build,

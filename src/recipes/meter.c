@@ -63,13 +63,15 @@ static int32_t sums_add(far_meter *meter, fari_sums_kind kind, const far_shape *
     return idx;
 }
 
-int32_t fari_meter_output(far_meter *meter, const far_graph *graph, const char *output, fari_sums_kind kind, int32_t sums_idx)
+int32_t fari_meter_output(far_meter *meter, const far_graph *graph, const char *output, fari_sums_kind kind,
+                          int32_t sums_idx)
 {
     const far_value value = far_graph_find(graph, output);
     const far_shape shape = far_graph_shape(graph, value);
     if (meter->status != FAR_OK) return -1;
     if (value < 0 || meter->output_count == OUTPUTS_MAX)
-        return fail(meter, far_fail(FAR_E_ARG, "the graph has no output '%s': the recipe was not built into it", output));
+        return fail(meter,
+                    far_fail(FAR_E_ARG, "the graph has no output '%s': the recipe was not built into it", output));
     if (sums_idx < 0) sums_idx = sums_add(meter, kind, &shape);
     if (sums_idx < 0) return -1;
     meter_output *row = &meter->outputs[meter->output_count++];
@@ -100,14 +102,16 @@ void fari_meter_score(far_meter *meter, const char *name, fari_score_kind kind, 
     row->k = k;
 }
 
-void fari_meter_class_scores(far_meter *meter, const far_options *opts, const char *base, fari_score_kind kind, int32_t sums_idx)
+void fari_meter_class_scores(far_meter *meter, const far_options *opts, const char *base, fari_score_kind kind,
+                             int32_t sums_idx)
 {
     const int64_t named = far_options_list_count(opts, "class_names");
     if (meter->status != FAR_OK) return;
     const int64_t classes = meter->sums[sums_idx].classes;
     char name[64];
     if (named != 0 && named != classes) {
-        (void)fail(meter, far_options_fail(opts, "class_names", "%" PRId64 " names for %" PRId64 " classes", named, classes));
+        (void)fail(meter,
+                   far_options_fail(opts, "class_names", "%" PRId64 " names for %" PRId64 " classes", named, classes));
         return;
     }
     for (int64_t k = 0; k < classes; k++) {
@@ -117,7 +121,8 @@ void fari_meter_class_scores(far_meter *meter, const far_options *opts, const ch
     }
 }
 
-far_status fari_meter_make(const fari_recipe *recipe, const far_graph *graph, const far_options *opts, far_meter **meter_out)
+far_status fari_meter_make(const fari_recipe *recipe, const far_graph *graph, const far_options *opts,
+                           far_meter **meter_out)
 {
     far_meter *meter = calloc(1, sizeof *meter);
     if (meter == NULL) return far_fail(FAR_E_NOMEM, "no memory for a meter");
@@ -251,7 +256,8 @@ static double accuracy_from(const double *confusion, int64_t classes, int64_t fi
 static bool occurs(const double *confusion, int64_t classes, int64_t k, bool or_predicted)
 {
     double seen = 0.0;
-    for (int64_t i = 0; i < classes; i++) seen += confusion[k * classes + i] + (or_predicted ? confusion[i * classes + k] : 0.0);
+    for (int64_t i = 0; i < classes; i++)
+        seen += confusion[k * classes + i] + (or_predicted ? confusion[i * classes + k] : 0.0);
     return seen > 0.0;
 }
 
@@ -279,7 +285,8 @@ double far_meter_score(const far_meter *meter, int32_t idx)
     case FARI_SCORE_ACCURACY: return accuracy_from(x, classes, 0);
     case FARI_SCORE_NON_BACKGROUND: return accuracy_from(x, classes, 1);
     case FARI_SCORE_BALANCED: return mean_over_classes(x, classes, false);
-    case FARI_SCORE_RECALL: return occurs(x, classes, score->k, false) ? far_confusion_class_accuracy(x, classes, score->k) : 0.0;
+    case FARI_SCORE_RECALL:
+        return occurs(x, classes, score->k, false) ? far_confusion_class_accuracy(x, classes, score->k) : 0.0;
     case FARI_SCORE_IOU: return occurs(x, classes, score->k, true) ? far_confusion_iou(x, classes, score->k) : 0.0;
     case FARI_SCORE_MIOU: return mean_over_classes(x, classes, true);
     }

@@ -64,7 +64,8 @@ static far_status not_a_recipe(void)
     return far_fail(FAR_E_ARG, "these are not the options of a recipe");
 }
 
-far_status far_recipe_labels(const far_graph *graph, const far_options *opts, const far_model_result *model, far_shape *shape_out)
+far_status far_recipe_labels(const far_graph *graph, const far_options *opts, const far_model_result *model,
+                             far_shape *shape_out)
 {
     const fari_recipe *row = row_of(opts);
     return row != NULL ? row->labels(graph, opts, model, shape_out) : not_a_recipe();

@@ -90,22 +90,23 @@ static void make_changes(far_config *config, changes *all)
     *all = (changes){ 0 };
 }
 
-static bool is_group(const char *path)
+/* The first key of a group, NULL where `path` is none. */
+static const far_config_key *first_of_group(const char *path)
 {
     const size_t length = strlen(path);
     for (int32_t i = 0; i < far_config_key_count(); i++) {
-        const char *name = far_config_key_at(i)->name;
-        if (strncmp(name, path, length) == 0 && name[length] == '.') return true;
+        const far_config_key *key = far_config_key_at(i);
+        if (strncmp(key->name, path, length) == 0 && key->name[length] == '.') return key;
     }
-    return false;
+    return NULL;
 }
 
 static far_status unknown_key(const far_config_node *node, const char *path)
 {
-    if (is_group(path))
-        return far_config_node_fail(node,
-                                    "\"%.80s\" is a group of keys and has no value of its own; a key in it is \"%s\"",
-                                    path, far_config_key_nearest(path));
+    const far_config_key *inner = first_of_group(path);
+    if (inner != NULL)
+        return far_config_node_fail(
+            node, "\"%.80s\" is a group of keys and has no value of its own; a key in it is \"%s\"", path, inner->name);
     return far_config_node_fail(node, "unknown key \"%.80s\"; nearest valid key: \"%s\"", path,
                                 far_config_key_nearest(path));
 }
@@ -150,7 +151,7 @@ static far_status collect(changes *all, const far_config_node *node, const char 
         }
         return FAR_OK;
     }
-    if (fari_config_is_null(node) && is_group(path)) return FAR_OK; /* a heading with nothing under it */
+    if (fari_config_is_null(node) && first_of_group(path) != NULL) return FAR_OK; /* a heading with nothing under it */
     if (node->kind == FAR_NODE_SCALAR && strcmp(path, "grain") == 0) return collect_grain(all, node);
     (void)snprintf(inner, sizeof inner, "%.200s.name", path); /* `model: resnet18` */
     if (node->kind == FAR_NODE_SCALAR && (key = far_config_key_find(inner)) != NULL) return add_change(all, key, node);
@@ -208,14 +209,15 @@ static far_status parse_override(const far_config_key *key, const char *text, fa
     far_config_node *node = NULL;
     char *listed = NULL;
     const bool is_text =
-        key == NULL || key->type == FAR_CONFIG_STRING || key->type == FAR_CONFIG_PATH || key->type == FAR_CONFIG_ENUM;
+        key == NULL ? text[0] != '{' /* a map for a whole group: optim={lr: 0.1, momentum: 0.9} */
+                    : key->type == FAR_CONFIG_STRING || key->type == FAR_CONFIG_PATH || key->type == FAR_CONFIG_ENUM;
     if (is_text) {
         node = fari_config_scalar(FARI_CONFIG_COMMAND_LINE, 0, text);
         if (node == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a configuration");
         *node_out = node;
         return FAR_OK;
     }
-    if (fari_config_is_list(key->type) && text[0] != '[' && text[0] != '\0') {
+    if (key != NULL && fari_config_is_list(key->type) && text[0] != '[' && text[0] != '\0') {
         listed = fari_printf("[%s]", text);
         if (listed == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a configuration");
         text = listed;

@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "run/config_priv.h"
 #include <farandole/model.h>
+#include <farandole/recipe.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -105,21 +106,9 @@ static const far_config_key fixed[] = {
     { "model.layers", FAR_CONFIG_NODE, "", "", "The network as a list of layers.", NULL, ANY, false },
 
     /* what is minimised, and how */
-    { "loss.recipe", FAR_CONFIG_STRING, "auto", "", "Training method: classify, segment or cosmictagger; auto: by the kind of labels.", NULL, ANY, false },
-    { "loss.name", FAR_CONFIG_ENUM, "cross_entropy", "", "Loss.", "cross_entropy|focal|dice|bce|mse", ANY, false },
-    { "loss.label_smoothing", FAR_CONFIG_FLOAT, "0", "", "Share of the target spread over all classes.", NULL, 0, 0.999,
-      false },
-    { "loss.class_weights", FAR_CONFIG_FLOATS, "", "", "Weight of each class.", NULL, FROM(0), false },
-    { "loss.ignore_index", FAR_CONFIG_INT, "-1", "", "Label that counts for nothing; -1 also fills up last batches.",
-      NULL, ANY, false },
-    { "loss.normalisation", FAR_CONFIG_ENUM, "mean", "",
-      "Divisor of the sum: sum of weights, 1, pixels x classes, or each class alike.", "mean|sum|pixels|balanced", ANY,
-      false },
-    { "loss.gamma", FAR_CONFIG_FLOAT, "2", "", "Exponent of the focal loss.", NULL, FROM(0), false },
-    { "loss.smooth", FAR_CONFIG_FLOAT, "1e-5", "", "Added to both sides of the fraction of the Dice loss.", NULL,
-      FROM(0), false },
-    { "loss.pos_weight", FAR_CONFIG_FLOAT, "1", "", "Factor of positives in bce.", NULL, FROM(0), false },
-    { "loss.dice", FAR_CONFIG_FLOAT, "0", "", "Weight of a Dice loss that is added.", NULL, FROM(0), false },
+    { "loss.recipe", FAR_CONFIG_STRING, "auto", "",
+      "Training method; auto: classify, or segment for label maps. Its options are the other keys of this group.", NULL,
+      ANY, false },
     { "optim.name", FAR_CONFIG_ENUM, "sgd", "", "Optimizer.", "sgd|adam|adamw|rmsprop|lars|lamb", ANY, false },
     { "optim.form", FAR_CONFIG_STRING, "", "", "Which of the published forms of lars or lamb; empty: its usual one.",
       NULL, ANY, false },
@@ -181,7 +170,7 @@ static const far_config_key fixed[] = {
       "cpu|reference", ANY, false },
     { "exec.order", FAR_CONFIG_ENUM, "forward", "", "Order in which ready grains run; for tests.",
       "forward|reversed|random", ANY, true },
-    { "device", FAR_CONFIG_STRING, "cpu", "", "Where kernels run.", NULL, ANY, false },
+    { "device", FAR_CONFIG_ENUM, "cpu", "", "Where kernels run.", "cpu", ANY, false },
     { "threads", FAR_CONFIG_INT, "auto", "", "Threads of this process; auto: all cores it may use.", "auto", 1, 4096,
       true },
     { "memory", FAR_CONFIG_SIZE, "auto", "bytes", "Memory the run may use; auto: what the machine has.", "auto", ANY,
@@ -191,8 +180,8 @@ static const far_config_key fixed[] = {
     { "log.level", FAR_CONFIG_ENUM, "info", "", "How much is said.", "error|warn|info|debug|trace", ANY, true },
 };
 
-/* The table as it is used: the rows above and, behind those of model, one for each option that a network of the zoo has. Their values are
-   kept as YAML, as the network's own table says what is allowed. */
+/* The table as it is used: the rows above and, behind those of model and loss, one for each option that a network of the zoo or a recipe
+   has. Their values are kept as YAML: the network's or recipe's own table says what is allowed. */
 #define ROWS_MAX 512
 #define NAMES_BYTES 16384
 
@@ -232,16 +221,31 @@ static void add_model_options(void)
     }
 }
 
+static void add_loss_options(void)
+{
+    for (int32_t r = 0; r < far_recipe_count(); r++) {
+        const far_recipe *recipe = far_recipe_at(r);
+        for (int32_t i = 0; i < recipe->option_count; i++) add_option("loss.", &recipe->options[i]);
+    }
+}
+
+static const struct {
+    const char *group;
+    void (*add)(void);
+} open_groups[] = { { "model.", add_model_options }, { "loss.", add_loss_options } };
+
+static bool is_of(const char *group, size_t row)
+{
+    return row < FAR_COUNT(fixed) && strncmp(fixed[row].name, group, strlen(group)) == 0;
+}
+
 static void fill_table(void)
 {
-    static const char group[] = "model.";
-    bool was_model = false;
     for (size_t i = 0; i < FAR_COUNT(fixed); i++) {
-        const bool is_model = strncmp(fixed[i].name, group, sizeof group - 1) == 0;
-        if (was_model && !is_model) add_model_options();
-        was_model = is_model;
         FAR_ASSERT(table.count < ROWS_MAX);
         table.rows[table.count++] = fixed[i];
+        for (size_t g = 0; g < FAR_COUNT(open_groups); g++)
+            if (is_of(open_groups[g].group, i) && !is_of(open_groups[g].group, i + 1)) open_groups[g].add();
     }
 }
 

@@ -117,7 +117,7 @@ static const char *const order_names[] = {
 static const char *rows_name(const fari_op *op)
 {
     if (op->kind != FARI_MAP && op->kind != FARI_REDUCE) return "-";
-    return op->rows != NULL ? "halo" : "same";
+    return op->rows != NULL ? "rule" : "same";
 }
 
 int32_t far_op_count(void)

@@ -52,7 +52,8 @@ static far_status unknown_key(const far_options *opts, const char *key)
 static far_status at_node(far_status st, const far_config_node *node)
 {
     if (node == NULL) return st;
-    if (far_config_node_line(node) < 1) return fari_error_prefix(st, "%s: ", far_config_node_file(node)); /* the command line */
+    if (far_config_node_line(node) < 1)
+        return fari_error_prefix(st, "%s: ", far_config_node_file(node)); /* the command line */
     return fari_error_prefix(st, "%s:%d: ", far_config_node_file(node), far_config_node_line(node));
 }
 
@@ -74,7 +75,8 @@ static int32_t word_place(const char *words, const char *text)
     const size_t length = strlen(text);
     for (int32_t place = 0; words != NULL; place++) {
         const char *end = strchr(words, '|');
-        if ((end != NULL ? (size_t)(end - words) : strlen(words)) == length && memcmp(words, text, length) == 0) return place;
+        if ((end != NULL ? (size_t)(end - words) : strlen(words)) == length && memcmp(words, text, length) == 0)
+            return place;
         words = end != NULL ? end + 1 : NULL;
     }
     return -1;
@@ -109,12 +111,14 @@ static far_status check_item(const far_options *opts, const far_config_key *row,
     if (row->type == FAR_CONFIG_BOOL && !parse_bool(text, &flag))
         return FAR_FAIL(FAR_E_CONFIG, "%s: option '%s': '%s' is neither yes nor no", opts->what, row->name, text);
     if (row->type == FAR_CONFIG_ENUM && word_place(row->values, text) < 0)
-        return FAR_FAIL(FAR_E_CONFIG, "%s: option '%s': '%s' is not one of %s", opts->what, row->name, text, row->values);
+        return FAR_FAIL(FAR_E_CONFIG, "%s: option '%s': '%s' is not one of %s", opts->what, row->name, text,
+                        row->values);
     return FAR_OK;
 }
 
 /* Checks all items, then makes them the option's value. Takes `items` over, whether it succeeds or not. */
-static far_status slot_give(far_options *opts, int32_t row_idx, fari_text *items, int64_t count, const far_config_node *node)
+static far_status slot_give(far_options *opts, int32_t row_idx, fari_text *items, int64_t count,
+                            const far_config_node *node)
 {
     const far_config_key *row = &opts->rows[row_idx];
     slot *slot_io = &opts->slots[row_idx];
@@ -250,7 +254,8 @@ far_status far_options_check(const far_options *opts, const far_config_node *whe
 {
     for (int32_t i = 0; i < opts->row_count; i++)
         if (opts->rows[i].default_text == NULL && !opts->slots[i].is_set)
-            return at_node(FAR_FAIL(FAR_E_CONFIG, "%s needs a value for '%s': %s", opts->what, opts->rows[i].name, opts->rows[i].help),
+            return at_node(FAR_FAIL(FAR_E_CONFIG, "%s needs a value for '%s': %s", opts->what, opts->rows[i].name,
+                                    opts->rows[i].help),
                            where);
     return FAR_OK;
 }
@@ -315,7 +320,8 @@ bool far_options_is_set(const far_options *opts, const char *key)
 }
 
 /* Item `idx` of an option that must be there with one of two types. */
-static const char *item_of(const far_options *opts, const char *key, far_config_type type, far_config_type or_type, int64_t idx)
+static const char *item_of(const far_options *opts, const char *key, far_config_type type, far_config_type or_type,
+                           int64_t idx)
 {
     const int32_t row_idx = row_find(opts, key);
     FAR_ASSERT(row_idx >= 0);

@@ -293,7 +293,7 @@ FAR_TEST(norm_kernels)
                 if (how % 5 == 1) y = far_instance_norm(graph, "norm", x, &opts);
                 if (how % 5 == 2) y = far_layer_norm(graph, "norm", x, &opts);
                 if (how % 5 == 3) y = far_group_norm(graph, "norm", x, images[i].dim[1] % 4 == 0 ? 4 : 1, &opts);
-                FAR_CHECK(scene_check("norm", graph, y, 2.0, 2) >= 3);
+                FAR_CHECK(scene_check("norm", graph, y, 2.0, 2) >= 2);
             }
 }
 

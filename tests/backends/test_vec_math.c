@@ -85,7 +85,7 @@ static const range ranges[] = {
     { "tanh near 0", tanh_of, tanh, -0.7, 0.7, 3.0 },
     { "tanh", tanh_of, tanh, -10.0, 10.0, 3.0 },
     { "sigmoid", sigmoid_of, sigmoid_want, -10.0, 20.0, 4.0 },
-    { "normal distribution", cdf_of, cdf_want, -1.0, 10.0, 4.0 },
+    { "normal distribution", cdf_of, cdf_want, -1.0, 10.0, 8.0 },
     { "normal distribution, tail", cdf_of, cdf_want, -6.0, -1.0, 24.0 },
     { "normal density", pdf_of, pdf_want, -3.0, 3.0, 6.0 },
 };

@@ -153,8 +153,9 @@ FAR_TEST(gzip_damage_is_named)
     put_gzip("good", images, sizeof images);
     FAR_CHECK_OK(fari_file_read(at("good"), 1 << 20, &packed, &bytes));
     char *copy = malloc(bytes);
+    int unnoticed = 0;
+    put_set();
     FAR_CHECK(copy != NULL);
-    fari_alloc_fail_after(-1);
     for (size_t i = 2; i < bytes; i++) {
         far_dataset *set = NULL;
         put("bad", packed, i);
@@ -162,11 +163,14 @@ FAR_TEST(gzip_damage_is_named)
         memcpy(copy, packed, bytes);
         copy[i] ^= 0x04;
         put("bad", copy, bytes);
-        /* a few header fields (time, system) may be anything; whatever is read is right */
-        const far_status st = far_dataset_open_idx(at("bad"), NULL, 0, &set);
-        FAR_CHECK_MSG(st == FAR_E_FORMAT || (i >= 3 && i < 10), "bit flipped in byte %zu went unnoticed", i);
+        /* the time may be anything, and a run of zeros may be copied from other zeros: then all is as it was */
+        const far_status st = far_dataset_open_idx(at("bad"), at("labels"), 0, &set);
+        FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED || st == FAR_OK, "bit flipped in byte %zu: %s", i, far_status_name(st));
+        if (st == FAR_OK) check_set(set);
+        if (st == FAR_OK) unnoticed++;
         if (st == FAR_OK) far_dataset_close(set);
     }
+    FAR_CHECK(unnoticed < 15);
     free(copy);
     fari_free(packed);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);

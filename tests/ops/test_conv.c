@@ -129,14 +129,17 @@ static conv_case draw_case(uint64_t key)
     c.opts.groups = 1 + (int64_t)fari_rng_below(key, draws++, 3);
     c.opts.out_channels = c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4));
     c.opts.no_bias = fari_rng_below(key, draws++, 2) != 0;
-    c.x = (far_shape){ axes + 2, { 1 + (int64_t)fari_rng_below(key, draws++, 2), c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4)) } };
+    c.x = (far_shape){ axes + 2,
+                       { 1 + (int64_t)fari_rng_below(key, draws++, 2),
+                         c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4)) } };
     for (int32_t d = 0; d < axes; d++) {
         c.opts.kernel[d] = 1 + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 3 : 5);
         c.opts.stride[d] = 1 + (int64_t)fari_rng_below(key, draws++, 4);
         c.opts.dilation[d] = 1 + (int64_t)fari_rng_below(key, draws++, 3);
         c.opts.pad_lo[d] = (int64_t)fari_rng_below(key, draws++, 4);
         c.opts.pad_hi[d] = (int64_t)fari_rng_below(key, draws++, 4);
-        const int64_t span = (c.opts.kernel[d] - 1) * c.opts.dilation[d] + 1, pads = c.opts.pad_lo[d] + c.opts.pad_hi[d];
+        const int64_t span = (c.opts.kernel[d] - 1) * c.opts.dilation[d] + 1,
+                      pads = c.opts.pad_lo[d] + c.opts.pad_hi[d];
         c.x.dim[d + 2] = (span > pads ? span - pads : 1) + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 4 : 8);
     }
     return c;

@@ -50,6 +50,7 @@ FAR_TEST(binary_matches_its_oracle)
         { "scalar", far_mul, { 4, { 2, 3, 9, 5 } }, { 1, { 1 } }, SECOND_PARAM, false, false },
         { "scalar, more grains than leaves", far_mul, { 2, { 150, 2 } }, { 1, { 1 } }, SECOND_PARAM, false, false },
         { "channel, more grains than leaves", far_mul, { 3, { 150, 3, 2 } }, { 1, { 3 } }, SECOND_PARAM, false, false },
+        { "channel, row-major, more grains than leaves", far_mul, { 4, { 150, 3, 2, 2 } }, { 1, { 3 } }, SECOND_PARAM, true, false },
         { "over samples, more grains than leaves", far_mul, { 3, { 150, 3, 2 } }, { 2, { 3, 2 } }, SECOND_PARAM, false, false },
         { "scalar of no axes", far_add, { 2, { 5, 7 } }, { 0, { 0 } }, SECOND_PARAM, false, false },
         { "scalar divisor", far_div, { 4, { 3, 4, 8, 5 } }, { 1, { 1 } }, SECOND_PARAM, false, true },

@@ -104,7 +104,6 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     fari_executor *exec = NULL;
     far_graph *graph = graph_of(net);
     far_loader *loader = loader_of(net, &set);
-    if (variant->change_graph != NULL) variant->change_graph(graph);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
     const fari_plan_opts plan_opts = { .grain = variant->grain, .threads = variant->threads, .backend = backend };
     FAR_CHECK_OK(fari_plan_create(graph, &plan_opts, &plan));

@@ -1,5 +1,5 @@
 /* Trains small networks for a few steps under any grains, order and number of threads, and gives the digest of the weights. Data come
-   through the loader, with augmentation. Hooks change the graph or the plan, to show that a mistake would be seen. */
+   through the loader, with augmentation. A hook changes the plan, to show that a mistake would be seen. */
 #ifndef FAR_TESTS_NET_RUN_H
 #define FAR_TESTS_NET_RUN_H
 #include "plan/plan.h"
@@ -24,7 +24,6 @@ typedef struct net_variant {
     fari_exec_order order;
     int32_t threads;
     uint64_t order_seed;
-    void (*change_graph)(far_graph *graph);
     void (*change_plan)(fari_plan *plan);
 } net_variant;
 

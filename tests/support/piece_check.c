@@ -264,7 +264,8 @@ static void compare(const check *t, const fari_node *node, int which, const char
         const int64_t elems = far_shape_elems(&fari_tensor_of(t->graph, node->out[i])->shape);
         const double allowed = limit * largest(want[i], elems);
         for (int64_t k = 0; k < elems; k++) {
-            const bool same = got[i][k] == want[i][k] || (isnan(got[i][k]) && isnan(want[i][k])) || fabs(got[i][k] - want[i][k]) <= allowed;
+            const bool same = got[i][k] == want[i][k] || (isnan(got[i][k]) && isnan(want[i][k])) ||
+                              fabs(got[i][k] - want[i][k]) <= allowed;
             FAR_CHECK_MSG(same, "%s: %s, kernel %d, %s: output %d element %" PRId64 " is %.9g, not %.9g", t->label,
                           node->op->name, which, how, (int)i, k, got[i][k], want[i][k]);
         }

@@ -30,11 +30,21 @@ static targets targets_of(const fari_ce_attr *attr, int64_t classes)
     return t;
 }
 
-/* (1 - p)^gamma; 0 at 0. */
-FARI_INLINE float focal_of(float wrong, float gamma)
+/* (1 - p)^gamma from 1 - p. */
+FARI_INLINE float focal_square(float wrong)
 {
-    const float any = vec_exp(gamma * vec_log(wrong));
-    return gamma == 2.0f ? wrong * wrong : (wrong > 0.0f ? any : wrong);
+    return wrong * wrong;
+}
+
+FARI_INLINE float focal_power(float wrong, float gamma)
+{
+    const float power = vec_exp(gamma * vec_log(wrong));
+    return wrong > 0.0f ? power : wrong; /* 0 stays 0, NaN stays NaN */
+}
+
+static float focal_of(float wrong, float gamma)
+{
+    return gamma == 2.0f ? focal_square(wrong) : focal_power(wrong, gamma);
 }
 
 /* ---- few classes ---- */
@@ -53,12 +63,16 @@ typedef struct ce_pixels {
 static far_status ce_block(ce_pixels *px, const fari_call *call, int64_t pixel, int64_t n, int64_t classes, const targets *t)
 {
     const fari_ce_attr *attr = call->attr;
+    const float gamma = (float)attr->focal_gamma, weight_sum = t->weight_sum, sharp = t->sharp, smooth = t->even;
     float top[BLOCK], rest[BLOCK], own[BLOCK], even[BLOCK];
     int32_t which[BLOCK];
     FAR_TRY(labels_read(call, pixel, n, classes, attr->ignore, px->label));
     block_read(&px->b, (const float *)call->in[0].data + pixel * classes, n, classes);
+    if (attr->has_weights)
+        for (int j = 0; j < BLOCK; j++) px->weight[j] = attr->weight[px->label[j] < 0 ? 0 : px->label[j]];
+    else
+        for (int j = 0; j < BLOCK; j++) px->weight[j] = 1.0f;
     for (int j = 0; j < BLOCK; j++) {
-        px->weight[j] = class_weight(attr, px->label[j] < 0 ? 0 : px->label[j]);
         top[j] = px->b.v[0][j];
         which[j] = 0;
         rest[j] = own[j] = even[j] = px->others[j] = 0.0f;
@@ -71,12 +85,14 @@ static far_status ce_block(ce_pixels *px, const fari_call *call, int64_t pixel, 
         }
     for (int32_t k = 0; k < classes; k++) {
         const float w = class_weight(attr, k);
+        float *restrict v = px->b.v[k];
         for (int j = 0; j < BLOCK; j++) {
-            const float shifted = px->b.v[k][j] - top[j], e = vec_exp(shifted);
-            px->b.v[k][j] = e;
+            const float shifted = v[j] - top[j], e = vec_exp(shifted);
+            const bool is_own = px->label[j] == k;
+            v[j] = e;
             rest[j] += which[j] == k ? 0.0f : e;
-            own[j] += px->label[j] == k ? shifted : 0.0f;
-            px->others[j] += px->label[j] == k ? 0.0f : e;
+            own[j] += is_own ? shifted : 0.0f;
+            px->others[j] += is_own ? 0.0f : e;
             even[j] += w * shifted;
         }
     }
@@ -84,11 +100,15 @@ static far_status ce_block(ce_pixels *px, const fari_call *call, int64_t pixel, 
         const float log_sum = vec_log1p(rest[j]); /* the largest is 1: exact where it stands nearly alone */
         px->sum[j] = 1.0f + rest[j];
         px->ce[j] = px->weight[j] * (log_sum - own[j]);
-        if (t->is_smooth) px->ce[j] = t->sharp * px->ce[j] + t->even * (t->weight_sum * log_sum - even[j]);
+        even[j] = weight_sum * log_sum - even[j];
         px->focal[j] = 1.0f;
     }
-    if (attr->focal_gamma > 0.0)
-        for (int j = 0; j < BLOCK; j++) px->focal[j] = focal_of(px->others[j] / px->sum[j], (float)attr->focal_gamma);
+    if (t->is_smooth)
+        for (int j = 0; j < BLOCK; j++) px->ce[j] = sharp * px->ce[j] + smooth * even[j];
+    if (gamma == 2.0f)
+        for (int j = 0; j < BLOCK; j++) px->focal[j] = focal_square(px->others[j] / px->sum[j]);
+    else if (gamma > 0.0f)
+        for (int j = 0; j < BLOCK; j++) px->focal[j] = focal_power(px->others[j] / px->sum[j], gamma);
     return FAR_OK;
 }
 
@@ -129,6 +149,7 @@ static far_status dx_few(const fari_call *call, int64_t classes, const targets *
     const fari_ce_attr *attr = call->attr;
     ce_pixels px;
     float by[BLOCK], total[BLOCK], excess[BLOCK];
+    const float weight_sum = t->weight_sum, sharp = t->sharp, smooth = t->even;
     const int64_t pixels = label_pixels(&call->in[0]);
     const double *d_sums = call->in[2].data;
     for (int64_t p = 0; p < pixels; p += BLOCK) {
@@ -136,12 +157,12 @@ static far_status dx_few(const fari_call *call, int64_t classes, const targets *
         FAR_TRY(ce_block(&px, call, p, n, classes, t));
         for (int j = 0; j < BLOCK; j++) {
             by[j] = px.label[j] < 0 ? 0.0f : px.focal[j] * (float)d_sums[px.label[j]];
-            total[j] = t->sharp * px.weight[j] + t->even * t->weight_sum;
-            excess[j] = t->even * (t->weight_sum - px.weight[j]);
+            total[j] = sharp * px.weight[j] + smooth * weight_sum;
+            excess[j] = smooth * (weight_sum - px.weight[j]);
             px.sum[j] = 1.0f / px.sum[j];
         }
         for (int32_t k = 0; k < classes; k++) {
-            const float even = t->even * class_weight(attr, k);
+            const float even = smooth * class_weight(attr, k);
             for (int j = 0; j < BLOCK; j++) {
                 const float on = excess[j] - total[j] * (px.others[j] * px.sum[j]), off = total[j] * (px.b.v[k][j] * px.sum[j]) - even;
                 const float d = by[j] * (px.label[j] == k ? on : off);

@@ -15,14 +15,18 @@ static inline int64_t label_of(const fari_view *labels, int64_t pixel)
 static inline far_status labels_read(const fari_call *call, int64_t pixel, int64_t n, int64_t classes, int32_t ignore,
                                      int32_t label[BLOCK])
 {
-    int64_t lowest = 0, highest = 0;
-    for (int64_t j = 0; j < BLOCK; j++) {
-        const int64_t value = j < n ? label_of(&call->in[1], pixel + j) : ignore;
-        const int64_t kept = value == ignore ? LABEL_NONE : value;
-        const int64_t checked = value == ignore ? 0 : value;
+    const fari_view *labels = &call->in[1];
+    int32_t lowest = 0, highest = 0;
+    if (labels->dtype == FAR_U8)
+        for (int64_t j = 0; j < n; j++) label[j] = ((const uint8_t *)labels->data)[pixel + j];
+    else
+        for (int64_t j = 0; j < n; j++) label[j] = ((const int32_t *)labels->data)[pixel + j];
+    for (int64_t j = n; j < BLOCK; j++) label[j] = ignore;
+    for (int j = 0; j < BLOCK; j++) {
+        const int32_t checked = label[j] == ignore ? 0 : label[j];
         lowest = checked < lowest ? checked : lowest;
         highest = checked > highest ? checked : highest;
-        label[j] = (int32_t)kept;
+        label[j] = label[j] == ignore ? LABEL_NONE : label[j];
     }
     if (lowest < 0) return fari_label_error(call, lowest, classes);
     if (highest >= classes) return fari_label_error(call, highest, classes);

@@ -23,7 +23,7 @@ typedef struct up_ctx {
     piece_axes x, y;
     up_tap *taps[3];
     up_pair *pairs; /* taps[2] as the inner loop wants them */
-    float *line; /* a blended line of x */
+    float *line;    /* a blended line of x */
     bool is_linear;
 } up_ctx;
 
@@ -109,7 +109,8 @@ far_status FARI_ISA(fari_upsample)(const fari_call *call)
     ctx.pairs = up_take(&scratch, (size_t)ctx.y.count[2] * sizeof(up_pair));
     for (int64_t o = 0; o < ctx.y.count[2]; o++) {
         const up_tap tap = ctx.taps[2][o];
-        ctx.pairs[o] = (up_pair){ tap.i0 * ctx.x.channels, tap.i1 * ctx.x.channels, (float)(1.0 - tap.w), (float)tap.w };
+        ctx.pairs[o] =
+            (up_pair){ tap.i0 * ctx.x.channels, tap.i1 * ctx.x.channels, (float)(1.0 - tap.w), (float)tap.w };
     }
     for (int64_t n = 0; n < ctx.y.samples; n++)
         upsample_image(&ctx, x + n * axes_pixels(&ctx.x) * ctx.x.channels,

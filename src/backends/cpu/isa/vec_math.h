@@ -90,20 +90,21 @@ FARI_INLINE float vec_tanh(float x)
     return a < 0.6f ? near : signed_far;
 }
 
-/* Normal distribution: *cdf_out = Phi(x), *pdf_out = its density. Upper tail: exp(-x^2 / 2) times a polynomial in 1 / (1 + |x| / 4). */
+/* Normal distribution: *cdf_out = Phi(x), *pdf_out = its density. Upper tail: exp(-x^2 / 2) times a polynomial in t - 5/8, where
+   t = 1 / (1 + |x| / 4); centred, so that its terms do not cancel. */
 FARI_INLINE void vec_normal(float x, float *cdf_out, float *pdf_out)
 {
-    const float a = vec_abs(x) < 14.0f ? vec_abs(x) : (x != x ? x : 14.0f), t = 1.0f / (1.0f + 0.25f * a), e = vec_exp(-0.5f * a * a);
+    const float a = vec_abs(x) > 14.0f ? 14.0f : vec_abs(x), u = 1.0f / (1.0f + 0.25f * a) - 0.625f, e = vec_exp(-0.5f * a * a);
     float p = 0.033947185f;
-    p = p * t - 0.19617969f;
-    p = p * t + 0.39500666f;
-    p = p * t - 0.33347577f;
-    p = p * t + 0.3044919f;
-    p = p * t - 0.020386584f;
-    p = p * t + 0.121568754f;
-    p = p * t + 0.09482009f;
-    p = p * t + 0.10022902f;
-    p = p * t - 2.1600975e-5f;
+    p = p * u - 0.0052267704f;
+    p = p * u - 0.108509496f;
+    p = p * u - 0.054854486f;
+    p = p * u + 0.2647737f;
+    p = p * u + 0.66498643f;
+    p = p * u + 0.86354125f;
+    p = p * u + 0.76430625f;
+    p = p * u + 0.49625835f;
+    p = p * u + 0.14603314f;
     const float tail = e * p;
     *cdf_out = x < 0.0f ? tail : 1.0f - tail;
     *pdf_out = e * 0.3989422804f;
