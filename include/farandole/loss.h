@@ -19,9 +19,10 @@ extern "C" {
 #define FAR_IGNORE_LABEL (-100)
 
 typedef enum far_ce_norm {
-    FAR_CE_MEAN = 0, /**< sum(w ce) / sum(w): PyTorch's reduction="mean"; CosmicTagger master's focal and fixed weights */
-    FAR_CE_SUM,      /**< sum(w ce) */
-    FAR_CE_PIXELS,   /**< sum(w ce) / (K labels not ignored): CosmicTagger v2.1's focal, mean over classes and pixels */
+    FAR_CE_MEAN =
+        0,         /**< sum(w ce) / sum(w): PyTorch's reduction="mean"; CosmicTagger master's focal and fixed weights */
+    FAR_CE_SUM,    /**< sum(w ce) */
+    FAR_CE_PIXELS, /**< sum(w ce) / (K labels not ignored): CosmicTagger v2.1's focal, mean over classes and pixels */
     FAR_CE_BALANCED, /**< class k of n_k pixels weighs w / (K (n_k + 1)), counted over this batch, then as FAR_CE_MEAN:
                           CosmicTagger's "even" */
     FAR_CE_NORM_COUNT
@@ -34,8 +35,8 @@ typedef struct far_ce_opts {
     bool use_ignore_label;      /**< ignore_label below counts; otherwise FAR_IGNORE_LABEL */
     int32_t ignore_label;       /**< pixels of this label neither count nor get a gradient */
     far_ce_norm norm;           /**< what the sum is divided by. A divisor of 0 (all ignored) gives loss 0 */
-    double focal_gamma;         /**< 0: none. Else pixels weigh (1 - p_true)^gamma, with no gradient through the weight */
-    double scale;               /**< 0 means 1 */
+    double focal_gamma; /**< 0: none. Else pixels weigh (1 - p_true)^gamma, with no gradient through the weight */
+    double scale;       /**< 0 means 1 */
 } far_ce_opts;
 
 /**
@@ -53,9 +54,9 @@ FAR_API far_value far_focal_loss(far_graph *graph, const char *name, far_value l
 
 /** Zero in a field means its default. */
 typedef struct far_dice_opts {
-    double smooth;          /**< added to numerator and denominator; 0 means 1e-5 */
-    bool square;            /**< squares in the denominator: sum p^2 + sum g^2 (V-Net) instead of sum p + sum g */
-    bool skip_background;   /**< leave class 0 out of the mean; K >= 2 */
+    double smooth;        /**< added to numerator and denominator; 0 means 1e-5 */
+    bool square;          /**< squares in the denominator: sum p^2 + sum g^2 (V-Net) instead of sum p + sum g */
+    bool skip_background; /**< leave class 0 out of the mean; K >= 2 */
     bool use_ignore_label;
     int32_t ignore_label;
     double scale; /**< 0 means 1 */
@@ -89,7 +90,8 @@ typedef struct far_mse_opts {
 } far_mse_opts;
 
 /** torch.nn.functional.mse_loss: mean of (x - target)^2; both f32 of one shape, both get gradients where needed. */
-FAR_API far_value far_mse_loss(far_graph *graph, const char *name, far_value x, far_value target, const far_mse_opts *opts);
+FAR_API far_value far_mse_loss(far_graph *graph, const char *name, far_value x, far_value target,
+                               const far_mse_opts *opts);
 
 #ifdef __cplusplus
 }

@@ -41,10 +41,10 @@ FAR_API double far_confusion_class_accuracy(const double *confusion, int64_t cla
 
 /** CosmicTagger's scores of one image of three classes: 0 background, 1 cosmic, 2 neutrino. */
 typedef struct far_cosmic_scores {
-    double accuracy;                /**< all pixels */
-    double non_background_accuracy; /**< pixels whose label is not 0; 0 when there are none */
+    double accuracy;                 /**< all pixels */
+    double non_background_accuracy;  /**< pixels whose label is not 0; 0 when there are none */
     double cosmic_iou, neutrino_iou; /**< 1 when the union is empty */
-    double mean_iou;                /**< of the two; background left out */
+    double mean_iou;                 /**< of the two; background left out */
 } far_cosmic_scores;
 /**
  * Scores per image, then averaged, as CosmicTagger reports them over batch and planes.

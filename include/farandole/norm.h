@@ -22,13 +22,13 @@ extern "C" {
 
 /** Zero in a field means its default. */
 typedef struct far_norm_opts {
-    double eps;                /**< added to the variance; 0 means 1e-5 */
-    double momentum;           /**< batch norm: running = (1 - momentum) running + momentum batch; 0 means 0.1 */
-    int64_t group_samples;     /**< batch norm: samples that share statistics, a divisor of N; 0 means the whole batch */
-    bool no_affine;            /**< no gamma and beta */
-    bool no_running;           /**< batch norm: no running statistics; an evaluation graph then normalises by its own batch */
-    far_act act;               /**< fused activation: none, ReLU or leaky ReLU */
-    double slope;              /**< of leaky ReLU, in [0, 1]; 0 means 0.01 */
+    double eps;            /**< added to the variance; 0 means 1e-5 */
+    double momentum;       /**< batch norm: running = (1 - momentum) running + momentum batch; 0 means 0.1 */
+    int64_t group_samples; /**< batch norm: samples that share statistics, a divisor of N; 0 means the whole batch */
+    bool no_affine;        /**< no gamma and beta */
+    bool no_running; /**< batch norm: no running statistics; an evaluation graph then normalises by its own batch */
+    far_act act;     /**< fused activation: none, ReLU or leaky ReLU */
+    double slope;    /**< of leaky ReLU, in [0, 1]; 0 means 0.01 */
     const far_value *residual; /**< added before the activation, shape of x; NULL: none. Read during the call only */
 } far_norm_opts;
 
@@ -41,7 +41,8 @@ typedef struct far_norm_opts {
  */
 FAR_API far_value far_batch_norm(far_graph *graph, const char *name, far_value x, const far_norm_opts *opts);
 /** torch.nn.GroupNorm(groups, C): groups divides C. */
-FAR_API far_value far_group_norm(far_graph *graph, const char *name, far_value x, int64_t groups, const far_norm_opts *opts);
+FAR_API far_value far_group_norm(far_graph *graph, const char *name, far_value x, int64_t groups,
+                                 const far_norm_opts *opts);
 /** torch.nn.InstanceNorm1d/2d/3d with affine=True (PyTorch's own default is False: set no_affine for that). */
 FAR_API far_value far_instance_norm(far_graph *graph, const char *name, far_value x, const far_norm_opts *opts);
 /** Over C and space of each sample, gamma and beta per channel: torch.nn.GroupNorm(1, C). */

@@ -111,14 +111,44 @@ static movement draw_movement(const far_augment *augment, const fari_augment_siz
     return m;
 }
 
-/* Elements of `bytes` each; what lies outside the source is filled with bytes of `fill`. */
+/* Pixels of `bytes` each, most often four. */
+static inline void copy_pixel(char *to, const char *from, size_t bytes)
+{
+    if (bytes == 4) memcpy(to, from, 4); /* one instruction instead of a call */
+    else memcpy(to, from, bytes);
+}
+
+/* A row that comes from one row of the source, from pixel sx on to the right: one copy. */
+static void copy_run(int64_t width, int64_t sx, size_t bytes, const char *row, int fill, char *to)
+{
+    const int64_t first = sx < 0 ? -sx : 0, last = width - sx < width ? width - sx : width;
+    if (first >= last) {
+        memset(to, fill, (size_t)width * bytes);
+        return;
+    }
+    memset(to, fill, (size_t)first * bytes);
+    memcpy(to + (size_t)first * bytes, row + (size_t)(sx + first) * bytes, (size_t)(last - first) * bytes);
+    memset(to + (size_t)last * bytes, fill, (size_t)(width - last) * bytes);
+}
+
+/* What lies outside the source is filled with bytes of `fill`. */
 static void move_pixels(const fari_augment_sizes *sizes, movement m, size_t bytes, const char *from, int fill, char *to)
 {
-    for (int64_t y = 0; y < sizes->height; y++) {
+    const int64_t height = sizes->height, width = sizes->width;
+    for (int64_t y = 0; y < height; y++, to += (size_t)width * bytes) {
         int64_t sy = m.y0 + y * m.yy, sx = m.x0 + y * m.xy;
-        for (int64_t x = 0; x < sizes->width; x++, sy += m.yx, sx += m.xx, to += bytes) {
-            if (sy < 0 || sy >= sizes->height || sx < 0 || sx >= sizes->width) memset(to, fill, bytes);
-            else memcpy(to, from + (size_t)(sy * sizes->width + sx) * bytes, bytes);
+        if (m.yx == 0 && (sy < 0 || sy >= height)) {
+            memset(to, fill, (size_t)width * bytes);
+            continue;
+        }
+        if (m.yx == 0 && m.xx == 1) {
+            copy_run(width, sx, bytes, from + (size_t)(sy * width) * bytes, fill, to);
+            continue;
+        }
+        char *pixel = to;
+        for (int64_t x = 0; x < width; x++, sy += m.yx, sx += m.xx, pixel += bytes) {
+            if (sy < 0 || sy >= height || sx < 0 || sx >= width) memset(pixel, fill, bytes);
+            else copy_pixel(pixel, from + (size_t)(sy * width + sx) * bytes, bytes);
         }
     }
 }
@@ -130,15 +160,18 @@ static void take_log(float *image, int64_t elems)
     for (int64_t i = 0; i < elems; i++) image[i] = log1pf(image[i]);
 }
 
+/* (x - mean) / std in single precision, two operations an element as torchvision's Normalize does. */
 static void normalise(const far_augment *augment, const fari_augment_sizes *sizes, float *image)
 {
-    const int64_t pixels = sizes->height * sizes->width, channels = sizes->channels;
-    for (int64_t i = 0; i < pixels; i++)
-        for (int64_t c = 0; c < channels; c++) {
-            float *x = &image[i * channels + c];
-            if (augment->mean != NULL) *x -= augment->mean[c];
-            if (augment->std != NULL) *x /= augment->std[c];
-        }
+    const int64_t channels = sizes->channels, elems = sizes->height * sizes->width * channels;
+    for (int64_t c = 0; c < channels; c++) {
+        const float mean = augment->mean != NULL ? augment->mean[c] : 0.0f,
+                    std = augment->std != NULL ? augment->std[c] : 1.0f;
+        if (channels == 1)
+            for (int64_t i = 0; i < elems; i++) image[i] = (image[i] - mean) / std;
+        else
+            for (int64_t i = c; i < elems; i += channels) image[i] = (image[i] - mean) / std;
+    }
 }
 
 static void clear_rectangle(const fari_augment_sizes *sizes, float *image, int64_t y, int64_t x, int64_t height,

@@ -9,8 +9,9 @@
 #define GELU_CUBIC 0.044715 /* Hendrycks and Gimpel 2016 */
 
 static const char *const act_names[FAR_ACT_COUNT] = {
-    [FAR_ACT_NONE] = "none",           [FAR_ACT_RELU] = "relu", [FAR_ACT_LEAKY_RELU] = "leaky_relu", [FAR_ACT_GELU] = "gelu",
-    [FAR_ACT_GELU_TANH] = "gelu_tanh", [FAR_ACT_SILU] = "silu", [FAR_ACT_SIGMOID] = "sigmoid",       [FAR_ACT_TANH] = "tanh",
+    [FAR_ACT_NONE] = "none",       [FAR_ACT_RELU] = "relu",           [FAR_ACT_LEAKY_RELU] = "leaky_relu",
+    [FAR_ACT_GELU] = "gelu",       [FAR_ACT_GELU_TANH] = "gelu_tanh", [FAR_ACT_SILU] = "silu",
+    [FAR_ACT_SIGMOID] = "sigmoid", [FAR_ACT_TANH] = "tanh",
 };
 
 const char *far_act_name(far_act act)
@@ -64,8 +65,8 @@ static double act_slope(const fari_activation_attr *attr, double t)
     return 1.0;
 }
 
-static far_status activation_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status activation_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out, (void)out_count;
     if (in[0]->dtype != FAR_F32) return fari_shape_error(node, in[0], NULL, "expects f32");

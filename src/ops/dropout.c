@@ -5,8 +5,8 @@
 #include "ops/cost.h"
 #include <farandole/activation.h>
 
-static far_status dropout_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status dropout_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out, (void)out_count;
     if (in[0]->dtype != FAR_F32 || in[0]->batch_of != 1 || in[0]->shape.ndim < 1)
@@ -17,7 +17,8 @@ static far_status dropout_infer(const far_graph *graph, const fari_node *node, c
 static far_status dropout_gradient(fari_grad *grad)
 {
     if (grad->need[0])
-        grad->d_in[0] = fari_emit(grad->graph, &fari_op_dropout, grad->node->name, grad->node->attr, 1, &grad->d_out[0]);
+        grad->d_in[0] =
+            fari_emit(grad->graph, &fari_op_dropout, grad->node->name, grad->node->attr, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 
@@ -37,8 +38,8 @@ static far_status dropout_reference(const fari_call *call)
     int64_t idx[FAR_NDIM_MAX] = { 0 };
     do {
         const int64_t sample = call->step->sample_ids[y->sample0 + idx[0]];
-        const uint64_t key =
-            fari_rng_key(call->step->seed, FARI_RNG_DROPOUT + 64 * attr->stream, (uint64_t)call->step->step, (uint64_t)sample);
+        const uint64_t key = fari_rng_key(call->step->seed, FARI_RNG_DROPOUT + 64 * attr->stream,
+                                          (uint64_t)call->step->step, (uint64_t)sample);
         const bool keep = (double)fari_rng_unit(key, element_of(y, idx)) >= attr->p;
         fari_view_set(y, idx, keep ? fari_view_get(x, idx) / (1.0 - attr->p) : 0.0);
     } while (fari_idx_next(idx, y->dim, y->ndim));

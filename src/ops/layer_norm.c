@@ -6,8 +6,8 @@
 #include "ops/norm.h"
 #include <math.h>
 
-static far_status layer_norm_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status layer_norm_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     const fari_layer_norm_attr *attr = node->attr;
     const fari_tensor *x = in[0];
@@ -35,7 +35,8 @@ static far_status layer_norm_gradient(fari_grad *grad)
     return FAR_OK;
 }
 
-static void line_moments(const fari_view *x, int64_t line, int64_t length, double eps, double *mean_out, double *rstd_out)
+static void line_moments(const fari_view *x, int64_t line, int64_t length, double eps, double *mean_out,
+                         double *rstd_out)
 {
     double mean = 0.0, m2 = 0.0;
     for (int64_t i = 0; i < length; i++) mean += fari_view_get_flat(x, line * length + i);
@@ -84,8 +85,8 @@ const fari_op fari_op_layer_norm = {
 };
 
 /* dx like x, by the default. */
-static far_status same_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status same_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;
@@ -132,17 +133,18 @@ const fari_op fari_op_layer_norm_dx = {
     .reference = layer_norm_dx_reference,
 };
 
-static far_status dsums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status dsums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)out_count;
-    out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { .ndim = 2, .dim = { 1, 2 * in[0]->shape.dim[in[0]->shape.ndim - 1] } } };
+    out[0] = (fari_tensor){ .dtype = FAR_F64,
+                            .shape = { .ndim = 2, .dim = { 1, 2 * in[0]->shape.dim[in[0]->shape.ndim - 1] } } };
     return FAR_OK;
 }
 
 /* The domain piece is dy's: x alone always comes with whole lines. */
-static void dsums_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi, int64_t *lo,
-                       int64_t *hi)
+static void dsums_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                       int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     fari_lines_rows(node, in, input_idx, out_lo, out_hi, lo, hi);
     if (input_idx == 0) return;

@@ -22,8 +22,8 @@ static inline fari_lines fari_lines_of(const fari_view *whole, const fari_view *
 }
 
 /* The rows rule of such ops: the same rows, but all of them where rows are the last axis. */
-static inline void fari_lines_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                                   int64_t *lo, int64_t *hi)
+static inline void fari_lines_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                                   int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     (void)node, (void)input_idx;
     const bool is_line = in[0]->shape.ndim == 3;

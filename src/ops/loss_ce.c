@@ -44,15 +44,17 @@ static pixel pixel_at(const fari_ce_attr *attr, const fari_view *logits, int64_t
     p.log_sum = log(sum);
     for (int64_t k = 0; k < classes; k++)
         p.ce += target(attr, label, k, classes) * (p.log_sum - (logit_at(logits, idx, k) - p.top));
-    p.focal = attr->focal_gamma > 0.0 ? pow(1.0 - exp(logit_at(logits, idx, label) - p.top - p.log_sum), attr->focal_gamma) : 1.0;
+    p.focal = attr->focal_gamma > 0.0
+                  ? pow(1.0 - exp(logit_at(logits, idx, label) - p.top - p.log_sum), attr->focal_gamma)
+                  : 1.0;
     p.weight = p.focal * class_weight(attr, label);
     return p;
 }
 
 /* ---- sums over pixels ---- */
 
-static far_status sums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status sums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     const fari_ce_attr *attr = node->attr;
     (void)graph, (void)out_count;
@@ -118,7 +120,8 @@ const fari_op fari_op_ce_sums = {
 static double balance(const fari_ce_attr *attr, const fari_view *sums, int64_t k)
 {
     const int64_t classes = sums->dim[1];
-    return attr->norm == FAR_CE_BALANCED ? 1.0 / ((double)classes * (fari_view_get_flat(sums, 2 * classes + k) + 1.0)) : 1.0;
+    return attr->norm == FAR_CE_BALANCED ? 1.0 / ((double)classes * (fari_view_get_flat(sums, 2 * classes + k) + 1.0))
+                                         : 1.0;
 }
 
 static double divisor(const fari_ce_attr *attr, const fari_view *sums)
@@ -140,8 +143,8 @@ static double factor(const fari_ce_attr *attr, const fari_view *sums, int64_t k)
     return by > 0.0 ? attr->scale * balance(attr, sums, k) / by : 0.0;
 }
 
-static far_status loss_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status loss_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0].shape = (far_shape){ 0 };
@@ -176,8 +179,8 @@ const fari_op fari_op_ce_loss = {
 };
 
 /* d_sums like sums, by the default. */
-static far_status loss_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status loss_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;
@@ -208,8 +211,8 @@ const fari_op fari_op_ce_loss_dx = {
 
 /* ---- gradient of the logits ---- */
 
-static far_status dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                           int32_t *out_count)
+static far_status dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                           fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;
@@ -265,29 +268,34 @@ static far_status read_opts(const char *name, const far_ce_opts *opts, int64_t c
     };
     if (!(attr->smoothing >= 0.0 && attr->smoothing < 1.0))
         return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': label smoothing %g is outside [0, 1)", name, attr->smoothing);
-    if (!(attr->focal_gamma >= 0.0)) return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': gamma %g is negative", name, attr->focal_gamma);
+    if (!(attr->focal_gamma >= 0.0))
+        return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': gamma %g is negative", name, attr->focal_gamma);
     if ((unsigned)attr->norm >= FAR_CE_NORM_COUNT)
         return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': unknown norm %d", name, (int)attr->norm);
     for (int64_t k = 0; attr->has_weights && k < classes && k < FAR_CLASS_WEIGHTS_MAX; k++) {
         attr->weight[k] = (float)opts->class_weight[k];
         if (!(attr->weight[k] >= 0.0f))
-            return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': weight %g of class %d is negative", name, opts->class_weight[k], (int)k);
+            return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': weight %g of class %d is negative", name,
+                            opts->class_weight[k], (int)k);
     }
     return FAR_OK;
 }
 
-far_value far_cross_entropy(far_graph *graph, const char *name, far_value logits, far_value labels, const far_ce_opts *opts)
+far_value far_cross_entropy(far_graph *graph, const char *name, far_value logits, far_value labels,
+                            const far_ce_opts *opts)
 {
     static const far_ce_opts defaults;
     fari_ce_attr attr;
-    const far_status st = read_opts(name, opts == NULL ? &defaults : opts, far_graph_shape(graph, logits).dim[1], &attr);
+    const far_status st =
+        read_opts(name, opts == NULL ? &defaults : opts, far_graph_shape(graph, logits).dim[1], &attr);
     if (st != FAR_OK) return fari_graph_fail(graph, st);
     const far_value in[] = { fari_labels_logits(graph, logits), labels };
     const far_value sums = fari_emit(graph, &fari_op_ce_sums, name, &attr, 2, in);
     return fari_emit(graph, &fari_op_ce_loss, name, &attr, 1, &sums);
 }
 
-far_value far_focal_loss(far_graph *graph, const char *name, far_value logits, far_value labels, const far_ce_opts *opts)
+far_value far_focal_loss(far_graph *graph, const char *name, far_value logits, far_value labels,
+                         const far_ce_opts *opts)
 {
     far_ce_opts focal = opts == NULL ? (far_ce_opts){ 0 } : *opts;
     if (focal.focal_gamma == 0.0) focal.focal_gamma = 2.0;

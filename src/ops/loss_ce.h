@@ -14,12 +14,13 @@ typedef struct fari_ce_attr {
     double focal_gamma; /* 0: none */
     double scale;       /* resolved: never 0 for "default" */
     far_ce_norm norm;
-    int32_t ignore;     /* the ignored label, resolved */
+    int32_t ignore; /* the ignored label, resolved */
     bool has_weights;
     float weight[FAR_CLASS_WEIGHTS_MAX]; /* [K] when has_weights */
 } fari_ce_attr;
 
-extern const fari_op fari_op_ce_sums;    /* REDUCE  logits (channels-last or [N, K]), labels (one channel) -> sums [3, K] */
+extern const fari_op
+    fari_op_ce_sums; /* REDUCE  logits (channels-last or [N, K]), labels (one channel) -> sums [3, K] */
 extern const fari_op fari_op_ce_loss;    /* GLOBAL  sums -> scalar */
 extern const fari_op fari_op_ce_loss_dx; /* GLOBAL  sums, d_loss -> d_sums */
 extern const fari_op fari_op_ce_dx;      /* MAP     logits, labels, d_sums -> d_logits */

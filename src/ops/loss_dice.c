@@ -46,8 +46,8 @@ static double one_hot(int64_t channels, int64_t label, int64_t k)
 
 /* ---- sums over pixels ---- */
 
-static far_status sums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status sums_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     const fari_dice_attr *attr = node->attr;
     (void)graph, (void)out_count;
@@ -112,8 +112,8 @@ const fari_op fari_op_dice_sums = {
 
 /* ---- from sums to the loss ---- */
 
-static far_status loss_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status loss_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0].shape = (far_shape){ 0 };
@@ -154,8 +154,8 @@ const fari_op fari_op_dice_loss = {
 };
 
 /* Outputs like input 0, by the default. */
-static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;
@@ -190,7 +190,8 @@ const fari_op fari_op_dice_loss_dx = {
 
 /* ---- gradient of the logits ---- */
 
-static double d_prob_at(const fari_dice_attr *attr, const fari_view *d_sums, int64_t channels, int64_t label, int64_t k, double p)
+static double d_prob_at(const fari_dice_attr *attr, const fari_view *d_sums, int64_t channels, int64_t label, int64_t k,
+                        double p)
 {
     const double d_both = fari_view_get_flat(d_sums, k), d_each = fari_view_get_flat(d_sums, channels + k);
     return d_both * one_hot(channels, label, k) + d_each * (attr->square ? 2.0 * p : 1.0);
@@ -208,7 +209,8 @@ static far_status dx_reference(const fari_call *call)
         const bool is_ignored = label == attr->ignore;
         const soft s = soft_at(logits, idx);
         double mean = 0.0;
-        if (!is_ignored && (label < 0 || label >= label_count(channels))) return fari_label_error(call, label, label_count(channels));
+        if (!is_ignored && (label < 0 || label >= label_count(channels)))
+            return fari_label_error(call, label, label_count(channels));
         for (int64_t k = 0; k < channels; k++) {
             const double p = prob_at(logits, idx, &s, k), v = d_prob_at(attr, d_sums, channels, label, k, p);
             mean += p * v; /* with one channel p v (1 - p) is p (v - p v) as well */
@@ -233,7 +235,8 @@ const fari_op fari_op_dice_dx = {
     .reference = dx_reference,
 };
 
-far_value far_dice_loss(far_graph *graph, const char *name, far_value logits, far_value labels, const far_dice_opts *opts)
+far_value far_dice_loss(far_graph *graph, const char *name, far_value logits, far_value labels,
+                        const far_dice_opts *opts)
 {
     static const far_dice_opts defaults;
     if (opts == NULL) opts = &defaults;
@@ -244,7 +247,8 @@ far_value far_dice_loss(far_graph *graph, const char *name, far_value logits, fa
         .square = opts->square,
         .skip_background = opts->skip_background,
     };
-    if (!(attr.smooth > 0.0)) return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "dice '%s': smooth %g is negative", name, attr.smooth));
+    if (!(attr.smooth > 0.0))
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "dice '%s': smooth %g is negative", name, attr.smooth));
     const far_value in[] = { fari_labels_logits(graph, logits), labels };
     const far_value sums = fari_emit(graph, &fari_op_dice_sums, name, &attr, 2, in);
     return fari_emit(graph, &fari_op_dice_loss, name, &attr, 1, &sums);

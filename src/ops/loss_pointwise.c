@@ -16,16 +16,18 @@ static double term_dx(const fari_pointwise_attr *attr, double x, double t)
     return (1.0 - t) - (1.0 + (attr->pos_weight - 1.0) * t) / (1.0 + exp(x));
 }
 
-static far_status sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                            int32_t *out_count)
+static far_status sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                            fari_tensor *out, int32_t *out_count)
 {
     const fari_pointwise_attr *attr = node->attr;
     const far_shape *x = &in[0]->shape, *t = &in[1]->shape;
     (void)graph, (void)out_count;
-    if (in[0]->dtype != FAR_F32 || in[0]->batch_of == 0) return fari_shape_error(node, in[0], NULL, "expects a batch of f32");
+    if (in[0]->dtype != FAR_F32 || in[0]->batch_of == 0)
+        return fari_shape_error(node, in[0], NULL, "expects a batch of f32");
     if (x->ndim != t->ndim || memcmp(x->dim, t->dim, (size_t)x->ndim * sizeof x->dim[0]) != 0)
         return fari_shape_error(node, in[0], in[1], "both inputs must have one shape");
-    if (attr->kind == FARI_POINTWISE_MSE && in[1]->dtype != FAR_F32) return fari_shape_error(node, in[1], NULL, "the target must be f32");
+    if (attr->kind == FARI_POINTWISE_MSE && in[1]->dtype != FAR_F32)
+        return fari_shape_error(node, in[1], NULL, "the target must be f32");
     if (in[1]->dtype == FAR_F64) return fari_shape_error(node, in[1], NULL, "the target must be f32, i32 or u8");
     out[0] = (fari_tensor){ .dtype = FAR_F64 };
     return FAR_OK;
@@ -47,7 +49,8 @@ static far_status sum_reference(const fari_call *call)
 {
     const int64_t elems = fari_view_elems(&call->in[0]);
     double sum = call->accumulate ? fari_view_get_flat(&call->out[0], 0) : 0.0;
-    for (int64_t k = 0; k < elems; k++) sum += term(call->attr, fari_view_get_flat(&call->in[0], k), fari_view_get_flat(&call->in[1], k));
+    for (int64_t k = 0; k < elems; k++)
+        sum += term(call->attr, fari_view_get_flat(&call->in[0], k), fari_view_get_flat(&call->in[1], k));
     fari_view_set_flat(&call->out[0], 0, sum);
     return FAR_OK;
 }
@@ -69,8 +72,8 @@ const fari_op fari_op_pointwise_sum = {
     .reference = sum_reference,
 };
 
-static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;
@@ -83,7 +86,8 @@ static far_status dx_reference(const fari_call *call)
     const double by = attr->sign * fari_view_get_flat(&call->in[2], 0);
     for (int64_t k = 0; k < elems; k++)
         fari_view_set_flat(&call->out[0], k,
-                           by * term_dx(attr, fari_view_get_flat(&call->in[0], k), fari_view_get_flat(&call->in[1], k)));
+                           by *
+                               term_dx(attr, fari_view_get_flat(&call->in[0], k), fari_view_get_flat(&call->in[1], k)));
     return FAR_OK;
 }
 
@@ -100,7 +104,8 @@ const fari_op fari_op_pointwise_dx = {
 static far_status scale_gradient(fari_grad *grad)
 {
     if (grad->need[0])
-        grad->d_in[0] = fari_emit(grad->graph, &fari_op_loss_scale, grad->node->name, grad->node->attr, 1, &grad->d_out[0]);
+        grad->d_in[0] =
+            fari_emit(grad->graph, &fari_op_loss_scale, grad->node->name, grad->node->attr, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 
@@ -122,12 +127,15 @@ const fari_op fari_op_loss_scale = {
 };
 
 /* Emits the sum and what it is multiplied by. */
-static far_value build(far_graph *graph, const char *name, far_value x, far_value target, const fari_pointwise_attr *attr, bool is_sum,
-                       double scale)
+static far_value build(far_graph *graph, const char *name, far_value x, far_value target,
+                       const fari_pointwise_attr *attr, bool is_sum, double scale)
 {
     if (graph->status == FAR_OK && x >= 0 && x < graph->tensor_count && target >= 0 && target < graph->tensor_count) {
-        const bool is_mask = fari_tensor_of(graph, target)->dtype != FAR_F32 && far_graph_shape(graph, target).dim[1] == 1;
-        if (!is_mask) target = fari_as_order(graph, target, fari_tensor_of(graph, x)->order); /* one channel: both orders are one */
+        const bool is_mask =
+            fari_tensor_of(graph, target)->dtype != FAR_F32 && far_graph_shape(graph, target).dim[1] == 1;
+        if (!is_mask)
+            target =
+                fari_as_order(graph, target, fari_tensor_of(graph, x)->order); /* one channel: both orders are one */
     }
     const far_value in[] = { x, target };
     const far_shape shape = far_graph_shape(graph, x);
@@ -136,13 +144,15 @@ static far_value build(far_graph *graph, const char *name, far_value x, far_valu
     return fari_emit(graph, &fari_op_loss_scale, name, &by, 1, &sum);
 }
 
-far_value far_bce_with_logits(far_graph *graph, const char *name, far_value logits, far_value target, const far_bce_opts *opts)
+far_value far_bce_with_logits(far_graph *graph, const char *name, far_value logits, far_value target,
+                              const far_bce_opts *opts)
 {
     static const far_bce_opts defaults;
     if (opts == NULL) opts = &defaults;
     const fari_pointwise_attr attr = { FARI_POINTWISE_BCE, opts->pos_weight == 0.0 ? 1.0 : opts->pos_weight, 1.0 };
     if (!(attr.pos_weight > 0.0))
-        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "bce '%s': pos_weight %g is negative", name, attr.pos_weight));
+        return fari_graph_fail(graph,
+                               FAR_FAIL(FAR_E_ARG, "bce '%s': pos_weight %g is negative", name, attr.pos_weight));
     return build(graph, name, logits, target, &attr, opts->sum, opts->scale);
 }
 

@@ -19,8 +19,8 @@ static fari_cost metric_cost(const fari_call *call)
 
 /* ---- top-k ---- */
 
-static far_status topk_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status topk_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     const fari_metric_attr *attr = node->attr;
     (void)graph, (void)out_count;
@@ -47,7 +47,8 @@ static far_status topk_reference(const fari_call *call)
 {
     const fari_metric_attr *attr = call->attr;
     const fari_view *logits = &call->in[0], *out = &call->out[0];
-    double right = call->accumulate ? fari_view_get_flat(out, 0) : 0.0, counted = call->accumulate ? fari_view_get_flat(out, 1) : 0.0;
+    double right = call->accumulate ? fari_view_get_flat(out, 0) : 0.0,
+           counted = call->accumulate ? fari_view_get_flat(out, 1) : 0.0;
     int64_t idx[FAR_NDIM_MAX] = { 0 };
     do {
         const int64_t label = fari_label_at(&call->in[1], idx);
@@ -73,8 +74,8 @@ const fari_op fari_op_topk = {
 
 /* ---- confusion ---- */
 
-static far_status confusion_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                  int32_t *out_count)
+static far_status confusion_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                  fari_tensor *out, int32_t *out_count)
 {
     const fari_metric_attr *attr = node->attr;
     const int64_t samples = in[0]->shape.dim[0], classes = in[0]->shape.dim[1];
@@ -124,10 +125,11 @@ const fari_op fari_op_confusion = {
 
 /* ---- builders ---- */
 
-static far_value build(far_graph *graph, const fari_op *op, const char *name, far_value logits, far_value labels, int64_t top,
-                       bool each, const far_metric_opts *opts)
+static far_value build(far_graph *graph, const fari_op *op, const char *name, far_value logits, far_value labels,
+                       int64_t top, bool each, const far_metric_opts *opts)
 {
-    const fari_metric_attr attr = { top, opts != NULL && opts->use_ignore_label ? opts->ignore_label : FAR_IGNORE_LABEL, each };
+    const fari_metric_attr attr = { top, opts != NULL && opts->use_ignore_label ? opts->ignore_label : FAR_IGNORE_LABEL,
+                                    each };
     const far_value in[] = { fari_labels_logits(graph, logits), labels };
     return fari_emit(graph, op, name, &attr, 2, in);
 }
@@ -138,7 +140,8 @@ far_value far_metric_topk(far_graph *graph, const char *name, far_value logits, 
     return build(graph, &fari_op_topk, name, logits, labels, top, false, opts);
 }
 
-far_value far_metric_confusion(far_graph *graph, const char *name, far_value logits, far_value labels, const far_metric_opts *opts)
+far_value far_metric_confusion(far_graph *graph, const char *name, far_value logits, far_value labels,
+                               const far_metric_opts *opts)
 {
     return build(graph, &fari_op_confusion, name, logits, labels, 0, false, opts);
 }

@@ -41,8 +41,8 @@ static far_status check_x(const fari_node *node, const fari_tensor *x)
 
 /* ---- statistics ---- */
 
-static far_status stats_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status stats_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     const fari_norm_attr *attr = node->attr;
     (void)graph, (void)out_count;
@@ -69,8 +69,8 @@ const fari_op fari_op_norm_stats = {
     .reference = fari_norm_stats_reference,
 };
 
-static far_status finalize_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                 int32_t *out_count)
+static far_status finalize_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                 fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)out_count;
     out[0].dtype = FAR_F32; /* batch_of as the statistics */
@@ -97,8 +97,8 @@ const fari_op fari_op_norm_finalize_each = {
 };
 
 /* Never asked: the op overwrites what exists. */
-static far_status running_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status running_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node;
     fari_infer_like(&out[0], in[1]);
@@ -116,8 +116,8 @@ const fari_op fari_op_norm_running = {
     .reference = fari_norm_running_reference,
 };
 
-static far_status fixed_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status fixed_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)out_count;
     infer_global(&out[0], FAR_F32, (far_shape){ .ndim = 2, .dim = { 1, 2 * in[0]->shape.dim[0] } });
@@ -135,8 +135,8 @@ const fari_op fari_op_norm_fixed = {
 
 /* ---- forward ---- */
 
-static far_status apply_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status apply_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     const fari_norm_attr *attr = node->attr;
     (void)graph, (void)out, (void)out_count;
@@ -221,8 +221,8 @@ const fari_op fari_op_norm_apply = {
 
 /* ---- backward ---- */
 
-static far_status dstats_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status dstats_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out_count;
     infer_fields(&out[0], node->attr, in[0]->shape.dim[0], 2 * in[0]->shape.dim[1], FAR_F64);
@@ -244,8 +244,8 @@ const fari_op fari_op_norm_dstats = {
     .reference = fari_norm_dstats_reference,
 };
 
-static far_status dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                           int32_t *out_count)
+static far_status dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                           fari_tensor *out, int32_t *out_count)
 {
     const fari_norm_attr *attr = node->attr;
     (void)graph;
@@ -269,8 +269,8 @@ const fari_op fari_op_norm_dx = {
     .reference = fari_norm_dx_reference,
 };
 
-static far_status dparam_sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status dparam_sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)out_count;
     infer_global(&out[0], FAR_F64, (far_shape){ .ndim = 2, .dim = { 1, in[0]->shape.dim[1] } });
@@ -286,8 +286,8 @@ const fari_op fari_op_norm_dparam_sum = {
     .reference = fari_norm_dparam_sum_reference,
 };
 
-static far_status dparam_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status dparam_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const far_shape shape = { .ndim = 1, .dim = { in[0]->shape.dim[1] / 2 } };
     (void)graph, (void)node;

@@ -18,9 +18,9 @@ typedef struct fari_norm_attr {
     int64_t count;         /* elements of one channel of one segment: group samples times space */
     int64_t groups;        /* channels come in `groups` runs that share statistics; C: each its own */
     double eps, momentum;
-    double slope;     /* of leaky ReLU, resolved: never "default" */
-    far_act act;      /* NONE, RELU, LEAKY_RELU */
-    bool has_affine;  /* gamma [C] and beta [C] are inputs */
+    double slope;    /* of leaky ReLU, resolved: never "default" */
+    far_act act;     /* NONE, RELU, LEAKY_RELU */
+    bool has_affine; /* gamma [C] and beta [C] are inputs */
     bool has_residual;
     bool batch_stats; /* mean and rstd depend on x: the gradient flows through them */
 } fari_norm_attr;
@@ -28,10 +28,10 @@ typedef struct fari_norm_attr {
 extern const fari_op fari_op_norm_stats;         /* REDUCE  x -> stats; combine: Chan's merge */
 extern const fari_op fari_op_norm_finalize;      /* GLOBAL  stats [1, 3C] -> meanrstd [1, 2C] */
 extern const fari_op fari_op_norm_finalize_each; /* MAP     stats [S, 3C] -> meanrstd [S, 2C], batch_of k */
-extern const fari_op fari_op_norm_running;       /* GLOBAL  stats, running_mean, running_var -> the last two, in place */
-extern const fari_op fari_op_norm_fixed;         /* GLOBAL  running_mean, running_var -> meanrstd [1, 2C] */
-extern const fari_op fari_op_norm_apply;         /* MAP     x, meanrstd, [gamma, beta], [residual] -> y */
-extern const fari_op fari_op_norm_dstats;        /* REDUCE  x, meanrstd, dy, [y if act] -> dstats */
+extern const fari_op fari_op_norm_running; /* GLOBAL  stats, running_mean, running_var -> the last two, in place */
+extern const fari_op fari_op_norm_fixed;   /* GLOBAL  running_mean, running_var -> meanrstd [1, 2C] */
+extern const fari_op fari_op_norm_apply;   /* MAP     x, meanrstd, [gamma, beta], [residual] -> y */
+extern const fari_op fari_op_norm_dstats;  /* REDUCE  x, meanrstd, dy, [y if act] -> dstats */
 /* MAP  x, meanrstd, dy, [y if act], [gamma if has_affine], [dstats if batch_stats] -> dx, [dz if act and has_residual] */
 extern const fari_op fari_op_norm_dx;
 extern const fari_op fari_op_norm_dparam_sum; /* REDUCE  dstats [S, 2C] -> [1, 2C] F64, when batch_of is not 0 */

@@ -16,23 +16,26 @@ static bool is_usable(const far_graph *graph, far_value value)
 }
 
 /* "<name>.<suffix>", a vector that starts at `start`. */
-static far_value vector_named(far_graph *graph, const char *name, const char *suffix, int64_t elems, double start, bool is_trained)
+static far_value vector_named(far_graph *graph, const char *name, const char *suffix, int64_t elems, double start,
+                              bool is_trained)
 {
     const far_shape shape = { .ndim = 1, .dim = { elems } };
     const far_init init = { .kind = FAR_INIT_CONST, .value = start };
     char *full = fari_printf("%s.%s", name, suffix);
-    if (full == NULL) return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", name, suffix));
+    if (full == NULL)
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", name, suffix));
     const far_value value =
         is_trained ? far_graph_param(graph, full, &shape, init) : far_graph_state(graph, full, &shape, init);
     fari_free(full);
     return value;
 }
 
-static far_value emit_named(far_graph *graph, const fari_op *op, const char *name, const char *suffix, const fari_norm_attr *attr,
-                            int32_t in_count, const far_value *in)
+static far_value emit_named(far_graph *graph, const fari_op *op, const char *name, const char *suffix,
+                            const fari_norm_attr *attr, int32_t in_count, const far_value *in)
 {
     char *full = fari_printf("%s.%s", name, suffix);
-    if (full == NULL) return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", name, suffix));
+    if (full == NULL)
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", name, suffix));
     const far_value value = fari_emit(graph, op, full, attr, in_count, in);
     fari_free(full);
     return value;
@@ -70,8 +73,8 @@ static fari_norm_attr attr_from(const far_norm_opts *opts, const far_shape *x, i
     };
 }
 
-static far_value emit_apply(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value x, far_value meanrstd,
-                            const far_value *residual)
+static far_value emit_apply(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value x,
+                            far_value meanrstd, const far_value *residual)
 {
     const int64_t channels = fari_tensor_of(graph, x)->shape.dim[1];
     far_value in[5] = { x, meanrstd };
@@ -85,14 +88,16 @@ static far_value emit_apply(far_graph *graph, const char *name, const fari_norm_
 }
 
 /* Mean and rstd of x's own statistics. `stats_out` receives the statistics. */
-static far_value emit_own_stats(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value x, far_value *stats_out)
+static far_value emit_own_stats(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value x,
+                                far_value *stats_out)
 {
     const fari_op *finalize = attr->group_samples == 0 ? &fari_op_norm_finalize : &fari_op_norm_finalize_each;
     *stats_out = emit_named(graph, &fari_op_norm_stats, name, "stats", attr, 1, &x);
     return emit_named(graph, finalize, name, "meanrstd", attr, 1, stats_out);
 }
 
-static void emit_running(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value stats, const far_value running[2])
+static void emit_running(far_graph *graph, const char *name, const fari_norm_attr *attr, far_value stats,
+                         const far_value running[2])
 {
     const far_value in[] = { stats, running[0], running[1] };
     fari_emit_mutate(graph, &fari_op_norm_running, name, attr, 3, in, 2, running);
@@ -102,7 +107,8 @@ static void emit_running(far_graph *graph, const char *name, const fari_norm_att
 static bool begin(far_graph *graph, const char *name, far_value x, const far_norm_opts *opts)
 {
     if (!is_usable(graph, x)) {
-        if (graph->status == FAR_OK) (void)fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "norm '%s': its input is missing", name));
+        if (graph->status == FAR_OK)
+            (void)fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "norm '%s': its input is missing", name));
         return false;
     }
     const fari_tensor *tensor = fari_tensor_of(graph, x);
@@ -129,7 +135,8 @@ far_value far_batch_norm(far_graph *graph, const char *name, far_value x, const 
     }
     if (far_graph_is_training(graph) || opts->no_running) {
         if (attr.count < 2) /* also where PyTorch says "Expected more than 1 value per channel" */
-            return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE, "batch norm '%s' needs more than one element a channel", name));
+            return fari_graph_fail(
+                graph, FAR_FAIL(FAR_E_SHAPE, "batch norm '%s' needs more than one element a channel", name));
         meanrstd = emit_own_stats(graph, name, &attr, x, &stats);
         if (!opts->no_running && meanrstd >= 0) emit_running(graph, name, &attr, stats, running);
     } else {
@@ -146,7 +153,8 @@ static far_value sample_norm(far_graph *graph, const char *name, far_value x, in
     const far_shape shape = fari_tensor_of(graph, x)->shape;
     far_value stats;
     if (groups < 1 || shape.dim[1] % groups != 0)
-        return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE, "norm '%s': %" PRId64 " channels cannot be cut in %" PRId64 " groups",
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE,
+                                               "norm '%s': %" PRId64 " channels cannot be cut in %" PRId64 " groups",
                                                name, shape.dim[1], groups));
     const fari_norm_attr attr = attr_from(opts, &shape, groups, 1);
     const far_value meanrstd = emit_own_stats(graph, name, &attr, x, &stats);

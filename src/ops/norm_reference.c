@@ -19,7 +19,8 @@ static void field_set(const fari_view *view, int64_t segment, int64_t field, int
 }
 
 /* Samples [lo, hi) of a piece that belong to a segment of the piece. Only per-sample statistics give a piece several. */
-static void segment_samples(const fari_norm_attr *attr, const fari_view *x, int64_t segment, int64_t *lo_out, int64_t *hi_out)
+static void segment_samples(const fari_norm_attr *attr, const fari_view *x, int64_t segment, int64_t *lo_out,
+                            int64_t *hi_out)
 {
     *lo_out = attr->group_samples == 1 ? segment : 0;
     *hi_out = attr->group_samples == 1 ? segment + 1 : x->dim[0];
@@ -46,7 +47,8 @@ static moments moments_merge(moments a, moments b)
     const double count = a.count + b.count, delta = b.mean - a.mean;
     if (b.count == 0.0) return a;
     if (a.count == 0.0) return b;
-    return (moments){ a.mean + delta * (b.count / count), a.m2 + b.m2 + delta * delta * (a.count * b.count / count), count };
+    return (moments){ a.mean + delta * (b.count / count), a.m2 + b.m2 + delta * delta * (a.count * b.count / count),
+                      count };
 }
 
 static moments moments_get(const fari_view *stats, int64_t segment, int64_t channels, int64_t c)
@@ -120,7 +122,8 @@ far_status fari_norm_finalize_reference(const fari_call *call)
     for (int64_t s = 0; s < stats->dim[0]; s++)
         for (int64_t first = 0; first < channels; first += width) {
             moments m = moments_get(stats, s, channels, first);
-            for (int64_t c = first + 1; c < first + width; c++) m = moments_merge(m, moments_get(stats, s, channels, c));
+            for (int64_t c = first + 1; c < first + width; c++)
+                m = moments_merge(m, moments_get(stats, s, channels, c));
             const double rstd = 1.0 / sqrt(m.m2 / m.count + attr->eps);
             for (int64_t c = first; c < first + width; c++) {
                 field_set(meanrstd, s, 0, channels, c, m.mean);
@@ -172,7 +175,8 @@ far_status fari_norm_apply_reference(const fari_call *call)
     int64_t idx[FAR_NDIM_MAX] = { 0 };
     do {
         const int64_t c = idx[1], s = segment_of(attr, idx[0]);
-        double z = (fari_view_get(x, idx) - field_get(meanrstd, s, 0, channels, c)) * field_get(meanrstd, s, 1, channels, c);
+        double z =
+            (fari_view_get(x, idx) - field_get(meanrstd, s, 0, channels, c)) * field_get(meanrstd, s, 1, channels, c);
         if (attr->has_affine) z = fari_view_get_flat(&call->in[2], c) * z + fari_view_get_flat(&call->in[3], c);
         if (attr->has_residual) z += fari_view_get(&call->in[residual], idx);
         if (attr->act != FAR_ACT_NONE && z < 0.0) z = attr->act == FAR_ACT_RELU ? 0.0 : attr->slope * z;
@@ -192,7 +196,8 @@ static double dz_at(const fari_norm_attr *attr, const fari_view *dy, const fari_
 far_status fari_norm_dstats_reference(const fari_call *call)
 {
     const fari_norm_attr *attr = call->attr;
-    const fari_view *x = &call->in[0], *meanrstd = &call->in[1], *dy = &call->in[2], *y = &call->in[3], *dstats = &call->out[0];
+    const fari_view *x = &call->in[0], *meanrstd = &call->in[1], *dy = &call->in[2], *y = &call->in[3],
+                    *dstats = &call->out[0];
     const int64_t channels = x->dim[1];
     for (int64_t s = 0; s < dstats->dim[0]; s++) {
         int64_t lo, hi;
@@ -217,8 +222,8 @@ far_status fari_norm_dstats_reference(const fari_call *call)
 }
 
 /* Means over the statistic's elements of gamma dz and of gamma dz xhat, for the channel group of c. */
-static void group_means(const fari_norm_attr *attr, const fari_view *gamma, const fari_view *dstats, int64_t s, int64_t channels,
-                        int64_t c, double *mean_out, double *mean_xhat_out)
+static void group_means(const fari_norm_attr *attr, const fari_view *gamma, const fari_view *dstats, int64_t s,
+                        int64_t channels, int64_t c, double *mean_out, double *mean_xhat_out)
 {
     const int64_t width = channels / attr->groups, first = c / width * width;
     double sum = 0.0, sum_xhat = 0.0;

@@ -6,8 +6,8 @@
 #include <farandole/activation.h>
 #include <math.h>
 
-static far_status softmax_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status softmax_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out, (void)out_count;
     if (in[0]->dtype != FAR_F32) return fari_shape_error(node, in[0], NULL, "expects f32");
@@ -58,7 +58,8 @@ static void softmax_dx_line(const fari_view *y, const fari_view *dy, const fari_
     }
     for (int64_t k = 0; k < l->part; k++) {
         const int64_t at = l->x_base + (l->first + k) * l->x_step;
-        const double p = is_log ? exp(fari_view_get_flat(y, at)) : fari_view_get_flat(y, at), d = fari_view_get_flat(dy, at);
+        const double p = is_log ? exp(fari_view_get_flat(y, at)) : fari_view_get_flat(y, at),
+                     d = fari_view_get_flat(dy, at);
         fari_view_set_flat(dx, l->y_base + k * l->y_step, is_log ? d - p * sum : p * (d - sum));
     }
 }
@@ -79,10 +80,8 @@ static far_status channels_reference(const fari_call *call, bool is_dx)
         if (idx[1] != 0) continue;
         const int64_t base = fari_view_offset(out, idx), step = channel_step(out);
         const line l = { out->dim[1], 0, out->dim[1], base, step, base, step };
-        if (is_dx)
-            softmax_dx_line(&call->in[0], &call->in[1], out, &l, attr->is_log);
-        else
-            softmax_line(&call->in[0], out, &l, attr->is_log);
+        if (is_dx) softmax_dx_line(&call->in[0], &call->in[1], out, &l, attr->is_log);
+        else softmax_line(&call->in[0], out, &l, attr->is_log);
     } while (fari_idx_next(idx, out->dim, out->ndim));
     return FAR_OK;
 }
@@ -94,10 +93,8 @@ static far_status last_reference(const fari_call *call, bool is_dx)
     const fari_lines lines = fari_lines_of(&call->in[0], out);
     for (int64_t i = 0; i < lines.count; i++) {
         const line l = { lines.length, lines.first, lines.part, i * lines.length, 1, i * lines.part, 1 };
-        if (is_dx)
-            softmax_dx_line(&call->in[0], &call->in[1], out, &l, attr->is_log);
-        else
-            softmax_line(&call->in[0], out, &l, attr->is_log);
+        if (is_dx) softmax_dx_line(&call->in[0], &call->in[1], out, &l, attr->is_log);
+        else softmax_line(&call->in[0], out, &l, attr->is_log);
     }
     return FAR_OK;
 }
@@ -184,7 +181,8 @@ static far_value softmax_build(far_graph *graph, const char *name, far_value x, 
     if (graph->status != FAR_OK || x < 0) return fari_emit(graph, &fari_op_softmax_last, name, &attr, 1, &x);
     if (axis == -1) axis = shape.ndim - 1;
     if (shape.ndim < 2 || (axis != 1 && axis != shape.ndim - 1))
-        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "softmax '%s': axis %d is neither channels nor the last axis of [%s]",
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG,
+                                               "softmax '%s': axis %d is neither channels nor the last axis of [%s]",
                                                name, (int)axis, far_shape_text(&shape, text)));
     return fari_emit(graph, axis == 1 ? &fari_op_softmax_channels : &fari_op_softmax_last, name, &attr, 1, &x);
 }

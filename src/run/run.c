@@ -160,13 +160,35 @@ far_status far_run_calibrate(far_run *run)
     return st;
 }
 
+/* The plan's JSON with the run's own figures in front. */
+static void plan_json(const far_run *run, const fari_plan *plan, fari_text *text)
+{
+    fari_text inner = { 0 };
+    fari_calibration *cal = NULL;
+    fari_prediction prediction = { 0 };
+    char number[FARI_NUMBER_TEXT];
+    fari_plan_print_json(plan, &inner);
+    if (run->train.plan != NULL && fari_calibration_open(NULL, &cal) == FAR_OK) (void)fari_predict(cal, run->train.plan, &prediction, NULL);
+    fari_calibration_close(cal);
+    fari_text_add(text, "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
+                        ",\n  \"steps\": %" PRId64 ",\n",
+                  far_run_planned_bytes(run), run->loader_bytes + run->data.bytes, far_graph_param_elems(plan->graph), run->steps_total);
+    fari_text_add(text, "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction.step_s, number));
+    fari_text_add(text, "%s,\n", fari_f64_text(prediction.measured_share, number));
+    if (inner.failed)
+        text->failed = true;
+    else
+        fari_text_put(text, inner.data + 2, (size_t)inner.bytes - 2); /* after its own opening brace and newline */
+    fari_text_free(&inner);
+}
+
 far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
 {
     fari_text text = { 0 };
     char bytes[32];
     const fari_plan *plan = run->train.plan != NULL ? run->train.plan : run->eval.plan;
     if (is_json) {
-        fari_plan_print_json(plan, &text);
+        plan_json(run, plan, &text);
     } else {
         fari_text_add(&text, "model            %s%s%s, %" PRId64 " parameters\n", far_config_text(run->config, "model.name"),
                       far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "", far_config_text(run->config, "model.preset"),

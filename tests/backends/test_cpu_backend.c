@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #define SEED UINT64_C(0xbacce2d)
-#define TOLERANCE 1e-6 /* times the square root of the products summed */
+#define TOLERANCE 4e-6 /* times the square root of the products summed */
 
 static fari_backend *backend_make(const char *limit)
 {

@@ -1,15 +1,15 @@
 /* Our kernels for normalisation, activations, softmax, losses and metrics, node by node: every instruction set this machine has gives
    the same bits, pieces of samples and rows the bits of the whole (MAP), and all are near the f32 reference. */
-#include <farandole/activation.h>
-#include <farandole/elementwise.h>
-#include <farandole/loss.h>
-#include <farandole/metric.h>
-#include <farandole/norm.h>
 #include "backends/cpu/kernel_table.h"
 #include "base/rng.h"
 #include "graph/autodiff.h"
 #include "ops/reduce.h"
 #include "test.h"
+#include <farandole/activation.h>
+#include <farandole/elementwise.h>
+#include <farandole/loss.h>
+#include <farandole/metric.h>
+#include <farandole/norm.h>
 
 typedef struct scene {
     far_graph *graph;
@@ -66,7 +66,9 @@ static fari_view piece_view(const scene *s, far_value value, void *data, int64_t
 
 static fari_call call_of(const scene *s, const fari_node *node)
 {
-    fari_call call = { .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count, .step = &s->step };
+    fari_call call = {
+        .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count, .step = &s->step
+    };
     for (int32_t i = 0; i < node->in_count; i++) call.in[i] = whole_view(s, node->in[i], s->data[node->in[i]]);
     return call;
 }
@@ -96,32 +98,36 @@ static void outputs_free(const fari_node *node, void **out)
 static void check_bits(const scene *s, const fari_node *node, const char *what, void *const *got, void *const *want)
 {
     for (int32_t i = 0; i < node->out_count; i++)
-        FAR_CHECK_MSG(memcmp(got[i], want[i], bytes_of(fari_tensor_of(s->graph, node->out[i]))) == 0, "%s: %s output %d: other bits %s",
-                      s->label, node->op->name, (int)i, what);
+        FAR_CHECK_MSG(memcmp(got[i], want[i], bytes_of(fari_tensor_of(s->graph, node->out[i]))) == 0,
+                      "%s: %s output %d: other bits %s", s->label, node->op->name, (int)i, what);
 }
 
 static void check_near(const scene *s, const fari_node *node, void *const *got, double limit)
 {
     for (int32_t i = 0; i < node->out_count; i++) {
-        const fari_view have = whole_view(s, node->out[i], got[i]), want = whole_view(s, node->out[i], s->data[node->out[i]]);
+        const fari_view have = whole_view(s, node->out[i], got[i]),
+                        want = whole_view(s, node->out[i], s->data[node->out[i]]);
         const int64_t elems = fari_view_elems(&want);
         double top = 0.0;
         for (int64_t k = 0; k < elems; k++) top = fmax(top, fabs(fari_view_get_flat(&want, k)));
         for (int64_t k = 0; k < elems; k++) {
             const double off = fabs(fari_view_get_flat(&have, k) - fari_view_get_flat(&want, k));
-            FAR_CHECK_MSG(off <= limit * top + 1e-30, "%s: %s output %d element %" PRId64 " is %.9g, want %.9g", s->label, node->op->name,
-                          (int)i, k, fari_view_get_flat(&have, k), fari_view_get_flat(&want, k));
+            FAR_CHECK_MSG(off <= limit * top + 1e-30, "%s: %s output %d element %" PRId64 " is %.9g, want %.9g",
+                          s->label, node->op->name, (int)i, k, fari_view_get_flat(&have, k),
+                          fari_view_get_flat(&want, k));
         }
     }
 }
 
 /* Rows of input i that rows [r0, r1) of the output need. */
-static void rows_needed(const scene *s, const fari_node *node, int32_t i, int64_t r0, int64_t r1, int64_t *lo, int64_t *hi)
+static void rows_needed(const scene *s, const fari_node *node, int32_t i, int64_t r0, int64_t r1, int64_t *lo,
+                        int64_t *hi)
 {
     const fari_tensor *in[FARI_IN_MAX] = { NULL };
     const fari_tensor *out = fari_tensor_of(s->graph, node->out[0]);
     for (int32_t k = 0; k < node->in_count; k++) in[k] = fari_tensor_of(s->graph, node->in[k]);
-    const int64_t rows = in[i]->shape.ndim >= 3 ? in[i]->shape.dim[2] : 1, out_rows = out->shape.ndim >= 3 ? out->shape.dim[2] : 1;
+    const int64_t rows = in[i]->shape.ndim >= 3 ? in[i]->shape.dim[2] : 1,
+                  out_rows = out->shape.ndim >= 3 ? out->shape.dim[2] : 1;
     *lo = rows == out_rows ? r0 : 0;
     *hi = rows == out_rows ? r1 : rows;
     if (node->op->rows != NULL) node->op->rows(node, in, (int)i, r0, r1, lo, hi);
@@ -143,7 +149,8 @@ static void run_pieces(scene *s, const fari_node *node, fari_kernel_fn kernel, v
                 rows_needed(s, node, i, r, r + some, &lo, &hi);
                 call.in[i] = piece_view(s, node->in[i], s->data[node->in[i]], n, n + run, lo, hi);
             }
-            for (int32_t i = 0; i < node->out_count; i++) call.out[i] = piece_view(s, node->out[i], out[i], n, n + run, r, r + some);
+            for (int32_t i = 0; i < node->out_count; i++)
+                call.out[i] = piece_view(s, node->out[i], out[i], n, n + run, r, r + some);
             FAR_CHECK_OK(kernel(&call));
             r += some;
         }
@@ -152,12 +159,14 @@ static void run_pieces(scene *s, const fari_node *node, fari_kernel_fn kernel, v
 }
 
 /* REDUCE: what a second call adds to a partial. Both halves of the sum are the whole, so it is twice that (statistics: merged). */
-static void run_accumulating(const scene *s, const fari_node *node, fari_kernel_fn kernel, void *const *out, void *const *once)
+static void run_accumulating(const scene *s, const fari_node *node, fari_kernel_fn kernel, void *const *out,
+                             void *const *once)
 {
     fari_call call = call_of(s, node);
     outputs_point(s, node, &call, out);
     call.accumulate = true;
-    for (int32_t i = 0; i < node->out_count; i++) memcpy(out[i], once[i], bytes_of(fari_tensor_of(s->graph, node->out[i])));
+    for (int32_t i = 0; i < node->out_count; i++)
+        memcpy(out[i], once[i], bytes_of(fari_tensor_of(s->graph, node->out[i])));
     FAR_CHECK_OK(kernel(&call));
 }
 
@@ -207,12 +216,9 @@ static void fill(scene *s, far_value value, double scale, int64_t classes)
     const fari_view view = whole_view(s, value, s->data[value]);
     for (int64_t k = 0; k < elems_of(t); k++) {
         const double unit = 2.0 * fari_rng_unit_f64(s->key, s->draws++) - 1.0;
-        if (t->role == FARI_ROLE_STATE)
-            fari_view_set_flat(&view, k, 1.5 + unit);
-        else if (t->dtype == FAR_F32)
-            fari_view_set_flat(&view, k, t->role == FARI_ROLE_INPUT ? scale * unit : unit);
-        else
-            fari_view_set_flat(&view, k, (double)draw(s, (uint64_t)classes));
+        if (t->role == FARI_ROLE_STATE) fari_view_set_flat(&view, k, 1.5 + unit);
+        else if (t->dtype == FAR_F32) fari_view_set_flat(&view, k, t->role == FARI_ROLE_INPUT ? scale * unit : unit);
+        else fari_view_set_flat(&view, k, (double)draw(s, (uint64_t)classes));
     }
 }
 
@@ -220,7 +226,10 @@ static void fill(scene *s, far_value value, double scale, int64_t classes)
 static int64_t scene_check(const char *label, far_graph *graph, far_value y, double scale, int64_t classes)
 {
     static const int64_t ids[64] = { 5, 9, 2, 11, 40, 3, 7, 1 };
-    scene s = { .graph = graph, .label = label, .step = { .seed = 3, .step = 8, .sample_ids = ids }, .key = fari_rng_key(8, 8, 8, 8) };
+    scene s = { .graph = graph,
+                .label = label,
+                .step = { .seed = 3, .step = 8, .sample_ids = ids },
+                .key = fari_rng_key(8, 8, 8, 8) };
     const far_shape shape = far_graph_shape(graph, y);
     const far_value x = far_graph_find(graph, "x");
     int64_t checked = 0;
@@ -273,9 +282,10 @@ static far_graph *graph_new(bool is_training)
 
 /* Odd tails, whole vectors, tiles of channels, more channels than a tile. */
 static const far_shape images[] = {
-    { 4, { 2, 8, 9, 7 } },   { 4, { 3, 3, 11, 5 } },  { 4, { 2, 16, 6, 10 } }, { 4, { 2, 40, 5, 5 } },    { 4, { 1, 1, 30, 31 } },
-    { 4, { 2, 33, 5, 4 } },  { 4, { 2, 255, 3, 4 } }, { 4, { 2, 260, 3, 3 } }, { 4, { 2, 1030, 3, 2 } },  { 5, { 2, 24, 4, 3, 5 } },
-    { 3, { 2, 12, 33 } },    { 4, { 1, 8, 64, 40 } }, { 4, { 4, 64, 3, 3 } },  { 4, { 2, 100, 4, 3 } },
+    { 4, { 2, 8, 9, 7 } },    { 4, { 3, 3, 11, 5 } },    { 4, { 2, 16, 6, 10 } }, { 4, { 2, 40, 5, 5 } },
+    { 4, { 1, 1, 30, 31 } },  { 4, { 2, 33, 5, 4 } },    { 4, { 2, 255, 3, 4 } }, { 4, { 2, 260, 3, 3 } },
+    { 4, { 2, 1030, 3, 2 } }, { 5, { 2, 24, 4, 3, 5 } }, { 3, { 2, 12, 33 } },    { 4, { 1, 8, 64, 40 } },
+    { 4, { 4, 64, 3, 3 } },   { 4, { 2, 100, 4, 3 } },
 };
 
 FAR_TEST(norm_kernels)
@@ -285,7 +295,8 @@ FAR_TEST(norm_kernels)
         for (int act = 0; act < 3; act++)
             for (int how = 0; how < 10; how++) { /* 5 layers, with and without a residual */
                 far_graph *graph = graph_new(how != 4 && how != 9);
-                const far_value x = input(graph, &images[i]), residual = far_graph_input(graph, "residual", FAR_F32, &images[i]);
+                const far_value x = input(graph, &images[i]),
+                                residual = far_graph_input(graph, "residual", FAR_F32, &images[i]);
                 far_norm_opts opts = { .act = acts[act], .slope = 0.1, .no_affine = (i + (size_t)how) % 3 == 0 };
                 far_value y = FAR_NO_VALUE;
                 if (how >= 5) opts.residual = &residual;
@@ -302,12 +313,14 @@ FAR_TEST(batch_norm_kernels_for_vectors)
     static const far_shape vectors[] = { { 2, { 9, 5 } }, { 2, { 64, 64 } }, { 2, { 3, 700 } } };
     for (size_t i = 0; i < FAR_COUNT(vectors); i++) {
         far_graph *graph = graph_new(true);
-        FAR_CHECK(scene_check("vectors", graph, far_batch_norm(graph, "norm", input(graph, &vectors[i]), NULL), 2.0, 2) >= 4);
+        FAR_CHECK(
+            scene_check("vectors", graph, far_batch_norm(graph, "norm", input(graph, &vectors[i]), NULL), 2.0, 2) >= 4);
     }
 }
 
 static const far_shape lines[] = {
-    { 2, { 5, 16 } }, { 2, { 3, 1 } }, { 2, { 4, 77 } }, { 2, { 2, 1000 } }, { 3, { 2, 7, 33 } }, { 4, { 1, 2, 65, 64 } }, { 2, { 70, 3 } },
+    { 2, { 5, 16 } },    { 2, { 3, 1 } },         { 2, { 4, 77 } }, { 2, { 2, 1000 } },
+    { 3, { 2, 7, 33 } }, { 4, { 1, 2, 65, 64 } }, { 2, { 70, 3 } },
 };
 
 FAR_TEST(layer_norm_kernels)
@@ -316,8 +329,9 @@ FAR_TEST(layer_norm_kernels)
         for (int affine = 0; affine < 2; affine++) {
             far_graph *graph = graph_new(true);
             const far_norm_opts opts = { .no_affine = affine == 0 };
-            FAR_CHECK(scene_check("layer norm", graph, far_layer_norm_last(graph, "norm", input(graph, &lines[i]), &opts), 2.0, 2) >=
-                      2 + affine);
+            FAR_CHECK(scene_check("layer norm", graph,
+                                  far_layer_norm_last(graph, "norm", input(graph, &lines[i]), &opts), 2.0,
+                                  2) >= 2 + affine);
         }
 }
 
@@ -339,7 +353,8 @@ FAR_TEST(activation_kernels)
     for (int act = FAR_ACT_RELU; act < FAR_ACT_COUNT; act++)
         for (size_t i = 0; i < 3; i++) {
             far_graph *graph = graph_new(true);
-            FAR_CHECK(scene_check(far_act_name((far_act)act), graph, far_activation(graph, "y", input(graph, &images[i]), (far_act)act, 0.1),
+            FAR_CHECK(scene_check(far_act_name((far_act)act), graph,
+                                  far_activation(graph, "y", input(graph, &images[i]), (far_act)act, 0.1),
                                   i == 0 ? 1.0 : 9.0, 2) >= 2);
         }
 }
@@ -349,7 +364,8 @@ FAR_TEST(dropout_kernels)
     static const double ps[] = { 0.5, 0.1, 0.999 };
     for (size_t i = 0; i < FAR_COUNT(images); i++) {
         far_graph *graph = graph_new(true);
-        FAR_CHECK(scene_check("dropout", graph, far_dropout(graph, "y", input(graph, &images[i]), ps[i % 3]), 1.0, 2) >= 2);
+        FAR_CHECK(scene_check("dropout", graph, far_dropout(graph, "y", input(graph, &images[i]), ps[i % 3]), 1.0, 2) >=
+                  2);
     }
     for (size_t i = 0; i < FAR_COUNT(lines); i++) { /* row-major after the last-axis norm */
         far_graph *graph = graph_new(true);
@@ -361,16 +377,14 @@ FAR_TEST(dropout_kernels)
 static far_value labels_for(far_graph *graph, const far_shape *x, far_dtype dtype)
 {
     far_shape shape = *x;
-    if (x->ndim == 2)
-        shape.ndim = 1;
-    else
-        shape.dim[1] = 1;
+    if (x->ndim == 2) shape.ndim = 1;
+    else shape.dim[1] = 1;
     return far_graph_input(graph, "labels", dtype, &shape);
 }
 
 static const far_shape scored[] = {
-    { 4, { 2, 3, 9, 15 } }, { 4, { 1, 3, 64, 33 } }, { 4, { 2, 2, 8, 16 } }, { 2, { 130, 10 } }, { 2, { 9, 1000 } }, { 4, { 2, 32, 5, 7 } },
-    { 4, { 2, 33, 5, 7 } }, { 5, { 2, 4, 3, 5, 6 } }, { 2, { 4, 1 } },
+    { 4, { 2, 3, 9, 15 } }, { 4, { 1, 3, 64, 33 } }, { 4, { 2, 2, 8, 16 } },   { 2, { 130, 10 } }, { 2, { 9, 1000 } },
+    { 4, { 2, 32, 5, 7 } }, { 4, { 2, 33, 5, 7 } },  { 5, { 2, 4, 3, 5, 6 } }, { 2, { 4, 1 } },
 };
 
 FAR_TEST(cross_entropy_kernels)
@@ -385,9 +399,11 @@ FAR_TEST(cross_entropy_kernels)
                                        .use_ignore_label = how % 3 == 0,
                                        .ignore_label = (int32_t)(scored[i].dim[1] - 1),
                                        .focal_gamma = how > 3 ? (how > 5 ? 2.0 : 0.7) : 0.0 };
-            const far_value x = input(graph, &scored[i]), labels = labels_for(graph, &scored[i], how % 2 == 0 ? FAR_I32 : FAR_U8);
+            const far_value x = input(graph, &scored[i]),
+                            labels = labels_for(graph, &scored[i], how % 2 == 0 ? FAR_I32 : FAR_U8);
             const int64_t classes = scored[i].dim[1] > 200 ? 200 : scored[i].dim[1];
-            FAR_CHECK(scene_check("cross-entropy", graph, far_cross_entropy(graph, "loss", x, labels, &opts), 6.0, classes) >= 2);
+            FAR_CHECK(scene_check("cross-entropy", graph, far_cross_entropy(graph, "loss", x, labels, &opts), 6.0,
+                                  classes) >= 2);
         }
 }
 
@@ -414,10 +430,11 @@ FAR_TEST(pointwise_loss_kernels)
             for (int mse = 0; mse < 2; mse++) {
                 if (mse == 1 && dtypes[d] != FAR_F32) continue;
                 far_graph *graph = graph_new(true);
-                const far_value x = input(graph, &shapes[i]), target = far_graph_input(graph, "target", dtypes[d], &shapes[i]);
+                const far_value x = input(graph, &shapes[i]),
+                                target = far_graph_input(graph, "target", dtypes[d], &shapes[i]);
                 const far_bce_opts opts = { .pos_weight = 2.5 };
-                const far_value loss =
-                    mse ? far_mse_loss(graph, "loss", x, target, NULL) : far_bce_with_logits(graph, "loss", x, target, &opts);
+                const far_value loss = mse ? far_mse_loss(graph, "loss", x, target, NULL)
+                                           : far_bce_with_logits(graph, "loss", x, target, &opts);
                 FAR_CHECK(scene_check("pointwise", graph, loss, 5.0, 2) >= 2);
             }
 }

@@ -125,6 +125,7 @@ FAR_TEST(vec_math_at_the_ends)
 
 FAR_TEST(vec_math_keeps_nan)
 {
-    FAR_CHECK(isnan(vec_exp(NAN)) && isnan(vec_log(NAN)) && isnan(vec_log1p(NAN)) && isnan(vec_tanh(NAN)) && isnan(vec_sigmoid(NAN)));
+    FAR_CHECK(isnan(vec_exp(NAN)) && isnan(vec_log(NAN)) && isnan(vec_log1p(NAN)) && isnan(vec_tanh(NAN)) &&
+              isnan(vec_sigmoid(NAN)));
     FAR_CHECK(isnan(cdf_of(NAN)) && isnan(pdf_of(NAN)));
 }

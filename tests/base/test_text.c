@@ -64,11 +64,13 @@ FAR_TEST(numbers_read_back_the_same)
 
 FAR_TEST(numbers_are_whole_texts)
 {
-    static const char *const bad[] = { "", " 1", "1 ", "0x10", "1.2.3", "--1", "1e", "e5", "1,5", "infinity", "NaN", "1e999", ".", "+" };
+    static const char *const bad[] = { "",   " 1",  "1 ",       "0x10", "1.2.3", "--1", "1e",
+                                       "e5", "1,5", "infinity", "NaN",  "1e999", ".",   "+" };
     double f64 = 0.0;
     int64_t i64 = 0;
     for (size_t i = 0; i < FAR_COUNT(bad); i++)
-        FAR_CHECK_MSG(!fari_parse_f64(bad[i], &f64) && !fari_parse_i64(bad[i], &i64), "\"%s\" was read as a number", bad[i]);
+        FAR_CHECK_MSG(!fari_parse_f64(bad[i], &f64) && !fari_parse_i64(bad[i], &i64), "\"%s\" was read as a number",
+                      bad[i]);
     FAR_CHECK(fari_parse_f64("-.inf", &f64) && f64 < 0 && isinf(f64));
     FAR_CHECK(fari_parse_f64("1e-400", &f64) && f64 == 0.0);
     FAR_CHECK(fari_parse_i64("60_000", &i64) && i64 == 60000);
@@ -86,7 +88,8 @@ FAR_TEST(numbers_ignore_the_locale)
     double value = 0.0;
     bool is_set = false;
     for (size_t i = 0; i < FAR_COUNT(names) && !is_set; i++) is_set = setlocale(LC_ALL, names[i]) != NULL;
-    if (!is_set || strcmp(localeconv()->decimal_point, ",") != 0) FAR_SKIP("no locale with a decimal comma is installed");
+    if (!is_set || strcmp(localeconv()->decimal_point, ",") != 0)
+        FAR_SKIP("no locale with a decimal comma is installed");
     FAR_CHECK_STR(fari_f64_text(0.5, text), "0.5");
     FAR_CHECK(fari_parse_f64("2.75", &value) && value == 2.75);
 }
@@ -98,7 +101,8 @@ FAR_TEST(distances)
     FAR_CHECK_EQ_I64(fari_edit_distance("optmi.lr", "optim.lr"), 2); /* swapped neighbours are one edit */
     FAR_CHECK_EQ_I64(fari_edit_distance("Batch", "batch"), 1);
     FAR_CHECK_EQ_I64(fari_edit_distance("", "abc"), 6);
-    FAR_CHECK(fari_edit_distance("a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-"
-                                 "name-a-very-long-name-",
-                                 "b") > 0);
+    FAR_CHECK(fari_edit_distance(
+                  "a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-"
+                  "name-a-very-long-name-",
+                  "b") > 0);
 }

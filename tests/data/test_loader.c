@@ -70,7 +70,8 @@ FAR_TEST(splits_are_exact_and_stable)
     int64_t overlap = 0;
     FAR_CHECK_OK(far_sample_split(N, HELD, 4, kept, held));
     FAR_CHECK_OK(far_sample_split(N, HELD, 4, kept_again, held_again));
-    FAR_CHECK(memcmp(held, held_again, HELD * sizeof *held) == 0 && memcmp(kept, kept_again, (N - HELD) * sizeof *kept) == 0);
+    FAR_CHECK(memcmp(held, held_again, HELD * sizeof *held) == 0 &&
+              memcmp(kept, kept_again, (N - HELD) * sizeof *kept) == 0);
     for (int64_t i = 0, k = 0, h = 0; i < N; i++) { /* both ascend, and together they are all */
         const bool is_held = h < HELD && held[h] == i;
         FAR_CHECK(is_held || kept[k] == i);
@@ -116,7 +117,8 @@ static void mirror(float (*image)[W][C], bool is_vertical)
 {
     float out[H][W][C];
     for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++) memcpy(out[y][x], is_vertical ? image[H - 1 - y][x] : image[y][W - 1 - x], sizeof out[y][x]);
+        for (int x = 0; x < W; x++)
+            memcpy(out[y][x], is_vertical ? image[H - 1 - y][x] : image[y][W - 1 - x], sizeof out[y][x]);
     memcpy(image, out, sizeof out);
 }
 
@@ -133,7 +135,10 @@ FAR_TEST(movements_match_step_by_step)
     const far_dataset_info info = { 1, H, W, C, FAR_LABEL_MAP, 100, false };
     int64_t turned = 0, flipped = 0;
     for (uint64_t sample = 0; sample < 400; sample++) {
-        const far_augment augment = { .crop_pad = sample % 4 == 3 ? 0 : 2, .flip = sample % 3 != 0, .vflip = sample % 5 != 0, .turns = sample % 7 != 0 };
+        const far_augment augment = { .crop_pad = sample % 4 == 3 ? 0 : 2,
+                                      .flip = sample % 3 != 0,
+                                      .vflip = sample % 5 != 0,
+                                      .turns = sample % 7 != 0 };
         const uint64_t key = fari_rng_key(1, FARI_RNG_AUGMENT, 0, sample);
         float raw[H][W][C], want[H][W][C], got[H][W][C];
         int32_t raw_map[H * W], map[H * W];
@@ -144,7 +149,8 @@ FAR_TEST(movements_match_step_by_step)
         memcpy(want, raw, sizeof want);
         if (augment.crop_pad > 0)
             crop(want, (int64_t)fari_rng_below(key, 0, 5) - 2, (int64_t)fari_rng_below(key, 1, 5) - 2);
-        const bool flip = augment.flip && fari_rng_bits(key, 2) >> 63, vflip = augment.vflip && fari_rng_bits(key, 3) >> 63;
+        const bool flip = augment.flip && fari_rng_bits(key, 2) >> 63,
+                   vflip = augment.vflip && fari_rng_bits(key, 3) >> 63;
         const uint64_t turns = augment.turns ? fari_rng_below(key, 4, 4) : 0;
         if (flip) mirror(want, false);
         if (vflip) mirror(want, true);
@@ -155,7 +161,8 @@ FAR_TEST(movements_match_step_by_step)
         fari_augment_apply(&augment, &sizes, key, (float *)raw, raw_map, (float *)got, map);
         FAR_CHECK_BITS("image", (float *)got, (float *)want, H * W * C);
         for (int i = 0; i < H * W; i++) { /* the map went the same way: pixel i had values 2 i + 1 and 2 i + 2 */
-            const int32_t from = ((float *)want)[2 * i] == 0.0f ? FAR_LABEL_IGNORE : (int32_t)((float *)want)[2 * i] / 2;
+            const int32_t from =
+                ((float *)want)[2 * i] == 0.0f ? FAR_LABEL_IGNORE : (int32_t)((float *)want)[2 * i] / 2;
             FAR_CHECK_EQ_I64(map[i], from);
         }
     }
@@ -195,7 +202,8 @@ FAR_TEST(values_are_normalised_and_erased)
         erased_pixels += zeros;
     }
     FAR_CHECK(erased_images > 900 && erased_images < 1100);
-    FAR_CHECK_NEAR((double)erased_pixels / (double)erased_images / 600.0, 0.17, 0.02); /* mean of 2 % to 33 %, tall ones rejected */
+    FAR_CHECK_NEAR((double)erased_pixels / (double)erased_images / 600.0, 0.17,
+                   0.02); /* mean of 2 % to 33 %, tall ones rejected */
     augment = (far_augment){ .cutout = 8 };
     for (int i = 0; i < 1800; i++) image[i] = 1.0f;
     fari_augment_apply(&augment, &sizes, 5, image, NULL, image, NULL);
@@ -225,7 +233,13 @@ FAR_TEST(blocks_become_mean_and_largest_label)
 FAR_TEST(what_does_not_fit_is_refused)
 {
     const far_dataset_info info = { 1, 6, 8, 1, FAR_LABEL_CLASS, 10, false };
-    const far_augment bad[] = { { .turns = true }, { .downsample = 2 }, { .crop_pad = -1 }, { .erase = 1.5 }, { .erase_area_min = 0.5, .erase_area_max = 0.2 }, { .cutout = -3 }, { .downsample = 60 } };
+    const far_augment bad[] = { { .turns = true },
+                                { .downsample = 2 },
+                                { .crop_pad = -1 },
+                                { .erase = 1.5 },
+                                { .erase_area_min = 0.5, .erase_area_max = 0.2 },
+                                { .cutout = -3 },
+                                { .downsample = 60 } };
     fari_augment_sizes sizes;
     for (size_t i = 0; i < FAR_COUNT(bad); i++) FAR_CHECK_STATUS(fari_augment_check(&bad[i], &info, &sizes), FAR_E_ARG);
 }
@@ -234,7 +248,9 @@ FAR_TEST(what_does_not_fit_is_refused)
 
 static far_dataset *synthetic(int64_t samples, far_label_kind label)
 {
-    const far_synthetic_opts opts = { .sample_count = samples, .height = 8, .width = 8, .channels = 2, .class_count = 5, .label = label };
+    const far_synthetic_opts opts = {
+        .sample_count = samples, .height = 8, .width = 8, .channels = 2, .class_count = 5, .label = label
+    };
     far_dataset *set = NULL;
     FAR_CHECK_OK(far_dataset_open_synthetic(&opts, &set));
     return set;
@@ -263,9 +279,15 @@ FAR_TEST(batches_do_not_depend_on_threads)
     for (int kind = 0; kind < 2; kind++)
         for (size_t w = 0; w < FAR_COUNT(ways); w++) {
             far_dataset *set = synthetic(50, kind == 0 ? FAR_LABEL_CLASS : FAR_LABEL_MAP);
-            const far_loader_opts opts = { .batch = 7, .shuffle = true, .seed = 3, .threads = ways[w].threads, .ahead = ways[w].ahead,
-                                           .last = kind == 0 ? FAR_LAST_DROP : FAR_LAST_PAD, .epochs = 4,
-                                           .augment = { .flip = true, .crop_pad = 1, .erase = 0.5, .turns = kind == 1 } };
+            const far_loader_opts opts = { .batch = 7,
+                                           .shuffle = true,
+                                           .seed = 3,
+                                           .threads = ways[w].threads,
+                                           .ahead = ways[w].ahead,
+                                           .last = kind == 0 ? FAR_LAST_DROP : FAR_LAST_PAD,
+                                           .epochs = 4,
+                                           .augment = {
+                                               .flip = true, .crop_pad = 1, .erase = 0.5, .turns = kind == 1 } };
             far_loader *loader = NULL;
             far_batch batch;
             far_status st;
@@ -276,7 +298,8 @@ FAR_TEST(batches_do_not_depend_on_threads)
             const int64_t live = fari_alloc_live();
             fari_alloc_forbid(true);
             for (; (st = far_loader_next(loader, &batch)) == FAR_OK; count++) {
-                FAR_CHECK(batch.epoch == count / far_loader_batch_count(loader) && batch.idx == count % far_loader_batch_count(loader));
+                FAR_CHECK(batch.epoch == count / far_loader_batch_count(loader) &&
+                          batch.idx == count % far_loader_batch_count(loader));
                 const uint64_t hash = digest(&batch, 7, kind == 0 ? 1 : 64);
                 if (w == 0) want[count] = hash;
                 FAR_CHECK_EQ_U64(hash, want[count]);
@@ -296,7 +319,9 @@ FAR_TEST(an_epoch_has_each_sample_once)
 {
     static const int64_t ids[] = { 40, 3, 17, 22, 9, 31, 2, 11, 49, 5 };
     far_dataset *set = synthetic(50, FAR_LABEL_CLASS);
-    const far_loader_opts opts = { .batch = 4, .sample_ids = ids, .sample_count = 10, .shuffle = true, .last = FAR_LAST_PAD };
+    const far_loader_opts opts = {
+        .batch = 4, .sample_ids = ids, .sample_count = 10, .shuffle = true, .last = FAR_LAST_PAD
+    };
     far_loader *loader = NULL;
     far_batch batch;
     int64_t order[3][10];
@@ -386,7 +411,8 @@ FAR_TEST(a_bad_sample_stops_at_its_batch)
         FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
         for (int64_t i = 0; i < 2; i++) {
             FAR_CHECK_OK(far_loader_next(loader, &batch));
-            for (int64_t k = 0; k < 5; k++) FAR_CHECK(batch.labels[k] == 5 * i + k && batch.images[k] == (float)(5 * i + k));
+            for (int64_t k = 0; k < 5; k++)
+                FAR_CHECK(batch.labels[k] == 5 * i + k && batch.images[k] == (float)(5 * i + k));
         }
         for (int again = 0; again < 2; again++) {
             far_error_clear();

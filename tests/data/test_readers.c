@@ -36,7 +36,9 @@ static void put_gzip(const char *name, const void *data, size_t bytes)
 }
 
 /* 3 images of 2 x 4, and labels. */
-static const uint8_t images[16 + 24] = { 0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 4, 0, 51, 255, 3, 4, 5, 6, 7, 8, 9 };
+static const uint8_t images[16 + 24] = {
+    0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 4, 0, 51, 255, 3, 4, 5, 6, 7, 8, 9
+};
 static const uint8_t labels[8 + 3] = { 0, 0, 8, 1, 0, 0, 0, 3, 2, 0, 1 };
 
 static void put_set(void)
@@ -86,7 +88,8 @@ FAR_TEST(idx_plain_and_gzip)
 
 FAR_TEST(idx_four_axes_and_maps)
 {
-    static const uint8_t colour[20 + 12] = { 0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+    static const uint8_t colour[20 + 12] = { 0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0,  0,  2,
+                                             0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
     static const uint8_t map[16 + 4] = { 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 2, 3 };
     far_dataset *set = NULL;
     float image[12];
@@ -114,7 +117,8 @@ FAR_TEST(idx_damage_is_named)
 {
     uint8_t copy[64];
     far_dataset *set = NULL;
-    for (size_t cut = 0; cut < sizeof images; cut++) check_bad_images(images, cut, FAR_E_FORMAT, cut < 16 ? "" : "cut short");
+    for (size_t cut = 0; cut < sizeof images; cut++)
+        check_bad_images(images, cut, FAR_E_FORMAT, cut < 16 ? "" : "cut short");
     memcpy(copy, images, sizeof images);
     copy[sizeof images] = 1;
     check_bad_images(copy, sizeof images + 1, FAR_E_FORMAT, "should end at byte 40");
@@ -165,7 +169,8 @@ FAR_TEST(gzip_damage_is_named)
         put("bad", copy, bytes);
         /* the time may be anything, and a run of zeros may be copied from other zeros: then all is as it was */
         const far_status st = far_dataset_open_idx(at("bad"), at("labels"), 0, &set);
-        FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED || st == FAR_OK, "bit flipped in byte %zu: %s", i, far_status_name(st));
+        FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED || st == FAR_OK, "bit flipped in byte %zu: %s", i,
+                      far_status_name(st));
         if (st == FAR_OK) check_set(set);
         if (st == FAR_OK) unnoticed++;
         if (st == FAR_OK) far_dataset_close(set);
@@ -282,7 +287,8 @@ FAR_TEST(npy_damage_is_named)
         memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10); /* data begin at byte 128 */
         memcpy(file + 10, bad_headers[i].header, strlen(bad_headers[i].header));
         const far_status st = fari_npy_parse("x.npy", file, sizeof file, 160, &npy);
-        FAR_CHECK_MSG(st == bad_headers[i].status, "%s: %s %s", bad_headers[i].header, far_status_name(st), far_error_message());
+        FAR_CHECK_MSG(st == bad_headers[i].status, "%s: %s %s", bad_headers[i].header, far_status_name(st),
+                      far_error_message());
         FAR_CHECK_HAS(far_error_message(), bad_headers[i].part);
     }
     far_dataset *set = NULL;
@@ -313,7 +319,9 @@ FAR_TEST(npy_damage_is_named)
 
 FAR_TEST(synthetic_is_a_pure_function)
 {
-    const far_synthetic_opts opts = { .sample_count = 50, .height = 6, .width = 5, .channels = 2, .class_count = 4, .seed = 9 };
+    const far_synthetic_opts opts = {
+        .sample_count = 50, .height = 6, .width = 5, .channels = 2, .class_count = 4, .seed = 9
+    };
     far_synthetic_opts later = opts;
     far_dataset *set = NULL, *again = NULL;
     float a[60], b[60];
@@ -335,7 +343,9 @@ FAR_TEST(synthetic_is_a_pure_function)
     for (int c = 0; c < 4; c++) FAR_CHECK(seen[c] > 3);
     far_dataset_close(set);
     far_dataset_close(again);
-    later = (far_synthetic_opts){ .label = FAR_LABEL_MAP, .class_count = 3, .height = 32, .width = 48, .sample_count = 4, .channels = 3 };
+    later = (far_synthetic_opts){
+        .label = FAR_LABEL_MAP, .class_count = 3, .height = 32, .width = 48, .sample_count = 4, .channels = 3
+    };
     FAR_CHECK_OK(far_dataset_open_synthetic(&later, &set));
     static float image[32 * 48 * 3];
     static int32_t map[32 * 48];

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
+#include "graph/graph.h"
 #include <farandole/elementwise.h>
 #include <farandole/loss.h>
 #include <farandole/model.h>
@@ -270,6 +271,90 @@ FAR_TEST(every_normalisation_builds_and_differentiates)
             far_options_destroy(opts);
             far_graph_destroy(graph);
         }
+}
+
+/* ---- how parameters start, what is fused ---- */
+
+FAR_TEST(parameters_start_as_published)
+{
+    static const struct {
+        const char *model, *settings;
+        far_shape input;
+        const char *param;
+        far_init_kind kind;
+        double value;
+    } inits[] = {
+        { "resnet18", "", { 4, { 2, 3, 64, 64 } }, "layer2.0.conv1.weight", FAR_INIT_HE_NORMAL, 0 },
+        { "resnet18", "", { 4, { 2, 3, 64, 64 } }, "layer2.0.bn2.weight", FAR_INIT_CONST, 1 },
+        { "resnet18", "zero_gamma=yes", { 4, { 2, 3, 64, 64 } }, "layer2.0.bn2.weight", FAR_INIT_CONST, 0 },
+        { "resnet18", "zero_gamma=yes", { 4, { 2, 3, 64, 64 } }, "layer2.0.bn1.weight", FAR_INIT_CONST, 1 },
+        { "resnet50", "", { 4, { 2, 3, 64, 64 } }, "fc.bias", FAR_INIT_TORCH_UNIFORM, 0 },
+        { "a21", "", { 4, { 1, 3, 64, 128 } }, "bottleneck.block.3.conv1.weight", FAR_INIT_XAVIER_UNIFORM, 0 },
+        { "a21", "", { 4, { 1, 3, 64, 128 } }, "head.conv.bias", FAR_INIT_CONST, 0 },
+        { "a21", "", { 4, { 1, 3, 64, 128 } }, "stem.bn.bias", FAR_INIT_CONST, 0 },
+        { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "conv3.weight", FAR_INIT_NORMAL, 0.01 },
+        { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "conv3.bias", FAR_INIT_CONST, 0.01 },
+        { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "fc7.weight", FAR_INIT_NORMAL, 0.005 },
+        { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "fc7.bias", FAR_INIT_CONST, 0.1 },
+        { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "fc8.bias", FAR_INIT_CONST, 0.01 },
+        { "unet", "", { 4, { 1, 1, 32, 32 } }, "up.2.upsample.weight", FAR_INIT_TORCH_UNIFORM, 0 },
+        { "lenet5", "", { 4, { 1, 1, 28, 28 } }, "conv2.bias", FAR_INIT_TORCH_UNIFORM, 0 },
+    };
+    for (size_t i = 0; i < FAR_COUNT(inits); i++) {
+        far_model_result result;
+        far_options *opts = opts_of(inits[i].model, NULL, inits[i].settings);
+        far_graph *graph = graph_of(true, opts, inits[i].input, &result);
+        const far_value param = far_graph_find(graph, inits[i].param);
+        FAR_CHECK(param >= 0);
+        const far_init init = fari_tensor_of(graph, param)->init;
+        FAR_CHECK_MSG(init.kind == inits[i].kind ||
+                          (inits[i].kind == FAR_INIT_CONST && inits[i].value == 0.0 && init.kind == FAR_INIT_ZERO),
+                      "%s of %s starts by rule %d, not %d", inits[i].param, inits[i].model, (int)init.kind,
+                      (int)inits[i].kind);
+        if (inits[i].kind == FAR_INIT_CONST || inits[i].kind == FAR_INIT_NORMAL)
+            FAR_CHECK_NEAR(init.value, inits[i].value, 0);
+        far_options_destroy(opts);
+        far_graph_destroy(graph);
+    }
+}
+
+/* Nodes of one op in the graph. */
+static int64_t count_nodes(const far_graph *graph, const char *op)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < graph->node_count; i++) count += strcmp(graph->nodes[i]->op->name, op) == 0;
+    return count;
+}
+
+FAR_TEST(norms_take_additions_and_activations_in)
+{
+    static const struct {
+        const char *model, *settings;
+        far_shape input;
+        int64_t norms, activations, sums;
+    } nets[] = {
+        { "resnet18", "", { 4, { 2, 3, 64, 64 } }, 20, 0, 0 },
+        { "resnet50", "", { 4, { 2, 3, 64, 64 } }, 53, 0, 0 },
+        { "a21",
+          "",
+          { 4, { 1, 3, 64, 128 } },
+          3 * (1 + 6 * 3 + 6 * 3) + 7,
+          0,
+          18 }, /* sums: the skips of three planes */
+        { "uresnet", "", { 4, { 1, 3, 64, 128 } }, 3 * (1 + 6 * 5 + 6 * 6 + 10) + 12, 0, 0 },
+        { "unet", "norm=group", { 4, { 1, 1, 32, 32 } }, 18, 0, 0 },
+        { "unet", "norm=none", { 4, { 1, 1, 32, 32 } }, 0, 18, 0 },
+    };
+    for (size_t i = 0; i < FAR_COUNT(nets); i++) {
+        far_model_result result;
+        far_options *opts = opts_of(nets[i].model, NULL, nets[i].settings);
+        far_graph *graph = graph_of(true, opts, nets[i].input, &result);
+        FAR_CHECK_EQ_I64(count_nodes(graph, "norm_apply"), nets[i].norms);
+        FAR_CHECK_EQ_I64(count_nodes(graph, "activation"), nets[i].activations);
+        FAR_CHECK_EQ_I64(count_nodes(graph, "binary"), nets[i].sums);
+        far_options_destroy(opts);
+        far_graph_destroy(graph);
+    }
 }
 
 /* ---- training and evaluation ---- */

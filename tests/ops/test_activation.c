@@ -1,7 +1,7 @@
 /* Activations: whole machine against the oracle, known values, errors. */
-#include <farandole/activation.h>
 #include "op_check.h"
 #include "test.h"
+#include <farandole/activation.h>
 
 typedef struct act_case {
     far_act act;
@@ -10,11 +10,7 @@ typedef struct act_case {
 } act_case;
 
 static const far_shape shapes[] = {
-    { 2, { 3, 5 } },
-    { 4, { 2, 8, 5, 6 } },
-    { 4, { 1, 3, 11, 7 } },
-    { 3, { 2, 5, 9 } },
-    { 5, { 1, 4, 6, 3, 5 } },
+    { 2, { 3, 5 } }, { 4, { 2, 8, 5, 6 } }, { 4, { 1, 3, 11, 7 } }, { 3, { 2, 5, 9 } }, { 5, { 1, 4, 6, 3, 5 } },
 };
 
 static far_value build(far_graph *graph, const void *arg)

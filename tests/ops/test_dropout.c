@@ -1,9 +1,9 @@
 /* Dropout: whole machine against the oracle (equal masks whatever the grains), the share dropped, evaluation, errors. */
-#include <farandole/activation.h>
 #include "base/rng.h"
 #include "op_check.h"
 #include "ops/dropout.h"
 #include "test.h"
+#include <farandole/activation.h>
 
 typedef struct dropout_case {
     const char *name;
@@ -12,10 +12,8 @@ typedef struct dropout_case {
 } dropout_case;
 
 static const dropout_case cases[] = {
-    { "vectors", { 2, { 7, 12 } }, 0.5 },
-    { "images", { 4, { 3, 8, 9, 7 } }, 0.5 },
-    { "odd images", { 4, { 2, 3, 10, 5 } }, 0.1 },
-    { "volumes", { 5, { 2, 4, 6, 3, 5 } }, 0.9 },
+    { "vectors", { 2, { 7, 12 } }, 0.5 },          { "images", { 4, { 3, 8, 9, 7 } }, 0.5 },
+    { "odd images", { 4, { 2, 3, 10, 5 } }, 0.1 }, { "volumes", { 5, { 2, 4, 6, 3, 5 } }, 0.9 },
     { "sequences", { 3, { 2, 6, 11 } }, 0.25 },
 };
 

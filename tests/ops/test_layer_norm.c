@@ -1,7 +1,7 @@
 /* Layer norm over the last axis: whole machine against the oracle, the formula, errors. */
-#include <farandole/norm.h>
 #include "op_check.h"
 #include "test.h"
+#include <farandole/norm.h>
 
 typedef struct layer_norm_case {
     const char *name;
@@ -25,7 +25,8 @@ static far_value build(far_graph *graph, const void *arg)
     const layer_norm_case *c = arg;
     const far_value y = far_layer_norm_last(graph, "ln", far_graph_input(graph, "x", FAR_F32, &c->x), &c->opts);
     for (int64_t i = 0; i < graph->tensor_count; i++)
-        if (graph->tensors[i]->role == FARI_ROLE_PARAM) graph->tensors[i]->init = (far_init){ FAR_INIT_UNIFORM, 1.5, 0 };
+        if (graph->tensors[i]->role == FARI_ROLE_PARAM)
+            graph->tensors[i]->init = (far_init){ FAR_INIT_UNIFORM, 1.5, 0 };
     return y;
 }
 
@@ -39,8 +40,8 @@ FAR_TEST(layer_norm_errors)
     const far_shape shape = { 2, { 4, 6 } }, line = { 1, { 4 } };
     far_graph *graph = NULL;
     FAR_CHECK_OK(far_graph_create(true, &graph));
-    FAR_CHECK(far_layer_norm_last(graph, "ln", far_graph_input(graph, "x", FAR_F32, &shape), &(far_norm_opts){ .act = FAR_ACT_RELU }) ==
-              FAR_NO_VALUE);
+    FAR_CHECK(far_layer_norm_last(graph, "ln", far_graph_input(graph, "x", FAR_F32, &shape),
+                                  &(far_norm_opts){ .act = FAR_ACT_RELU }) == FAR_NO_VALUE);
     FAR_CHECK_STATUS(far_graph_status(graph), FAR_E_ARG);
     FAR_CHECK_HAS(far_error_message(), "fuses nothing");
     far_graph_destroy(graph);

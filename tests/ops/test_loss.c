@@ -1,11 +1,11 @@
 /* Losses: whole machine against the oracle, the formulas as PyTorch and CosmicTagger write them, labels that are ignored or wrong. */
-#include <farandole/loss.h>
 #include "base/rng.h"
 #include "graph/autodiff.h"
 #include "op_check.h"
 #include "plan/plan.h"
 #include "run/executor.h"
 #include "test.h"
+#include <farandole/loss.h>
 
 /* ---- through the machine ---- */
 
@@ -21,7 +21,11 @@ static const ce_case ce_cases[] = {
     { "ten classes", { 2, { 7, 10 } }, FAR_I32, { .scale = 0.0 }, false },
     { "u8 labels", { 2, { 7, 10 } }, FAR_U8, { .scale = 0.0 }, false },
     { "a hundred classes", { 2, { 5, 100 } }, FAR_I32, { .scale = 0.0 }, false },
-    { "a hundred classes, all at once", { 2, { 6, 100 } }, FAR_I32, { .label_smoothing = 0.1, .use_ignore_label = true, .ignore_label = 2 }, true },
+    { "a hundred classes, all at once",
+      { 2, { 6, 100 } },
+      FAR_I32,
+      { .label_smoothing = 0.1, .use_ignore_label = true, .ignore_label = 2 },
+      true },
     { "a hundred classes, smooth", { 2, { 6, 100 } }, FAR_I32, { .label_smoothing = 0.1, .norm = FAR_CE_SUM }, false },
     { "pixels", { 4, { 2, 3, 7, 9 } }, FAR_I32, { .scale = 0.0 }, false },
     { "one sample, two classes", { 4, { 1, 2, 16, 12 } }, FAR_U8, { .scale = 0.5 }, false },
@@ -50,10 +54,8 @@ static const double *weights_for(int64_t classes)
 static far_value labels_for(far_graph *graph, const far_shape *x, far_dtype dtype)
 {
     far_shape shape = *x;
-    if (x->ndim == 2)
-        shape.ndim = 1;
-    else
-        shape.dim[1] = 1;
+    if (x->ndim == 2) shape.ndim = 1;
+    else shape.dim[1] = 1;
     return far_graph_input(graph, "labels", dtype, &shape);
 }
 
@@ -122,7 +124,8 @@ FAR_TEST(dice_through_the_machine)
 {
     for (size_t i = 0; i < FAR_COUNT(dice_cases); i++) {
         const int32_t classes = dice_cases[i].x.dim[1] == 1 ? 2 : (int32_t)dice_cases[i].x.dim[1];
-        op_check_with(dice_cases[i].name, build_dice, &dice_cases[i], &(op_check_opts){ .input_scale = 3.0, .class_count = classes });
+        op_check_with(dice_cases[i].name, build_dice, &dice_cases[i],
+                      &(op_check_opts){ .input_scale = 3.0, .class_count = classes });
     }
 }
 
@@ -150,16 +153,19 @@ static far_value build_pointwise(far_graph *graph, const void *arg)
     const pointwise_case *c = arg;
     const far_value x = far_graph_input(graph, "x", FAR_F32, &c->x);
     const far_value target = far_graph_input(graph, "target", c->target, &c->x);
-    return c->is_mse ? far_mse_loss(graph, "loss", x, target, &c->mse) : far_bce_with_logits(graph, "loss", x, target, &c->bce);
+    return c->is_mse ? far_mse_loss(graph, "loss", x, target, &c->mse)
+                     : far_bce_with_logits(graph, "loss", x, target, &c->bce);
 }
 
 FAR_TEST(pointwise_losses_through_the_machine)
 {
     for (size_t i = 0; i < FAR_COUNT(pointwise_cases); i++) {
         /* bce gives its f32 target no gradient: the oracle and the others agree on that */
-        op_check_with(pointwise_cases[i].name, build_pointwise, &pointwise_cases[i], &(op_check_opts){ .input_scale = 1.0 });
+        op_check_with(pointwise_cases[i].name, build_pointwise, &pointwise_cases[i],
+                      &(op_check_opts){ .input_scale = 1.0 });
         if (pointwise_cases[i].target != FAR_F32)
-            op_check_with(pointwise_cases[i].name, build_pointwise, &pointwise_cases[i], &(op_check_opts){ .input_scale = 40.0 });
+            op_check_with(pointwise_cases[i].name, build_pointwise, &pointwise_cases[i],
+                          &(op_check_opts){ .input_scale = 40.0 });
     }
 }
 
@@ -176,7 +182,8 @@ typedef struct scene {
 static void scene_make(scene *s, double scale)
 {
     const uint64_t key = fari_rng_key(4, 5, 6, 7);
-    for (int i = 0; i < PIXELS * CLASSES; i++) s->x[i] = (float)(scale * (2.0 * fari_rng_unit_f64(key, (uint64_t)i) - 1.0));
+    for (int i = 0; i < PIXELS * CLASSES; i++)
+        s->x[i] = (float)(scale * (2.0 * fari_rng_unit_f64(key, (uint64_t)i) - 1.0));
     for (int i = 0; i < PIXELS; i++) s->labels[i] = (int32_t)fari_rng_below(key, (uint64_t)(10000 + i), CLASSES);
 }
 
@@ -201,7 +208,9 @@ static far_status scene_run(const scene *s, const far_ce_opts *opts, double *los
     FAR_CHECK_OK(far_graph_status(graph));
     FAR_CHECK_OK(fari_graph_backward_wrt(graph, loss, 1, &x));
     FAR_CHECK_OK(fari_backend_reference_create(&backend));
-    const fari_plan_opts plan_opts = { .threads = 1, .is_reference_f64 = true, .backend = backend, .is_keeping_gradients = true };
+    const fari_plan_opts plan_opts = {
+        .threads = 1, .is_reference_f64 = true, .backend = backend, .is_keeping_gradients = true
+    };
     FAR_CHECK_OK(fari_plan_create(graph, &plan_opts, &plan));
     FAR_CHECK_OK(fari_store_create(graph, true, 1, &store));
     FAR_CHECK_OK(fari_executor_create(plan, store, &exec_opts, &exec));
@@ -390,7 +399,8 @@ FAR_TEST(pointwise_loss_errors)
     far_graph_destroy(graph);
     FAR_CHECK_OK(far_graph_create(true, &graph));
     const far_value logits = far_graph_input(graph, "x", FAR_F32, &shape);
-    FAR_CHECK(far_bce_with_logits(graph, "loss", logits, logits, &(far_bce_opts){ .pos_weight = -2.0 }) == FAR_NO_VALUE);
+    FAR_CHECK(far_bce_with_logits(graph, "loss", logits, logits, &(far_bce_opts){ .pos_weight = -2.0 }) ==
+              FAR_NO_VALUE);
     FAR_CHECK_STATUS(far_graph_status(graph), FAR_E_ARG);
     far_graph_destroy(graph);
 }

@@ -1,9 +1,9 @@
 /* Metrics: counts through the whole machine against the oracle, known pictures, scores on the host. */
-#include <farandole/metric.h>
 #include "base/rng.h"
 #include "op_check.h"
 #include "ops/metric.h"
 #include "test.h"
+#include <farandole/metric.h>
 
 typedef enum metric_kind { TOPK, CONFUSION, CONFUSION_EACH } metric_kind;
 
@@ -32,10 +32,8 @@ static far_value build(far_graph *graph, const void *arg)
 {
     const metric_case *c = arg;
     far_shape shape = c->x;
-    if (shape.ndim == 2)
-        shape.ndim = 1;
-    else
-        shape.dim[1] = 1;
+    if (shape.ndim == 2) shape.ndim = 1;
+    else shape.dim[1] = 1;
     const far_value x = far_graph_input(graph, "x", FAR_F32, &c->x);
     const far_value labels = far_graph_input(graph, "labels", FAR_I32, &shape);
     switch (c->kind) {
@@ -49,7 +47,9 @@ static far_value build(far_graph *graph, const void *arg)
 FAR_TEST(metrics_through_the_machine)
 {
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
-        const op_check_opts opts = { .has_no_gradient = true, .class_count = (int32_t)cases[i].x.dim[1], .forward_limit = 1e-12 };
+        const op_check_opts opts = { .has_no_gradient = true,
+                                     .class_count = (int32_t)cases[i].x.dim[1],
+                                     .forward_limit = 1e-12 };
         op_check_with(cases[i].name, build, &cases[i], &opts);
     }
 }
@@ -63,7 +63,9 @@ static void count_two(const fari_op *op, const float logits[6], fari_metric_attr
     fari_call call = { .attr = &attr, .in_count = 2, .out_count = 1 };
     call.in[0] = (fari_view){ .data = copy, .dtype = FAR_F32, .ndim = 2, .dim = { 2, 3 }, .rows_total = 1 };
     call.in[1] = (fari_view){ .data = labels, .dtype = FAR_I32, .ndim = 1, .dim = { 2 }, .rows_total = 1 };
-    call.out[0] = (fari_view){ .data = out, .dtype = FAR_F64, .ndim = 1, .dim = { op == &fari_op_topk ? 2 : 9 }, .rows_total = 1 };
+    call.out[0] = (fari_view){
+        .data = out, .dtype = FAR_F64, .ndim = 1, .dim = { op == &fari_op_topk ? 2 : 9 }, .rows_total = 1
+    };
     FAR_CHECK_OK(op->reference(&call));
 }
 

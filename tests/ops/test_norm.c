@@ -1,10 +1,10 @@
 /* Batch, group, instance and layer norm: whole machine against the oracle, the formula, running statistics, errors. */
-#include <farandole/norm.h>
 #include "base/mem.h"
 #include "op_check.h"
 #include "plan/plan.h"
 #include "run/executor.h"
 #include "test.h"
+#include <farandole/norm.h>
 
 typedef enum norm_kind { BATCH, GROUP, INSTANCE, LAYER } norm_kind;
 
@@ -32,16 +32,40 @@ static const norm_case cases[] = {
     { "batch, group is the batch", BATCH, { 4, { 2, 4, 6, 5 } }, { .group_samples = 2 }, 0, false, false },
     { "batch relu", BATCH, { 4, { 2, 8, 8, 6 } }, { .act = FAR_ACT_RELU }, 0, false, false },
     { "batch leaky", BATCH, { 4, { 2, 8, 8, 6 } }, { .act = FAR_ACT_LEAKY_RELU, .slope = 0.2 }, 0, false, false },
-    { "batch leaky default slope, no affine", BATCH, { 4, { 2, 9, 8, 6 } }, { .act = FAR_ACT_LEAKY_RELU, .no_affine = true }, 0, false, false },
+    { "batch leaky default slope, no affine",
+      BATCH,
+      { 4, { 2, 9, 8, 6 } },
+      { .act = FAR_ACT_LEAKY_RELU, .no_affine = true },
+      0,
+      false,
+      false },
     { "batch residual", BATCH, { 4, { 2, 8, 7, 6 } }, { .eps = 0.0 }, 0, true, false },
     { "batch residual relu", BATCH, { 4, { 2, 16, 7, 6 } }, { .act = FAR_ACT_RELU }, 0, true, false },
-    { "batch residual leaky, no affine", BATCH, { 4, { 2, 5, 7, 6 } }, { .act = FAR_ACT_LEAKY_RELU, .no_affine = true }, 0, true, false },
-    { "batch residual leaky, groups of samples", BATCH, { 4, { 4, 8, 7, 3 } }, { .act = FAR_ACT_LEAKY_RELU, .group_samples = 2 }, 0, true, false },
+    { "batch residual leaky, no affine",
+      BATCH,
+      { 4, { 2, 5, 7, 6 } },
+      { .act = FAR_ACT_LEAKY_RELU, .no_affine = true },
+      0,
+      true,
+      false },
+    { "batch residual leaky, groups of samples",
+      BATCH,
+      { 4, { 4, 8, 7, 3 } },
+      { .act = FAR_ACT_LEAKY_RELU, .group_samples = 2 },
+      0,
+      true,
+      false },
     { "batch large eps", BATCH, { 4, { 2, 8, 7, 6 } }, { .eps = 0.5 }, 0, false, false },
     { "fixed", BATCH, { 4, { 2, 8, 7, 6 } }, { .eps = 0.0 }, 0, false, true },
     { "fixed residual relu", BATCH, { 4, { 2, 12, 7, 6 } }, { .act = FAR_ACT_RELU }, 0, true, true },
     { "fixed residual leaky", BATCH, { 4, { 2, 12, 7, 6 } }, { .act = FAR_ACT_LEAKY_RELU }, 0, true, true },
-    { "fixed leaky, no affine", BATCH, { 4, { 2, 12, 7, 6 } }, { .act = FAR_ACT_LEAKY_RELU, .no_affine = true }, 0, false, true },
+    { "fixed leaky, no affine",
+      BATCH,
+      { 4, { 2, 12, 7, 6 } },
+      { .act = FAR_ACT_LEAKY_RELU, .no_affine = true },
+      0,
+      false,
+      true },
     { "fixed, of vectors", BATCH, { 2, { 3, 10 } }, { .eps = 0.0 }, 0, false, true },
     { "no running statistics", BATCH, { 4, { 2, 8, 7, 6 } }, { .no_running = true }, 0, false, true },
     { "group 2 of 8", GROUP, { 4, { 3, 8, 7, 6 } }, { .eps = 0.0 }, 2, false, false },
@@ -51,7 +75,13 @@ static const norm_case cases[] = {
     { "group 300 channels", GROUP, { 4, { 2, 300, 3, 2 } }, { .eps = 0.0 }, 3, false, false },
     { "instance", INSTANCE, { 4, { 3, 8, 7, 6 } }, { .eps = 0.0 }, 0, false, false },
     { "instance, no affine", INSTANCE, { 4, { 3, 5, 9, 2 } }, { .no_affine = true }, 0, false, false },
-    { "instance residual relu", INSTANCE, { 4, { 2, 6, 7, 4 } }, { .act = FAR_ACT_RELU, .no_affine = true }, 0, true, false },
+    { "instance residual relu",
+      INSTANCE,
+      { 4, { 2, 6, 7, 4 } },
+      { .act = FAR_ACT_RELU, .no_affine = true },
+      0,
+      true,
+      false },
     { "instance in evaluation", INSTANCE, { 4, { 2, 6, 7, 4 } }, { .eps = 0.0 }, 0, false, true },
     { "layer", LAYER, { 4, { 3, 6, 7, 5 } }, { .eps = 0.0 }, 0, false, false },
     { "layer leaky", LAYER, { 4, { 2, 7, 5, 5 } }, { .act = FAR_ACT_LEAKY_RELU }, 0, false, false },
@@ -63,8 +93,10 @@ static void parameters_shake(far_graph *graph)
     for (int64_t i = 0; i < graph->tensor_count; i++) {
         fari_tensor *t = graph->tensors[i];
         if (t->role == FARI_ROLE_PARAM) t->init = (far_init){ FAR_INIT_UNIFORM, 1.5, 0 };
-        if (t->role == FARI_ROLE_STATE && strstr(t->name, "running_mean") != NULL) t->init = (far_init){ FAR_INIT_UNIFORM, 0.5, 0 };
-        if (t->role == FARI_ROLE_STATE && strstr(t->name, "running_var") != NULL) t->init = (far_init){ FAR_INIT_CONST, 0.3, 0 };
+        if (t->role == FARI_ROLE_STATE && strstr(t->name, "running_mean") != NULL)
+            t->init = (far_init){ FAR_INIT_UNIFORM, 0.5, 0 };
+        if (t->role == FARI_ROLE_STATE && strstr(t->name, "running_var") != NULL)
+            t->init = (far_init){ FAR_INIT_CONST, 0.3, 0 };
     }
 }
 
@@ -92,7 +124,8 @@ FAR_TEST(norm_through_the_machine)
 {
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
         /* a residual of zeros beside x of zeros is a kink of measure none, but steps of 2^-11 cross a few */
-        const op_check_opts opts = { .is_eval = cases[i].is_eval, .kink_margin = cases[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
+        const op_check_opts opts = { .is_eval = cases[i].is_eval,
+                                     .kink_margin = cases[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
         op_check_with(cases[i].name, build, &cases[i], &opts);
     }
 }
@@ -111,8 +144,11 @@ static void rig_open(rig *r, far_graph *graph, bool is_reference_f64, fari_grain
 {
     r->graph = graph;
     FAR_CHECK_OK(far_graph_status(graph));
-    FAR_CHECK_OK(is_reference_f64 ? fari_backend_reference_create(&r->backend) : fari_backend_cpu_create(NULL, &r->backend));
-    const fari_plan_opts opts = { .grain = grain, .threads = 1, .is_reference_f64 = is_reference_f64, .backend = r->backend };
+    FAR_CHECK_OK(is_reference_f64 ? fari_backend_reference_create(&r->backend)
+                                  : fari_backend_cpu_create(NULL, &r->backend));
+    const fari_plan_opts opts = {
+        .grain = grain, .threads = 1, .is_reference_f64 = is_reference_f64, .backend = r->backend
+    };
     const fari_exec_opts exec_opts = { 0 };
     FAR_CHECK_OK(fari_plan_create(graph, &opts, &r->plan));
     FAR_CHECK_OK(fari_store_create(graph, is_reference_f64, 1, &r->store));
@@ -165,14 +201,15 @@ static void plane_moments(const float *x, int c, int lo, int hi, double *mean_ou
     double mean = 0.0, m2 = 0.0;
     for (int i = lo * pixels; i < hi * pixels; i++) mean += (double)x[i * CHANNELS + c];
     mean /= (double)((hi - lo) * pixels);
-    for (int i = lo * pixels; i < hi * pixels; i++) m2 += ((double)x[i * CHANNELS + c] - mean) * ((double)x[i * CHANNELS + c] - mean);
+    for (int i = lo * pixels; i < hi * pixels; i++)
+        m2 += ((double)x[i * CHANNELS + c] - mean) * ((double)x[i * CHANNELS + c] - mean);
     *mean_out = mean;
     *var_out = m2 / (double)((hi - lo) * pixels - 1);
 }
 
 /* What PyTorch leaves after one training step with a layer shared by three planes, in call order. */
-static void running_expected(float x[PLANES][SAMPLES * SIDE * SIDE * CHANNELS], int group, double momentum, double mean_out[CHANNELS],
-                             double var_out[CHANNELS])
+static void running_expected(float x[PLANES][SAMPLES * SIDE * SIDE * CHANNELS], int group, double momentum,
+                             double mean_out[CHANNELS], double var_out[CHANNELS])
 {
     for (int c = 0; c < CHANNELS; c++) {
         mean_out[c] = 0.0;
@@ -220,7 +257,8 @@ static void check_running(int64_t group, double momentum, bool is_training, fari
 
 FAR_TEST(running_statistics_move_once_a_call)
 {
-    const fari_grain_config whole = { .samples = 64, .rows = 64, .dense = 64 }, cut = { .samples = 1, .rows = 2, .min_rows = 1, .dense = 1 };
+    const fari_grain_config whole = { .samples = 64, .rows = 64, .dense = 64 },
+                            cut = { .samples = 1, .rows = 2, .min_rows = 1, .dense = 1 };
     check_running(0, 0.0, true, whole);
     check_running(0, 0.0, true, cut);
     check_running(2, 0.0, true, cut);
@@ -254,7 +292,8 @@ FAR_TEST(statistics_far_from_zero)
         plane_moments(x, c, 0, SAMPLES, &mean, &var);
         const double n = SAMPLES * SIDE * SIDE, rstd = 1.0 / sqrt(var * (n - 1.0) / n + 1e-5);
         for (int i = 0; i < SAMPLES * SIDE * SIDE; i++)
-            FAR_CHECK_NEAR(got[i * CHANNELS + c], ((double)x[i * CHANNELS + c] - mean) * rstd, 1e-4); /* x holds 6e-5 at 1000 */
+            FAR_CHECK_NEAR(got[i * CHANNELS + c], ((double)x[i * CHANNELS + c] - mean) * rstd,
+                           1e-4); /* x holds 6e-5 at 1000 */
     }
     rig_close(&r);
 }
@@ -332,7 +371,8 @@ FAR_TEST_TORTURE(norm_builder_survives_failing_allocations)
         far_graph *graph = NULL;
         fari_alloc_fail_after(nth);
         st = far_graph_create(true, &graph);
-        if (st == FAR_OK) (void)far_batch_norm(graph, "bn", image(graph, 2, 4, 4), &(far_norm_opts){ .group_samples = 1 });
+        if (st == FAR_OK)
+            (void)far_batch_norm(graph, "bn", image(graph, 2, 4, 4), &(far_norm_opts){ .group_samples = 1 });
         if (st == FAR_OK) st = far_graph_status(graph);
         fari_alloc_fail_after(-1);
         far_graph_destroy(graph);

@@ -1,7 +1,7 @@
 /* Softmax and log-softmax: whole machine against the oracle, errors. */
-#include <farandole/activation.h>
 #include "op_check.h"
 #include "test.h"
+#include <farandole/activation.h>
 
 typedef struct softmax_case {
     const char *name;

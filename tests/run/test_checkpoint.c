@@ -214,8 +214,8 @@ FAR_TEST(every_flipped_bit_is_noticed)
             fari_ckpt *ckpt = NULL;
             flip(names[i], byte);
             const far_status st = fari_ckpt_open(folder, "20", &ckpt);
-            FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED, "bit in byte %" PRId64 " of %s: %s", byte, names[i],
-                          far_status_name(st));
+            FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED, "bit in byte %" PRId64 " of %s: %s", byte,
+                          names[i], far_status_name(st));
             FAR_CHECK_HAS(far_error_message(), strchr(names[i], '/'));
             flip(names[i], byte);
         }

@@ -115,8 +115,14 @@ FAR_TEST(yaml_is_read)
 
 FAR_TEST(overrides_win)
 {
-    static const char *const given[] = { "optim.lr=0.3", "optim.betas=0.5,0.6", "data.path=/a: b # c=d", "model=resnet",
-                                         "grain=4", "data.augment={flip: true, vflip: true}", "log.level=debug", "data.std=[1, 2]" };
+    static const char *const given[] = { "optim.lr=0.3",
+                                         "optim.betas=0.5,0.6",
+                                         "data.path=/a: b # c=d",
+                                         "model=resnet",
+                                         "grain=4",
+                                         "data.augment={flip: true, vflip: true}",
+                                         "log.level=debug",
+                                         "data.std=[1, 2]" };
     far_config *config = defaults();
     FAR_CHECK_OK(parse(config, "optim: {lr: 0.2}\n"));
     for (size_t i = 0; i < FAR_COUNT(given); i++) FAR_CHECK_OK(far_config_set(config, given[i]));
@@ -211,9 +217,10 @@ FAR_TEST(a_dump_reads_back_equal)
     char hash[65], hash_again[65];
     far_config *config = defaults(), *copy = defaults();
     FAR_CHECK_OK(parse(config, example));
-    FAR_CHECK_OK(parse(config, "model: {layers: [{conv: {out: 8, kernel: 3}}, relu, {name: \"12\", list: [a, 'b c', ~]}]}\n"
-                               "run: {dir: \"quotes \\\" and # and : and ü\"}\n"
-                               "model.weights: -odd\n"));
+    FAR_CHECK_OK(parse(config,
+                       "model: {layers: [{conv: {out: 8, kernel: 3}}, relu, {name: \"12\", list: [a, 'b c', ~]}]}\n"
+                       "run: {dir: \"quotes \\\" and # and : and ü\"}\n"
+                       "model.weights: -odd\n"));
     FAR_CHECK_OK(far_config_dump(config, &first));
     FAR_CHECK_HAS(first, "data:\n  path: \"/data/fashion mnist\"\n");
     FAR_CHECK_HAS(first, "  augment:\n    normalize: false\n");

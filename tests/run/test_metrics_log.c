@@ -55,8 +55,9 @@ FAR_TEST(lines)
     FAR_CHECK_OK(fari_metrics_log_end(log));
     fari_alloc_forbid(false);
     FAR_CHECK_EQ_I64(fari_alloc_live(), live);
-    check_content("{\"step\": 3, \"loss\": 0.1, \"lr\": 0.1, \"samples\": 9223372036854775807, \"phase\": \"train \\\"x\\\"\"}\n"
-                  "{\"step\": 4, \"loss\": null, \"norm\": null, \"nonfinite\": {\"loss\": \"nan\", \"norm\": \"-inf\"}}\n");
+    check_content(
+        "{\"step\": 3, \"loss\": 0.1, \"lr\": 0.1, \"samples\": 9223372036854775807, \"phase\": \"train \\\"x\\\"\"}\n"
+        "{\"step\": 4, \"loss\": null, \"norm\": null, \"nonfinite\": {\"loss\": \"nan\", \"norm\": \"-inf\"}}\n");
     fari_metrics_log_close(log);
     (void)unlink(path);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -72,7 +73,8 @@ FAR_TEST(going_back_removes_later_lines)
     FAR_CHECK_OK(fari_metrics_log_open(path, 2, &log));
     write_steps(log, 3, 3);
     fari_metrics_log_close(log);
-    check_content("{\"step\": 1, \"loss\": 1}\n{\"step\": 2, \"loss\": 0.5}\n{\"step\": 3, \"loss\": 0.3333333333333333}\n");
+    check_content(
+        "{\"step\": 1, \"loss\": 1}\n{\"step\": 2, \"loss\": 0.5}\n{\"step\": 3, \"loss\": 0.3333333333333333}\n");
     FAR_CHECK_OK(fari_metrics_log_open(path, -1, &log)); /* a new run */
     fari_metrics_log_close(log);
     check_content("");
@@ -90,7 +92,8 @@ static void keep_warning(far_log_level level, const char *line, void *arg)
 
 FAR_TEST(torn_and_damaged_lines_go)
 {
-    static const char text[] = "{\"step\": 1, \"a\": 1}\n{\"note\": \"no step\"}\n{\"step\": 2, \"a\"\n{\"step\": 2, \"a\": 2}\n{\"step\": 3, \"a";
+    static const char text[] =
+        "{\"step\": 1, \"a\": 1}\n{\"note\": \"no step\"}\n{\"step\": 2, \"a\"\n{\"step\": 2, \"a\": 2}\n{\"step\": 3, \"a";
     fari_metrics_log *log = NULL;
     new_path();
     far_log_set_sink(keep_warning, NULL);

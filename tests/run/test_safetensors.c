@@ -12,7 +12,8 @@ static char path_text[600];
 static const char *temporary(void)
 {
     const char *tmp = getenv("TMPDIR");
-    (void)snprintf(path_text, sizeof path_text, "%s/far-st-%ld.safetensors", tmp != NULL ? tmp : "/tmp", (long)getpid());
+    (void)snprintf(path_text, sizeof path_text, "%s/far-st-%ld.safetensors", tmp != NULL ? tmp : "/tmp",
+                   (long)getpid());
     return path_text;
 }
 
@@ -48,7 +49,8 @@ FAR_TEST(written_reads_back)
         const fari_st_info *info = fari_st_at(file, idx);
         FAR_CHECK_EQ_I64(info->elems, elems);
         FAR_CHECK_EQ_I64(info->shape.ndim, tensors[i].shape.ndim);
-        FAR_CHECK_EQ_I64(info->first_byte % far_dtype_bytes(tensors[i].dtype), 0); /* aligned for readers that map the file */
+        FAR_CHECK_EQ_I64(info->first_byte % far_dtype_bytes(tensors[i].dtype),
+                         0); /* aligned for readers that map the file */
         FAR_CHECK_OK(fari_st_read(file, idx, 0, elems, tensors[i].dtype, back));
         FAR_CHECK(memcmp(back, tensors[i].data, (size_t)(elems * far_dtype_bytes(tensors[i].dtype))) == 0);
         FAR_CHECK_OK(fari_st_read_raw(file, idx, back));
@@ -125,8 +127,8 @@ FAR_TEST(all_element_types_read_as_f32)
         char header[200], file_bytes[300];
         float got[2] = { NAN, NAN };
         fari_st_file *file = NULL;
-        (void)snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%zu]}}", cases[i].dtype,
-                       cases[i].bytes);
+        (void)snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%zu]}}",
+                       cases[i].dtype, cases[i].bytes);
         const size_t size = build(file_bytes, header, cases[i].data, cases[i].bytes);
         FAR_CHECK_OK(fari_st_open_memory("memory", file_bytes, size, &file));
         FAR_CHECK_OK(fari_st_read(file, 0, 0, 2, FAR_F32, got));
@@ -163,8 +165,10 @@ static const struct {
     { "no JSON", "{x}", FAR_E_FORMAT, "not valid JSON at byte" },
     { "an array", "[1,2]", FAR_E_FORMAT, "not a JSON object" },
     { "no tensors but data", "{}", FAR_E_FORMAT, "tensors end at byte 10" },
-    { "doubled name", "{" ENTRY("a", "F32", "[1]", 0, 4) "," ENTRY("a", "F32", "[1]", 4, 8) "}", FAR_E_FORMAT, "duplicate" },
-    { "overlap", "{" ENTRY("a", "F32", "[1]", 0, 4) "," ENTRY("b", "F32", "[2]", 0, 8) "}", FAR_E_FORMAT, "\"a\" and \"b\" overlap" },
+    { "doubled name", "{" ENTRY("a", "F32", "[1]", 0, 4) "," ENTRY("a", "F32", "[1]", 4, 8) "}", FAR_E_FORMAT,
+      "duplicate" },
+    { "overlap", "{" ENTRY("a", "F32", "[1]", 0, 4) "," ENTRY("b", "F32", "[2]", 0, 8) "}", FAR_E_FORMAT,
+      "\"a\" and \"b\" overlap" },
     { "gap", "{" ENTRY("a", "F32", "[1]", 4, 8) "}", FAR_E_FORMAT, "belong to no tensor" },
     { "data left over", "{" ENTRY("a", "F32", "[1]", 0, 4) "}", FAR_E_FORMAT, "the file at byte" },
     { "beyond the end", "{" ENTRY("a", "F32", "[3]", 0, 12) "}", FAR_E_FORMAT, "cut short" },
@@ -173,7 +177,8 @@ static const struct {
     { "unknown type", "{" ENTRY("a", "F8_E4M3", "[8]", 0, 8) "}", FAR_E_UNSUPPORTED, "F8_E4M3" },
     { "negative extent", "{" ENTRY("a", "F32", "[-2]", 0, 8) "}", FAR_E_FORMAT, "axis 0" },
     { "fraction of an extent", "{" ENTRY("a", "F32", "[2.0]", 0, 8) "}", FAR_E_FORMAT, "axis 0" },
-    { "overflow", "{" ENTRY("a", "F32", "[4294967296,4294967296,4294967296]", 0, 8) "}", FAR_E_FORMAT, "more elements than any file" },
+    { "overflow", "{" ENTRY("a", "F32", "[4294967296,4294967296,4294967296]", 0, 8) "}", FAR_E_FORMAT,
+      "more elements than any file" },
     { "offsets past 63 bits", "{" ENTRY("a", "F32", "[2]", 0, 99999999999999999999) "}", FAR_E_FORMAT, "byte" },
     { "offsets backwards", "{" ENTRY("a", "F32", "[2]", 8, 0) "}", FAR_E_FORMAT, "not a range" },
     { "offsets missing", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", FAR_E_FORMAT, "data_offsets" },
@@ -295,7 +300,8 @@ FAR_TEST(a_file_by_pytorch_users)
 {
     char path[600];
     const char *data = getenv("FAR_SHARED_DATA");
-    (void)snprintf(path, sizeof path, "%s/ref-mnist-cnn/mnist.safetensors", data != NULL ? data : FAR_TEST_SOURCE_DIR "/../shared/data");
+    (void)snprintf(path, sizeof path, "%s/ref-mnist-cnn/mnist.safetensors",
+                   data != NULL ? data : FAR_TEST_SOURCE_DIR "/../shared/data");
     if (access(path, R_OK) != 0) FAR_SKIP("no shared data (FAR_SHARED_DATA)");
     fari_st_file *file = NULL;
     FAR_CHECK_OK(fari_st_open(path, &file));

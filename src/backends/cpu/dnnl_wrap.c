@@ -161,17 +161,22 @@ static const char *impl_of(const_dnnl_primitive_desc_t desc)
     return impl != NULL ? impl : "";
 }
 
+static bool has(const char *impl, const char *part)
+{
+    return part != NULL && strstr(impl, part) != NULL;
+}
+
 /* Steps through oneDNN's implementations, fastest first by its own reckoning; its references come last. */
-static far_status walk(dnnl_primitive_desc_iterator_t iterator, const char *prefer, dnnl_primitive_desc_t *best_out)
+static far_status walk(dnnl_primitive_desc_iterator_t iterator, fari_dnnl_taste taste, dnnl_primitive_desc_t *best_out)
 {
     do {
         const dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(iterator);
         if (desc == NULL) return FAR_FAIL(FAR_E_NOMEM, "oneDNN gave no primitive descriptor");
         const char *impl = impl_of(desc);
-        const bool is_liked = prefer == NULL || strstr(impl, prefer) != NULL;
-        if (is_reference(impl) || (*best_out != NULL && !is_liked)) {
+        const bool is_last = is_reference(impl), is_liked = taste.prefer == NULL || has(impl, taste.prefer);
+        if (is_last || has(impl, taste.avoid) || (*best_out != NULL && !is_liked)) {
             (void)dnnl_primitive_desc_destroy(desc);
-            if (is_reference(impl)) return FAR_OK;
+            if (is_last) return FAR_OK;
             continue;
         }
         if (*best_out != NULL) (void)dnnl_primitive_desc_destroy(*best_out);
@@ -182,7 +187,7 @@ static far_status walk(dnnl_primitive_desc_iterator_t iterator, const char *pref
 }
 
 far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint,
-                            const char *prefer, fari_dnnl_primitive *primitive_out)
+                            fari_dnnl_taste taste, fari_dnnl_primitive *primitive_out)
 {
     dnnl_primitive_desc_iterator_t iterator = NULL;
     dnnl_primitive_desc_t desc = NULL;
@@ -190,7 +195,7 @@ far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_a
     const dnnl_status_t st = dnnl_primitive_desc_iterator_create(&iterator, op_desc, attr, fari_dnnl_engine(), hint);
     if (st == dnnl_unimplemented || st == dnnl_invalid_arguments) return FAR_OK;
     if (st != dnnl_success) return fari_dnnl_fail(st, "dnnl_primitive_desc_iterator_create");
-    const far_status walked = walk(iterator, prefer, &desc);
+    const far_status walked = walk(iterator, taste, &desc);
     (void)dnnl_primitive_desc_iterator_destroy(iterator);
     if (walked != FAR_OK || desc == NULL) {
         if (desc != NULL) (void)dnnl_primitive_desc_destroy(desc);

@@ -31,10 +31,15 @@ typedef struct fari_dnnl_primitive {
     const char *impl; /* owned by desc */
 } fari_dnnl_primitive;
 
-/* Asks oneDNN for an implementation: the first in its own order whose name has `prefer` in it, else its first (prefer NULL:
-   its first). `desc` stays NULL where it has none, or only its reference. */
+/* Which of oneDNN's implementations, by their names ("brgconv:avx512_core"). */
+typedef struct fari_dnnl_taste {
+    const char *prefer; /* the first that has this in its name, else the first; NULL: the first */
+    const char *avoid;  /* none that has this in its name; NULL: all are welcome */
+} fari_dnnl_taste;
+
+/* Asks oneDNN for an implementation, in its own order. `desc` stays NULL where it has none, or only its reference. */
 far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint,
-                            const char *prefer, fari_dnnl_primitive *primitive_out);
+                            fari_dnnl_taste taste, fari_dnnl_primitive *primitive_out);
 /* A primitive descriptor that only serves as the hint of a backward one; NULL where there is none. */
 dnnl_primitive_desc_t fari_dnnl_hint(const_dnnl_op_desc_t op_desc);
 /* Generates the code. */

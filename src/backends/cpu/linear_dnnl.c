@@ -126,10 +126,10 @@ static far_status add_to_target(dnnl_primitive_attr_t attr)
     return st == dnnl_success ? FAR_OK : fari_dnnl_fail(st, "a sum after a product");
 }
 
-static const char *preferred(const linear_key *key, bool is_add)
+static fari_dnnl_taste taste_of(const linear_key *key, bool is_add)
 {
-    if (key->kind == LINEAR_DW) return is_add ? "brg" : "gemm";
-    return key->kind == LINEAR_DX && key->k * key->n >= GEMM_WEIGHT_ELEMS ? "gemm" : "brg";
+    const bool is_gemm = key->kind == LINEAR_DW ? !is_add : key->kind == LINEAR_DX && key->k * key->n >= GEMM_WEIGHT_ELEMS;
+    return (fari_dnnl_taste){ .prefer = is_gemm ? "gemm" : "brg" };
 }
 
 static far_status make_product(const linear_key *key, bool is_add, fari_dnnl_primitive *primitive_out)
@@ -144,7 +144,7 @@ static far_status make_product(const linear_key *key, bool is_add, fari_dnnl_pri
     const dnnl_primitive_attr_t attr = fari_dnnl_attr();
     if (attr == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a product's attributes");
     far_status st = is_add ? add_to_target(attr) : FAR_OK;
-    if (st == FAR_OK) st = fari_dnnl_choose(&desc, attr, NULL, preferred(key, is_add), primitive_out);
+    if (st == FAR_OK) st = fari_dnnl_choose(&desc, attr, NULL, taste_of(key, is_add), primitive_out);
     (void)dnnl_primitive_attr_destroy(attr);
     if (st != FAR_OK || primitive_out->desc == NULL) return st;
     return fari_dnnl_build(primitive_out);

@@ -1,8 +1,8 @@
 /* Elementwise activations: activation and activation_dx of src/ops/activation.h, f32, any order. */
+#include "ops/activation.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "graph/graph.h"
-#include "ops/activation.h"
 
 #define SQRT_2_OVER_PI 0.7978845608f
 #define GELU_CUBIC 0.044715f
@@ -67,8 +67,8 @@ far_status FARI_ISA(fari_activation)(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     const float slope = (float)attr->slope, *restrict x = call->in[0].data;
     float *restrict y = call->out[0].data;
-#define LOOP(kind) \
-    case kind: \
+#define LOOP(kind)                                                               \
+    case kind:                                                                   \
         for (int64_t i = 0; i < elems; i++) y[i] = act_value(kind, x[i], slope); \
         break;
     switch (attr->act) {
@@ -85,8 +85,8 @@ far_status FARI_ISA(fari_activation_dx)(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     const float slope = (float)attr->slope, *restrict t = call->in[0].data, *restrict dy = call->in[1].data;
     float *restrict dx = call->out[0].data;
-#define LOOP(kind) \
-    case kind: \
+#define LOOP(kind)                                                                    \
+    case kind:                                                                        \
         for (int64_t i = 0; i < elems; i++) dx[i] = act_dx(kind, t[i], dy[i], slope); \
         break;
     switch (attr->act) {

@@ -12,34 +12,38 @@ typedef struct block {
     float v[BLOCK_CLASSES][BLOCK]; /* [element of the line][line] */
 } block;
 
-FARI_INLINE void block_read_of(block *b, const float *restrict x, int64_t length)
+/* With a constant length the inner loop unrolls and the compiler turns lines with shuffles. */
+FARI_INLINE void block_read_of(block *b, const float *restrict x, int64_t n, int64_t length)
 {
-    for (int64_t k = 0; k < length; k++)
-        for (int j = 0; j < BLOCK; j++) b->v[k][j] = x[j * length + k];
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t k = 0; k < length; k++) b->v[k][j] = x[j * length + k];
+}
+
+FARI_INLINE void block_write_of(const block *b, float *restrict y, int64_t n, int64_t length)
+{
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t k = 0; k < length; k++) y[j * length + k] = b->v[k][j];
 }
 
 /* Lines 0..n of x; the block's others become zeros. */
 static inline void block_read(block *b, const float *restrict x, int64_t n, int64_t length)
 {
-    if (n == BLOCK) { /* constants let the compiler turn with shuffles */
-        switch (length) {
-        case 1: block_read_of(b, x, 1); return;
-        case 2: block_read_of(b, x, 2); return;
-        case 3: block_read_of(b, x, 3); return;
-        case 4: block_read_of(b, x, 4); return;
-        default: block_read_of(b, x, length); return;
-        }
-    }
-    for (int64_t k = 0; k < length; k++) {
-        for (int64_t j = 0; j < n; j++) b->v[k][j] = x[j * length + k];
+    for (int64_t k = 0; k < length; k++)
         for (int64_t j = n; j < BLOCK; j++) b->v[k][j] = 0.0f;
-    }
+    if (n < BLOCK || length > 4) block_read_of(b, x, n, length);
+    else if (length == 1) block_read_of(b, x, BLOCK, 1);
+    else if (length == 2) block_read_of(b, x, BLOCK, 2);
+    else if (length == 3) block_read_of(b, x, BLOCK, 3);
+    else block_read_of(b, x, BLOCK, 4);
 }
 
 static inline void block_write(const block *b, float *restrict y, int64_t n, int64_t length)
 {
-    for (int64_t j = 0; j < n; j++)
-        for (int64_t k = 0; k < length; k++) y[j * length + k] = b->v[k][j];
+    if (n < BLOCK || length > 4) block_write_of(b, y, n, length);
+    else if (length == 1) block_write_of(b, y, BLOCK, 1);
+    else if (length == 2) block_write_of(b, y, BLOCK, 2);
+    else if (length == 3) block_write_of(b, y, BLOCK, 3);
+    else block_write_of(b, y, BLOCK, 4);
 }
 
 /* Largest element of each line; a NaN shows in the sum of exponentials. */

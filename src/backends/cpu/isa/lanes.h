@@ -15,16 +15,16 @@ FARI_INLINE double lanes_fold(double *lanes)
 }
 
 /* sum over i < n of term(i), an expression of type double in i. */
-#define LANES_SUM(result, n, term)                                          \
-    do {                                                                    \
-        double lanes_[LANES] = { 0.0 };                                     \
-        int64_t base_ = 0;                                                  \
-        for (; base_ + LANES <= (n); base_ += LANES)                        \
-            for (int lane_ = 0; lane_ < LANES; lane_++) {                   \
-                const int64_t i = base_ + lane_;                            \
-                lanes_[lane_] += (term);                                    \
-            }                                                               \
-        for (int64_t i = base_; i < (n); i++) lanes_[i - base_] += (term);  \
-        (result) = lanes_fold(lanes_);                                      \
+#define LANES_SUM(result, n, term)                                         \
+    do {                                                                   \
+        double lanes_[LANES] = { 0.0 };                                    \
+        int64_t base_ = 0;                                                 \
+        for (; base_ + LANES <= (n); base_ += LANES)                       \
+            for (int lane_ = 0; lane_ < LANES; lane_++) {                  \
+                const int64_t i = base_ + lane_;                           \
+                lanes_[lane_] += (term);                                   \
+            }                                                              \
+        for (int64_t i = base_; i < (n); i++) lanes_[i - base_] += (term); \
+        (result) = lanes_fold(lanes_);                                     \
     } while (0)
 #endif

@@ -1,7 +1,7 @@
 /* Layer norm over contiguous lines: layer_norm, layer_norm_dx, layer_norm_dsums of src/ops/layer_norm.h, f32. */
+#include "ops/layer_norm.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
-#include "ops/layer_norm.h"
 #include "ops/lines.h"
 #include <math.h>
 #include <string.h>
@@ -16,7 +16,8 @@ static line_stats line_stats_of(const float *restrict x, int64_t length, double 
     LANES_SUM(sum, length, (double)x[i]);
     const double mean = sum / (double)length;
     LANES_SUM(m2, length, ((double)x[i] - mean) * ((double)x[i] - mean));
-    return (line_stats){ (float)mean, (float)(1.0 / sqrt(m2 / (double)length + eps)) }; /* sqrt: one instruction, exactly rounded */
+    return (line_stats){ (float)mean,
+                         (float)(1.0 / sqrt(m2 / (double)length + eps)) }; /* sqrt: one instruction, exactly rounded */
 }
 
 far_status FARI_ISA(fari_layer_norm)(const fari_call *call)
@@ -60,7 +61,8 @@ static void line_dx(const float *restrict x, const float *restrict dy, const flo
         for (int64_t i = 0; i < lines->part; i++)
             dx[i] = s.rstd * (dy[i] * gamma[i] - (mean + (x[i] - s.mean) * s.rstd * mean_xhat));
     } else {
-        for (int64_t i = 0; i < lines->part; i++) dx[i] = s.rstd * (dy[i] - (mean + (x[i] - s.mean) * s.rstd * mean_xhat));
+        for (int64_t i = 0; i < lines->part; i++)
+            dx[i] = s.rstd * (dy[i] - (mean + (x[i] - s.mean) * s.rstd * mean_xhat));
     }
 }
 
@@ -70,8 +72,10 @@ far_status FARI_ISA(fari_layer_norm_dx)(const fari_call *call)
     const fari_lines lines = fari_lines_of(&call->in[0], &call->out[0]);
     const float *gamma = attr->has_affine ? call->in[2].data : NULL;
     for (int64_t l = 0; l < lines.count; l++) {
-        const float *x = (const float *)call->in[0].data + l * lines.length, *dy = (const float *)call->in[1].data + l * lines.length;
-        line_dx(x, dy, gamma, (float *)call->out[0].data + l * lines.part, &lines, line_stats_of(x, lines.length, attr->eps));
+        const float *x = (const float *)call->in[0].data + l * lines.length,
+                    *dy = (const float *)call->in[1].data + l * lines.length;
+        line_dx(x, dy, gamma, (float *)call->out[0].data + l * lines.part, &lines,
+                line_stats_of(x, lines.length, attr->eps));
     }
     return FAR_OK;
 }

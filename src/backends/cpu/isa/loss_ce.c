@@ -1,10 +1,10 @@
 /* Cross-entropy and focal loss: ce_sums and ce_dx of src/ops/loss_ce.h, logits f32, channels-last or [N, K].
    Up to 32 classes: blocks of 64 pixels, vectors across pixels. More: along each pixel's classes, sums in double. */
+#include "ops/loss_ce.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
 #include "backends/cpu/isa/pixel_labels.h"
 #include "backends/cpu/isa/vec_math.h"
-#include "ops/loss_ce.h"
 #include <string.h>
 
 #define WAYS 8 /* accumulators of a class, taken in turn, so that equal labels in a row do not wait for each other */
@@ -23,7 +23,8 @@ static float class_weight(const fari_ce_attr *attr, int64_t k)
 
 static targets targets_of(const fari_ce_attr *attr, int64_t classes)
 {
-    targets t = { (float)(1.0 - attr->smoothing), (float)(attr->smoothing / (double)classes), 0.0f, attr->smoothing > 0.0 };
+    targets t = { (float)(1.0 - attr->smoothing), (float)(attr->smoothing / (double)classes), 0.0f,
+                  attr->smoothing > 0.0 };
     double sum = 0.0;
     for (int64_t k = 0; k < classes; k++) sum += (double)class_weight(attr, k);
     t.weight_sum = (float)sum;
@@ -53,14 +54,15 @@ static float focal_of(float wrong, float gamma)
 typedef struct ce_pixels {
     block b;
     int32_t label[BLOCK];
-    float weight[BLOCK];  /* of the label */
-    float sum[BLOCK];     /* of v */
+    float weight[BLOCK]; /* of the label */
+    float sum[BLOCK];    /* of v */
     float ce[BLOCK];
-    float others[BLOCK];  /* sum of v but the label's: 1 - p times sum, without cancellation */
-    float focal[BLOCK];   /* the weight, 1 without focal */
+    float others[BLOCK]; /* sum of v but the label's: 1 - p times sum, without cancellation */
+    float focal[BLOCK];  /* the weight, 1 without focal */
 } ce_pixels;
 
-static far_status ce_block(ce_pixels *px, const fari_call *call, int64_t pixel, int64_t n, int64_t classes, const targets *t)
+static far_status ce_block(ce_pixels *px, const fari_call *call, int64_t pixel, int64_t n, int64_t classes,
+                           const targets *t)
 {
     const fari_ce_attr *attr = call->attr;
     const float gamma = (float)attr->focal_gamma, weight_sum = t->weight_sum, sharp = t->sharp, smooth = t->even;
@@ -164,7 +166,8 @@ static far_status dx_few(const fari_call *call, int64_t classes, const targets *
         for (int32_t k = 0; k < classes; k++) {
             const float even = smooth * class_weight(attr, k);
             for (int j = 0; j < BLOCK; j++) {
-                const float on = excess[j] - total[j] * (px.others[j] * px.sum[j]), off = total[j] * (px.b.v[k][j] * px.sum[j]) - even;
+                const float on = excess[j] - total[j] * (px.others[j] * px.sum[j]),
+                            off = total[j] * (px.b.v[k][j] * px.sum[j]) - even;
                 const float d = by[j] * (px.label[j] == k ? on : off);
                 px.b.v[k][j] = px.label[j] < 0 ? 0.0f : d; /* 0 even where a NaN lies below */
             }
@@ -181,7 +184,8 @@ typedef struct ce_line {
     double sum, others, ce; /* sums of exp(x - top): of all, of all but the label */
 } ce_line;
 
-static ce_line line_of(const fari_ce_attr *attr, const float *restrict x, int64_t classes, int64_t label, const targets *t)
+static ce_line line_of(const fari_ce_attr *attr, const float *restrict x, int64_t classes, int64_t label,
+                       const targets *t)
 {
     ce_line l = { .top = block_line_top(x, classes), .focal = 1.0f, .weight = class_weight(attr, label) };
     const float top = l.top, own = x[label] - top;
@@ -235,7 +239,8 @@ static far_status dx_many(const fari_call *call, int64_t classes, const targets 
         }
         if (label < 0 || label >= classes) return fari_label_error(call, label, classes);
         const ce_line l = line_of(attr, x, classes, label, t);
-        const float by = l.focal * (float)d_sums[label], total = t->sharp * l.weight + t->even * t->weight_sum, top = l.top;
+        const float by = l.focal * (float)d_sums[label], total = t->sharp * l.weight + t->even * t->weight_sum,
+                    top = l.top;
         const float scaled = total * (float)(1.0 / l.sum);
         if (t->is_smooth && attr->has_weights) {
             const float *restrict weight = attr->weight;

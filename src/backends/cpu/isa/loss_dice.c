@@ -1,10 +1,10 @@
 /* Soft Dice: dice_sums and dice_dx of src/ops/loss_dice.h, logits f32, channels-last or [N, K]. Blocks of 64 pixels up to 32 classes,
    else along each pixel's classes. */
+#include "ops/loss_dice.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
 #include "backends/cpu/isa/pixel_labels.h"
 #include "backends/cpu/isa/vec_math.h"
-#include "ops/loss_dice.h"
 #include <string.h>
 
 /* One channel is a sigmoid against labels 0 and 1. */
@@ -47,7 +47,8 @@ static int32_t label_of_channel(int64_t channels, int64_t k)
     return channels == 1 ? 1 : (int32_t)k;
 }
 
-static void dice_add(dice_lanes *lanes, const float *restrict p, const int32_t *restrict label, int32_t own, bool is_square)
+static void dice_add(dice_lanes *lanes, const float *restrict p, const int32_t *restrict label, int32_t own,
+                     bool is_square)
 {
     int32_t labels = 0;
     for (int at = 0; at < BLOCK; at += LANES)
@@ -74,7 +75,8 @@ static far_status sums_few(const fari_call *call, int64_t channels)
         FAR_TRY(labels_read(call, p, n, label_count(channels), attr->ignore, label));
         block_read(&b, (const float *)call->in[0].data + p * channels, n, channels);
         probabilities(&b, channels);
-        for (int64_t k = 0; k < channels; k++) dice_add(&lanes[k], b.v[k], label, label_of_channel(channels, k), attr->square);
+        for (int64_t k = 0; k < channels; k++)
+            dice_add(&lanes[k], b.v[k], label, label_of_channel(channels, k), attr->square);
     }
     for (int64_t k = 0; k < channels; k++) {
         sums[k] += lanes_fold(lanes[k].both);
@@ -108,13 +110,15 @@ static far_status dx_few(const fari_call *call, int64_t channels)
         for (int64_t k = 0; k < channels; k++) {
             const float d_both = (float)d_sums[k], d_each = (float)d_sums[channels + k];
             const int32_t own = label_of_channel(channels, k);
-            for (int j = 0; j < BLOCK; j++) mean[j] += b.v[k][j] * d_prob(d_both, d_each, b.v[k][j], label[j] == own, attr->square);
+            for (int j = 0; j < BLOCK; j++)
+                mean[j] += b.v[k][j] * d_prob(d_both, d_each, b.v[k][j], label[j] == own, attr->square);
         }
         for (int64_t k = 0; k < channels; k++) {
             const float d_both = (float)d_sums[k], d_each = (float)d_sums[channels + k];
             const int32_t own = label_of_channel(channels, k);
             for (int j = 0; j < BLOCK; j++) {
-                const float prob = b.v[k][j], d = prob * (d_prob(d_both, d_each, prob, label[j] == own, attr->square) - mean[j]);
+                const float prob = b.v[k][j],
+                            d = prob * (d_prob(d_both, d_each, prob, label[j] == own, attr->square) - mean[j]);
                 b.v[k][j] = label[j] < 0 ? 0.0f : d;
             }
         }
@@ -168,7 +172,8 @@ static far_status dx_many(const fari_call *call, int64_t classes)
         LANES_SUM(sum, classes, (double)vec_exp(x[i] - top));
         const float by = (float)(1.0 / sum);
         for (int64_t k = 0; k < classes; k++) dx[k] = vec_exp(x[k] - top) * by;
-        LANES_SUM(mean, classes, (double)(dx[i] * d_prob((float)d_both[i], (float)d_each[i], dx[i], i == label, attr->square)));
+        LANES_SUM(mean, classes,
+                  (double)(dx[i] * d_prob((float)d_both[i], (float)d_each[i], dx[i], i == label, attr->square)));
         for (int64_t k = 0; k < classes; k++)
             dx[k] *= d_prob((float)d_both[k], (float)d_each[k], dx[k], k == label, attr->square) - (float)mean;
     }

@@ -1,10 +1,10 @@
 /* Binary cross-entropy from logits and squared error: pointwise_sum and pointwise_dx of src/ops/loss_pointwise.h, x f32, target f32,
    i32 or u8. */
+#include "ops/loss_pointwise.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "graph/graph.h"
-#include "ops/loss_pointwise.h"
 
 #define PIECE 64 /* elements at a time, a multiple of LANES */
 
@@ -42,10 +42,12 @@ far_status FARI_ISA(fari_pointwise_sum)(const fari_call *call)
         for (int j = 0; j < PIECE; j++) term[j] = 0.0f;
         if (attr->kind == FARI_POINTWISE_MSE) {
             for (int64_t j = 0; j < n; j++) term[j] = x[j] - t[j];
-            for (int j = 0; j < PIECE; j++) lanes[j % LANES] += (double)term[j] * (double)term[j];
+            for (int j = 0; j < PIECE; j += LANES)
+                for (int k = 0; k < LANES; k++) lanes[k] += (double)term[j + k] * (double)term[j + k];
         } else {
             for (int64_t j = 0; j < n; j++) term[j] = bce_term(x[j], t[j], extra);
-            for (int j = 0; j < PIECE; j++) lanes[j % LANES] += (double)term[j];
+            for (int j = 0; j < PIECE; j += LANES)
+                for (int k = 0; k < LANES; k++) lanes[k] += (double)term[j + k];
         }
     }
     out[0] = (call->accumulate ? out[0] : 0.0) + lanes_fold(lanes);

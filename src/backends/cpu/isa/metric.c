@@ -1,7 +1,7 @@
 /* Counts: topk and confusion of src/ops/metric.h, logits f32, channels-last or [N, K]. Whole numbers, so any order is exact. */
+#include "ops/metric.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/pixel_labels.h"
-#include "ops/metric.h"
 #include <string.h>
 
 /* Classes that come before the label: larger, or equal and lower. A NaN comes before everything. */
@@ -95,10 +95,8 @@ far_status FARI_ISA(fari_confusion)(const fari_call *call)
     double *counts = call->out[0].data;
     if (!call->accumulate) memset(counts, 0, (size_t)(tables * classes * classes) * sizeof *counts);
     for (int64_t s = 0; s < tables; s++, counts += classes * classes) {
-        if (classes <= BLOCK_CLASSES)
-            FAR_TRY(confusion_few(call, s * pixels, pixels, classes, counts));
-        else
-            FAR_TRY(confusion_many(call, s * pixels, pixels, classes, counts));
+        if (classes <= BLOCK_CLASSES) FAR_TRY(confusion_few(call, s * pixels, pixels, classes, counts));
+        else FAR_TRY(confusion_many(call, s * pixels, pixels, classes, counts));
     }
     return FAR_OK;
 }

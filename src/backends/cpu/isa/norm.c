@@ -1,8 +1,8 @@
 /* Batch, group, instance and channel layer norm: norm_stats, norm_apply, norm_dstats, norm_dx of src/ops/norm.h, f32, channels-last.
    Sums are taken in double, one accumulator for each float of a row (channels.h), so their order depends on C alone. */
+#include "ops/norm.h"
 #include "backends/cpu/isa/channels.h"
 #include "backends/cpu/isa/kernels_norm.h"
-#include "ops/norm.h"
 #include <string.h>
 
 /* The samples of a piece as runs that share statistics: each sample for itself, or all as one. */
@@ -95,8 +95,8 @@ FARI_INLINE float act_of(float z, far_act act, float slope)
     return z;
 }
 
-FARI_INLINE void apply_tile(const channel_tile *tile, const apply_rows *p, const float *x, const float *residual, float *y, far_act act,
-                            float slope, bool has_residual)
+FARI_INLINE void apply_tile(const channel_tile *tile, const apply_rows *p, const float *x, const float *residual,
+                            float *y, far_act act, float slope, bool has_residual)
 {
     for (int64_t r = 0; r <= tile->rows; r++) {
         const int64_t len = r < tile->rows ? tile->len : tile->tail, at = r * tile->stride;
@@ -154,10 +154,8 @@ far_status FARI_ISA(fari_norm_apply)(const fari_call *call)
             const int64_t at = s * r.pixels * r.channels + c0;
             channel_spread(&tile, meanrstd, p.mean);
             scale_spread(&tile, meanrstd + r.channels, gamma, p.scale);
-            if (gamma != NULL)
-                channel_spread(&tile, call->in[3].data, p.beta);
-            else
-                channel_fill(&tile, 0.0f, p.beta);
+            if (gamma != NULL) channel_spread(&tile, call->in[3].data, p.beta);
+            else channel_fill(&tile, 0.0f, p.beta);
             apply_choose(&tile, &p, (const float *)call->in[0].data + at, residual != NULL ? residual + at : NULL,
                          (float *)call->out[0].data + at, attr);
         }
@@ -175,8 +173,8 @@ FARI_INLINE float dz_of(float dy, float y, far_act act, float slope)
     return dy;
 }
 
-FARI_INLINE void dstats_tile(const channel_tile *tile, moment_lanes *lanes, const float *mean, const float *x, const float *dy,
-                             const float *y, far_act act, float slope)
+FARI_INLINE void dstats_tile(const channel_tile *tile, moment_lanes *lanes, const float *mean, const float *x,
+                             const float *dy, const float *y, far_act act, float slope)
 {
     double *restrict sum = lanes->sum, *restrict product = lanes->square;
     const float *restrict m = mean;
@@ -226,7 +224,8 @@ far_status FARI_ISA(fari_norm_dstats)(const fari_call *call)
             if (attr->act == FAR_ACT_LEAKY_RELU) dstats_tile(&tile, &lanes, mean, x, dy, y, FAR_ACT_LEAKY_RELU, slope);
             for (int64_t c = 0; c < tile.channels; c++) {
                 dstat[c0 + c] += channel_fold(&tile, lanes.sum, c);
-                dstat[r.channels + c0 + c] += channel_fold(&tile, lanes.square, c) * (double)meanrstd[r.channels + c0 + c];
+                dstat[r.channels + c0 + c] +=
+                    channel_fold(&tile, lanes.square, c) * (double)meanrstd[r.channels + c0 + c];
             }
         }
     }
@@ -269,8 +268,8 @@ static void dx_coefficients(const fari_norm_attr *attr, const channel_tile *tile
     }
 }
 
-FARI_INLINE void dx_tile(const channel_tile *tile, const dx_rows *p, const float *x, const float *dy, const float *y, float *dx, float *dz,
-                         far_act act, float slope, bool has_stats, bool has_dz)
+FARI_INLINE void dx_tile(const channel_tile *tile, const dx_rows *p, const float *x, const float *dy, const float *y,
+                         float *dx, float *dz, far_act act, float slope, bool has_stats, bool has_dz)
 {
     for (int64_t r = 0; r <= tile->rows; r++) {
         const int64_t len = r < tile->rows ? tile->len : tile->tail, at = r * tile->stride;
@@ -285,8 +284,8 @@ FARI_INLINE void dx_tile(const channel_tile *tile, const dx_rows *p, const float
 }
 
 /* One unrolled copy for each activation, with statistics; without them (fixed ones) or with dz as second output, others. */
-static void dx_choose(const channel_tile *tile, const dx_rows *p, const float *x, const float *dy, const float *y, float *dx, float *dz,
-                      const fari_norm_attr *attr)
+static void dx_choose(const channel_tile *tile, const dx_rows *p, const float *x, const float *dy, const float *y,
+                      float *dx, float *dz, const fari_norm_attr *attr)
 {
     const float slope = (float)attr->slope;
     const bool has_dz = dz != NULL, is_relu = attr->act == FAR_ACT_RELU, is_leaky = attr->act == FAR_ACT_LEAKY_RELU;
@@ -324,7 +323,8 @@ far_status FARI_ISA(fari_norm_dx)(const fari_call *call)
             if (dstats != NULL)
                 dx_coefficients(attr, &tile, r.channels, meanrstd + r.channels, gamma, dstats + s * 2 * r.channels, &p);
             dx_choose(&tile, &p, (const float *)call->in[0].data + at, (const float *)call->in[2].data + at, y + at,
-                      (float *)call->out[0].data + at, call->out_count > 1 ? (float *)call->out[1].data + at : NULL, attr);
+                      (float *)call->out[0].data + at, call->out_count > 1 ? (float *)call->out[1].data + at : NULL,
+                      attr);
         }
     }
     return FAR_OK;

@@ -1,11 +1,11 @@
 /* Softmax along contiguous lines: softmax and softmax_dx for both forms of src/ops/softmax.h, f32. Short lines are taken a block of
    lines at a time (blocks.h), long ones along the line. */
+#include "ops/softmax.h"
 #include "backends/cpu/isa/blocks.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "ops/lines.h"
-#include "ops/softmax.h"
 
 /* Lines of the call: channels are the innermost axis of channels-last tensors, so that both forms are alike. */
 static fari_lines lines_of(const fari_view *whole, const fari_view *piece)
@@ -60,7 +60,8 @@ far_status FARI_ISA(fari_softmax)(const fari_call *call)
     const float *x = call->in[0].data;
     float *y = call->out[0].data;
     if (lines.length > BLOCK_CLASSES || lines.part != lines.length) {
-        for (int64_t l = 0; l < lines.count; l++) softmax_line(x + l * lines.length, y + l * lines.part, &lines, attr->is_log);
+        for (int64_t l = 0; l < lines.count; l++)
+            softmax_line(x + l * lines.length, y + l * lines.part, &lines, attr->is_log);
         return FAR_OK;
     }
     block b;
@@ -85,7 +86,8 @@ static void softmax_dx_block(const block *y, block *d, int64_t length, bool is_l
             d->v[k][j] = is_log ? d->v[k][j] - vec_exp(y->v[k][j]) * sum[j] : y->v[k][j] * (d->v[k][j] - sum[j]);
 }
 
-static void softmax_dx_line(const float *restrict y, const float *restrict dy, float *restrict dx, const fari_lines *lines, bool is_log)
+static void softmax_dx_line(const float *restrict y, const float *restrict dy, float *restrict dx,
+                            const fari_lines *lines, bool is_log)
 {
     double total;
     if (is_log) {

@@ -42,14 +42,15 @@ FARI_INLINE float vec_exp(float x)
     const float q = (((0.0013813140f * r + 0.0083694197f) * r + 0.041668456f) * r + 0.16666515f) * r + 0.49999994f;
     const float p = (q * (r * r) + r) + 1.0f;
     const uint32_t k = vec_bits(shifted) - UINT32_C(0x4B400000); /* n in two's complement, -126 to 128 */
-    return (2.0f * p) * vec_float((k + 126u) << 23);             /* 2^(n - 1): all of them normal, but -127, which is 0 */
+    return (2.0f * p) * vec_float((k + 126u) << 23); /* 2^(n - 1): all of them normal, but -127, which is 0 */
 }
 
 /* log x for normal x > 0, within 2 ulp; subnormals and 0 count as the smallest normal. */
 FARI_INLINE float vec_log(float x)
 {
     const float tiny = 1.17549435e-38f, y = x < tiny ? tiny : x;
-    const uint32_t from_half = vec_bits(y) - UINT32_C(0x3F3504F3); /* sqrt(1/2): the mantissa goes to [sqrt(1/2), sqrt(2)) */
+    const uint32_t from_half =
+        vec_bits(y) - UINT32_C(0x3F3504F3); /* sqrt(1/2): the mantissa goes to [sqrt(1/2), sqrt(2)) */
     const int32_t e = (int32_t)(from_half & UINT32_C(0xFF800000)); /* 2^23 times the exponent */
     const float n = (float)e * 0x1p-23f, f = vec_float(vec_bits(y) - (uint32_t)e) - 1.0f;
     float p = 0.067465514f;
@@ -94,7 +95,8 @@ FARI_INLINE float vec_tanh(float x)
    t = 1 / (1 + |x| / 4); centred, so that its terms do not cancel. */
 FARI_INLINE void vec_normal(float x, float *cdf_out, float *pdf_out)
 {
-    const float a = vec_abs(x) > 14.0f ? 14.0f : vec_abs(x), u = 1.0f / (1.0f + 0.25f * a) - 0.625f, e = vec_exp(-0.5f * a * a);
+    const float a = vec_abs(x) > 14.0f ? 14.0f : vec_abs(x), u = 1.0f / (1.0f + 0.25f * a) - 0.625f,
+                e = vec_exp(-0.5f * a * a);
     float p = 0.033947185f;
     p = p * u - 0.0052267704f;
     p = p * u - 0.108509496f;

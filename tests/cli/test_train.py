@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Training, evaluation and resuming from the command line, end to end on made-up data."""
+import json
+import signal
+import sys
+import time
+
+import cli_run
+from cli_run import expect, farandole, ok_json, start, tiny_config
+
+
+def train(tmp, name, *words, config=None):
+    return ok_json("train", config or tiny_config(tmp), f"run.dir={tmp / name}", "--json", "--quiet", *words)
+
+
+def case_writes_a_run(tmp):
+    ran = expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r"), 0, "done: 32 steps", "digest", "farandole eval", "loss")
+    assert "step 1/32" in ran.stderr and "eval" in ran.stderr, ran.stderr
+    assert "\r" not in ran.stderr and "\033" not in ran.stderr, "control characters in a pipe"
+    for name in ("config.yaml", "plan.json", "metrics.jsonl", "checkpoints/last/model.safetensors", "checkpoints/32/manifest.json"):
+        assert (tmp / "r" / name).is_file(), name
+    rows = [json.loads(line) for line in (tmp / "r/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 32 and any("eval/accuracy" in row for row in rows)
+
+
+def case_learns(tmp):
+    done = train(tmp, "r", "train.epochs=6")
+    assert done["ending"] == "done" and done["step"] == 96 and done["scores"]["accuracy"] > 0.9, done
+
+
+def case_quiet(tmp):
+    ran = expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "--quiet"), 0)
+    assert ran.stdout == "" and ran.stderr == "", ran.stdout + ran.stderr
+
+
+def case_same_digest_on_any_threads(tmp):
+    digests = {train(tmp, f"r{n}", "--threads", n)["digest"] for n in (1, 2, 3)}
+    assert len(digests) == 1, digests
+    assert train(tmp, "other", "seed=1")["digest"] not in digests
+
+
+def case_config_of_a_run_trains_the_same(tmp):
+    first = train(tmp, "a")
+    second = train(tmp, "b", config=tmp / "a/config.yaml")
+    assert first["digest"] == second["digest"]
+
+
+def case_run_folder_is_not_overwritten(tmp):
+    train(tmp, "r")
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r"), 2, "--resume")
+
+
+def case_eval(tmp):
+    done = train(tmp, "r")
+    scores = ok_json("eval", tmp / "r", "--checkpoint", "last", "--json", "--quiet")["scores"]
+    assert scores["loss"] == done["scores"]["loss"] and scores["accuracy"] == done["scores"]["accuracy"], (scores, done)
+    expect(farandole("eval", tmp / "r"), 0, "accuracy", "checkpoints/")
+    expect(farandole("eval", tmp / "r", "--checkpoint", "16"), 0, "checkpoints/16")
+    expect(farandole("eval", tmp / "r", "--checkpoint", "17"), 2, "16", "32", "best", "last")
+    expect(farandole("eval", tiny_config(tmp)), 2, "weights")
+    expect(farandole("eval", tiny_config(tmp), "--weights", tmp / "r/checkpoints/last/model.safetensors"), 0, "accuracy")
+    expect(farandole("eval", tiny_config(tmp), "--weights", tmp / "none"), 3, "none")
+    expect(farandole("eval", tmp / "r", "--weights", "x", "--checkpoint", "last"), 2)
+
+
+def case_damaged_weights(tmp):
+    train(tmp, "r")
+    path = tmp / "r/checkpoints/last/model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    expect(farandole("eval", tmp / "r", "--checkpoint", "last"), 3, "model.safetensors")
+
+
+def case_weights_of_another_run(tmp):
+    first = train(tmp, "a", "train.epochs=6")
+    second = train(tmp, "b", "train.steps=1", "optim.lr=1e-9", "--weights", tmp / "a/checkpoints/last")
+    assert second["scores"]["accuracy"] > first["scores"]["accuracy"] - 0.2
+
+
+def case_loss_that_is_not_finite(tmp):
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "optim.lr=1e38"), 1, "loss", "optim.lr")
+
+
+def case_resume_after_the_end(tmp):
+    done = train(tmp, "r")
+    again = ok_json("train", "--resume", tmp / "r", "--json", "--quiet")
+    assert again["steps"] == 0 and again["digest"] == done["digest"]
+
+
+def case_resume_with_more_steps(tmp):
+    whole = train(tmp, "whole", "train.steps=40")
+    train(tmp, "part", "train.steps=20")
+    again = ok_json("train", "--resume", tmp / "part", "--json", "--quiet", "train.steps=40")
+    assert again["steps"] == 20 and again["digest"] == whole["digest"]
+
+
+def wait_for_step(run):
+    """Until a line of progress says that training has begun."""
+    for line in run.stderr:
+        if line.startswith("step "):
+            return
+    raise AssertionError(f"ended with {run.wait()} before a step")
+
+
+def case_stop_and_resume(tmp):
+    many = ["train.steps=1500", "train.eval_every=400", "train.checkpoint_every=500"]
+    whole = train(tmp, "whole", *many)
+    endings, step = [], 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        words = ["--resume", tmp / "part"] if endings else [tiny_config(tmp), f"run.dir={tmp / 'part'}", *many]
+        run = start("train", *words, "--threads", 1 + len(endings), "--json")
+        wait_for_step(run)
+        run.send_signal(number)
+        out, err = run.communicate(timeout=cli_run.LIMIT_S)
+        assert run.returncode == 75, f"{run.returncode}\n{err}"
+        assert "--resume" in err and "error" not in err, err
+        endings.append(json.loads(out))
+        assert endings[-1]["ending"] == "stopped" and step < endings[-1]["step"] < 1500, endings
+        step = endings[-1]["step"]
+    last = ok_json("train", "--resume", tmp / "part", "--json", "--quiet")
+    assert last["ending"] == "done" and last["steps"] == 1500 - step
+    assert last["digest"] == whole["digest"] and last["scores"] == whole["scores"], (last, whole)
+    steps = [json.loads(line)["step"] for line in (tmp / "part/metrics.jsonl").read_text().splitlines() if "train/loss" in line]
+    assert steps == sorted(set(steps)), "a step is twice in metrics.jsonl"
+
+
+def case_second_signal_ends_at_once(tmp):
+    # the references are slow: one step takes seconds, so that the first signal is still waiting for its end
+    run = start("train", tiny_config(tmp), f"run.dir={tmp}/r", "exec.backend=reference", "batch=256", "data.synthetic.shape=[1, 64, 64]",
+                "train.steps=100", "data.synthetic.test_samples=1")  # fmt: skip
+    wait_for_step(run)
+    time.sleep(0.2)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    was_running = run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=60)
+    assert was_running and run.returncode == -signal.SIGTERM, f"{run.returncode}\n{err}"
+
+
+if __name__ == "__main__":
+    cli_run.main(sys.modules[__name__])

@@ -1,0 +1,121 @@
+/* From the third step on a run allocates nothing of its own and faults no page: everything was decided and touched before. */
+#include "base/mem.h"
+#include "test.h"
+#include <dlfcn.h>
+#include <farandole/run.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+/* ---- malloc, interposed: who asks? ---- */
+
+extern char __executable_start, etext; /* the linker's: the program's own code, our library in it */
+
+static _Atomic int64_t own_allocations, all_allocations;
+static _Atomic bool is_counting;
+
+static void count_allocation(const void *caller)
+{
+    if (!atomic_load(&is_counting)) return;
+    atomic_fetch_add(&all_allocations, 1);
+    if ((const char *)caller >= &__executable_start && (const char *)caller < &etext) atomic_fetch_add(&own_allocations, 1);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *old, size_t bytes);
+void *malloc(size_t bytes)
+{
+    count_allocation(__builtin_return_address(0));
+    return __libc_malloc(bytes);
+}
+void *calloc(size_t count, size_t bytes)
+{
+    count_allocation(__builtin_return_address(0));
+    return __libc_calloc(count, bytes);
+}
+void *realloc(void *old, size_t bytes)
+{
+    count_allocation(__builtin_return_address(0));
+    return __libc_realloc(old, bytes);
+}
+#define IS_INTERPOSED 1
+#else
+#define IS_INTERPOSED 0
+#endif
+
+/* ---- a run, watched between steps ---- */
+
+#define STEPS 10
+
+typedef struct watch {
+    int64_t faults[STEPS + 1], own[STEPS + 1], all[STEPS + 1];
+    int64_t steps;
+} watch;
+
+static void after_step(void *context, const far_progress *progress)
+{
+    watch *w = context;
+    struct rusage usage;
+    if (strcmp(progress->phase, "train") != 0 || progress->step > STEPS) return;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    w->faults[progress->step] = usage.ru_minflt + usage.ru_majflt;
+    w->own[progress->step] = atomic_load(&own_allocations);
+    w->all[progress->step] = atomic_load(&all_allocations);
+    w->steps = progress->step;
+    atomic_store(&is_counting, true);
+}
+
+static void watch_run(const char *const *settings, watch *w)
+{
+    far_config *config = NULL;
+    far_run *run = NULL;
+    char folder[512];
+    const far_run_opts opts = { .progress = after_step, .progress_context = w };
+    memset(w, 0, sizeof *w);
+    (void)snprintf(folder, sizeof folder, "run.dir=%s/steady-%s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", settings[0]);
+    FAR_CHECK_OK(far_config_create(&config));
+    for (int32_t i = 1; settings[i] != NULL; i++) FAR_CHECK_OK(far_config_set(config, settings[i]));
+    FAR_CHECK_OK(far_config_set(config, folder));
+    FAR_CHECK_OK(far_config_set(config, "data.kind=synthetic"));
+    FAR_CHECK_OK(far_config_set(config, "train.steps=10"));
+    FAR_CHECK_OK(far_config_set(config, "train.eval_every=1000"));
+    FAR_CHECK_OK(far_config_set(config, "train.checkpoint_every=1000"));
+    FAR_CHECK_OK(far_config_set(config, "train.log_every=1"));
+    FAR_CHECK_OK(far_config_set(config, "threads=2"));
+    FAR_CHECK_OK(far_run_open(config, &opts, &run));
+    FAR_CHECK_OK(far_run_train(run));
+    far_run_close(run);
+    far_config_destroy(config);
+    FAR_CHECK_EQ_I64(w->steps, STEPS);
+}
+
+static void check_steady(const char *const *settings)
+{
+    watch w;
+    watch_run(settings, &w);
+    printf("%s: %d page faults in steps 3 to %d, %d allocations of ours, %d of libraries a step\n", settings[0],
+           (int)(w.faults[STEPS] - w.faults[2]), STEPS, (int)(w.own[STEPS] - w.own[2]), (int)(w.all[STEPS] - w.all[2]) / (STEPS - 2));
+    FAR_CHECK_EQ_I64(w.own[STEPS] - w.own[2], 0);
+    FAR_CHECK_EQ_I64(fari_alloc_forbidden_count(), 0);
+    for (int32_t i = 4; i <= STEPS && IS_INTERPOSED; i++) FAR_CHECK_EQ_I64(w.all[i] - w.all[i - 1], w.all[3] - w.all[2]);
+    if (IS_INTERPOSED) FAR_CHECK_EQ_I64(w.faults[STEPS] - w.faults[2], 0);
+}
+
+FAR_TEST(lenet5_is_steady)
+{
+    check_steady((const char *const[]){ "lenet5", "model.name=lenet5", "batch=32", "data.synthetic.shape=[1, 28, 28]",
+                                        "data.augment.flip=true", "data.augment.crop_pad=2", NULL });
+}
+
+FAR_TEST(resnet18_is_steady)
+{
+    check_steady((const char *const[]){ "resnet18", "model.name=resnet18", "batch=8", "data.synthetic.shape=[3, 64, 64]",
+                                        "optim.name=lars", "optim.clip_norm=1", NULL });
+}
+
+FAR_TEST(a21_is_steady)
+{
+    check_steady((const char *const[]){ "a21", "model.name=a21", "batch=1", "data.synthetic.shape=[3, 128, 64]",
+                                        "data.synthetic.classes=3", "data.synthetic.label=map", "optim.name=adam", NULL });
+}
