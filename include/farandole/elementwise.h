@@ -11,9 +11,9 @@
  */
 #ifndef FAR_ELEMENTWISE_H
 #define FAR_ELEMENTWISE_H
+#include <farandole/graph.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <farandole/graph.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -6,9 +6,9 @@
  */
 #ifndef FAR_LINEAR_H
 #define FAR_LINEAR_H
+#include <farandole/graph.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <farandole/graph.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,7 +36,8 @@ FAR_API far_value far_linear(far_graph *graph, const char *name, far_value x, co
  * @param b  [B.., K, N] f32, or [B.., N, K] when transpose_b.
  * @return [B.., M, N]; FAR_NO_VALUE on failure: FAR_E_SHAPE.
  */
-FAR_API far_value far_matmul(far_graph *graph, const char *name, far_value a, far_value b, bool transpose_a, bool transpose_b);
+FAR_API far_value far_matmul(far_graph *graph, const char *name, far_value a, far_value b, bool transpose_a,
+                             bool transpose_b);
 
 #ifdef __cplusplus
 }

@@ -7,9 +7,9 @@
  */
 #ifndef FAR_OPTIM_H
 #define FAR_OPTIM_H
+#include <farandole/graph.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <farandole/graph.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -60,22 +60,22 @@ typedef struct far_optim_opts {
      *       "nvlamb", "timm"      bias correction; gradients first clipped to a global norm of 1; tensors with b = 0: no ratio
      */
     const char *form;
-    double momentum;       /**< m: sgd 0, rmsprop 0, lars 0.9 */
-    bool nesterov;         /**< sgd, lars */
-    double dampening;      /**< sgd, lars with lr outside: v = m v + (1 - dampening) u */
-    double betas[2];       /**< adam, adamw, lamb: 0.9, 0.999 */
-    double alpha;          /**< rmsprop: 0.99 */
-    bool centered;         /**< rmsprop: by the variance instead of the second moment */
-    double eps;            /**< adam, adamw, rmsprop 1e-8; lamb 1e-6; lars as its form */
-    double weight_decay;   /**< b: adamw 0.01, else 0 */
-    double trust;          /**< eta of lars: 0.001 */
-    bool trust_clip;       /**< "timm", "solo": l = min(l / lr, 1); lamb: ratio at most 1 */
-    bool always_adapt;     /**< "timm", "nvlamb": the ratio also where b = 0 */
+    double momentum;          /**< m: sgd 0, rmsprop 0, lars 0.9 */
+    bool nesterov;            /**< sgd, lars */
+    double dampening;         /**< sgd, lars with lr outside: v = m v + (1 - dampening) u */
+    double betas[2];          /**< adam, adamw, lamb: 0.9, 0.999 */
+    double alpha;             /**< rmsprop: 0.99 */
+    bool centered;            /**< rmsprop: by the variance instead of the second moment */
+    double eps;               /**< adam, adamw, rmsprop 1e-8; lamb 1e-6; lars as its form */
+    double weight_decay;      /**< b: adamw 0.01, else 0 */
+    double trust;             /**< eta of lars: 0.001 */
+    bool trust_clip;          /**< "timm", "solo": l = min(l / lr, 1); lamb: ratio at most 1 */
+    bool always_adapt;        /**< "timm", "nvlamb": the ratio also where b = 0 */
     bool momentum_correction; /**< lr inside: m times lr_t / lr_(t-1), see far_optim_hyper */
-    far_lr_place lr_place; /**< lars */
-    far_exclude exclude;   /**< lars, lamb */
-    bool no_decay_bias_norm; /**< any optimizer: no weight decay for parameters with one axis */
-    double clip_norm;        /**< the gradients' global norm is scaled down to this: times min(1, clip_norm / (norm + 1e-6));
+    far_lr_place lr_place;    /**< lars */
+    far_exclude exclude;      /**< lars, lamb */
+    bool no_decay_bias_norm;  /**< any optimizer: no weight decay for parameters with one axis */
+    double clip_norm; /**< the gradients' global norm is scaled down to this: times min(1, clip_norm / (norm + 1e-6));
                                   lamb leaves the 1e-6 out */
     double clip_tensor_norm; /**< the same for each tensor by itself; not together with clip_norm */
     double clip_value;       /**< then each element is held to [-clip_value, clip_value] */

@@ -6,9 +6,9 @@
  */
 #ifndef FAR_SCHEDULE_H
 #define FAR_SCHEDULE_H
+#include <farandole/status.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <farandole/status.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -40,15 +40,16 @@ typedef struct far_schedule {
     double lr;     /**< after warm-up; required, positive */
     double end_lr; /**< at the end; default 0; for cosmictagger also where warm-up starts, default 1e-4 */
     far_time_unit unit;
-    double every;  /**< step: required; cosmictagger: default 20 epochs */
+    double every; /**< step: required; cosmictagger: default 20 epochs */
     int32_t milestone_count;
     double milestones[FAR_SCHEDULE_MILESTONES_MAX]; /**< multistep: ascending */
-    double gamma;  /**< step, multistep: default 0.1 */
-    double power;  /**< polynomial: default 2 */
+    double gamma;                                   /**< step, multistep: default 0.1 */
+    double power;                                   /**< polynomial: default 2 */
     bool from_start; /**< linear, cosine, polynomial: p counts from step 0 as in Caffe, not from the end of warm-up */
-    double decay;    /**< linear, cosine, polynomial: time from t0 to the end of the decay; default: to the end of the run */
-    bool per_epoch;  /**< after warm-up, change only when an epoch begins, as PyTorch programs that step once an epoch */
-    double warmup;   /**< duration; default 0 (cosmictagger: 1 epoch) */
+    double
+        decay; /**< linear, cosine, polynomial: time from t0 to the end of the decay; default: to the end of the run */
+    bool per_epoch; /**< after warm-up, change only when an epoch begins, as PyTorch programs that step once an epoch */
+    double warmup;  /**< duration; default 0 (cosmictagger: 1 epoch) */
     double warmup_start; /**< factor of lr at step 0; default 0 */
     far_warmup_kind warmup_kind;
 } far_schedule;
@@ -62,7 +63,8 @@ FAR_API far_status far_schedule_check(const far_schedule *schedule);
  * @param steps_total      of the whole run, positive.
  * @param steps_per_epoch  positive.
  */
-FAR_API double far_schedule_lr(const far_schedule *schedule, int64_t step, int64_t steps_total, int64_t steps_per_epoch);
+FAR_API double far_schedule_lr(const far_schedule *schedule, int64_t step, int64_t steps_total,
+                               int64_t steps_per_epoch);
 
 /** @return the name of kind `kind` ("cosine") and its formula; NULL beyond the last. */
 FAR_API const char *far_schedule_describe(far_schedule_kind kind, const char **sentence_out);

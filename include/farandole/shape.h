@@ -7,8 +7,8 @@
  */
 #ifndef FAR_SHAPE_H
 #define FAR_SHAPE_H
-#include <stdint.h>
 #include <farandole/graph.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -44,15 +44,16 @@ FAR_API far_value far_concat(far_graph *graph, const char *name, int32_t count, 
  * Elements [start, start + count) of one axis, as torch.narrow.
  * @return FAR_NO_VALUE on failure: FAR_E_ARG (outside the axis).
  */
-FAR_API far_value far_slice(far_graph *graph, const char *name, far_value x, int32_t axis, int64_t start, int64_t count);
+FAR_API far_value far_slice(far_graph *graph, const char *name, far_value x, int32_t axis, int64_t start,
+                            int64_t count);
 
 /**
  * Cuts one axis into consecutive pieces, as torch.split: piece i has sizes[i] elements and is named "<name>.<i>".
  * @param sizes      [count], their sum is the axis' extent.
  * @param parts_out  [count], all FAR_NO_VALUE on failure.
  */
-FAR_API void far_split_axis(far_graph *graph, const char *name, far_value x, int32_t axis, int32_t count, const int64_t *sizes,
-                            far_value *parts_out);
+FAR_API void far_split_axis(far_graph *graph, const char *name, far_value x, int32_t axis, int32_t count,
+                            const int64_t *sizes, far_value *parts_out);
 
 /**
  * Adds `value` around x, as torch.nn.functional.pad with mode "constant".

@@ -1,6 +1,8 @@
 #include "base/arena.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -44,4 +46,19 @@ void fari_arena_touch(void *data, int64_t bytes)
 {
     volatile char *page = data;
     for (int64_t at = 0; at < bytes; at += PAGE_BYTES) page[at] = page[at];
+}
+
+#define STACK_TOUCH_BYTES 262144 /* deeper than any kernel's frames */
+#define HEAP_TOUCH_BYTES 98304 /* below what malloc maps on its own */
+#define TRIM_BYTES (16 << 20) /* freed heap that a process keeps */
+
+__attribute__((noinline)) void fari_thread_touch(void)
+{
+    volatile char stack[STACK_TOUCH_BYTES];
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES); /* else the block below would go back to the system at once */
+    for (size_t i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
+    volatile char *heap = malloc(HEAP_TOUCH_BYTES); /* the system's, not ours: oneDNN's blocks come from there */
+    if (heap == NULL) return;
+    for (size_t i = 0; i < HEAP_TOUCH_BYTES; i += 1024) heap[i] = 0;
+    free((void *)heap);
 }

@@ -9,4 +9,6 @@ far_status fari_arena_map(int64_t bytes, void **data_out);
 void fari_arena_unmap(void *data, int64_t bytes); /* NULL is allowed */
 /* Touches every page of [data, data + bytes), so that no step pays for it. */
 void fari_arena_touch(void *data, int64_t bytes);
+/* Touches the calling thread's stack, and the heap from which libraries take their small blocks: no step faults on them later. */
+void fari_thread_touch(void);
 #endif

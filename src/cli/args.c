@@ -112,8 +112,11 @@ cli_exit cli_args_parse(const cli_command *command, int argc, char **argv, cli_a
     args.values = calloc((size_t)command->option_count + 1, sizeof *args.values);
     args.words = calloc((size_t)argc + 1, sizeof *args.words);
     args.assignments = calloc((size_t)argc + 1, sizeof *args.assignments);
-    if (args.values == NULL || args.words == NULL || args.assignments == NULL)
-        code = cli_usage_error(NULL, "no memory for the command line");
+    if (args.values == NULL || args.words == NULL || args.assignments == NULL) {
+        (void)cli_usage_error(NULL, "no memory for the command line");
+        cli_args_free(&args);
+        return CLI_FAILED;
+    }
     for (int i = 0; i < argc && code == CLI_OK && !args.has_help; i++) {
         if (!has_ended && strcmp(argv[i], "--") == 0) has_ended = true;
         else if (!has_ended && argv[i][0] == '-' && argv[i][1] != '\0')

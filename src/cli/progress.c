@@ -165,14 +165,23 @@ void cli_progress_say(cli_progress *progress, const char *line)
     (void)pthread_mutex_unlock(&line_lock);
 }
 
-void cli_progress_show(void *context, const far_progress *now)
+/* What is left at the pace so far, evaluations and checkpoints included: steadier than that of the last second. */
+static double left_s(const cli_progress *progress, const far_progress *now)
+{
+    const double elapsed_s = cli_clock_s() - progress->began_s;
+    if (progress->steps < 2) return now->eta_s;
+    return elapsed_s / (double)progress->steps * (double)(now->step_total - now->step);
+}
+
+void cli_progress_show(void *context, const far_progress *told)
 {
     cli_progress *progress = context;
+    far_progress copy = *told, *now = &copy;
     const bool is_training = strcmp(now->phase, "train") == 0;
     if (is_training) {
         if (now->message == NULL) progress->steps++;
         if (!isnan(now->loss)) progress->loss = now->loss;
-        if (now->samples_per_s > 0.0) progress->rate = now->samples_per_s;
+        now->eta_s = left_s(progress, now);
     }
     if (now->message != NULL) {
         cli_progress_say(progress, now->message);

@@ -13,12 +13,11 @@ typedef struct cli_progress {
     double began_s;
     int64_t steps; /* of training, seen so far */
     double loss;   /* of the last step of training; NaN before the first */
-    double rate;   /* samples/s last told */
 } cli_progress;
 
 void cli_progress_begin(cli_progress *progress, bool is_quiet);
 /* A far_progress_fn; `context` is the cli_progress. */
-void cli_progress_show(void *context, const far_progress *now);
+void cli_progress_show(void *context, const far_progress *told);
 /* A line of its own, above the one that changes. */
 void cli_progress_say(cli_progress *progress, const char *line);
 /* The terminal's line goes; log lines go to stderr again. */

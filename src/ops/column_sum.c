@@ -15,14 +15,15 @@ static bool axis_stays(const fari_column_sum_attr *attr, int32_t axis)
     return attr->over_samples ? axis != 0 : axis == attr->axis || (axis == 0 && attr->per_sample);
 }
 
-static far_status column_sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status column_sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     const fari_column_sum_attr *attr = node->attr;
     int64_t elems = 1;
     (void)graph, (void)out_count;
     for (int32_t i = 0; i < in[0]->shape.ndim; i++) elems *= axis_stays(attr, i) ? in[0]->shape.dim[i] : 1;
-    if (elems != far_shape_elems(&attr->shape)) return fari_shape_error(node, in[0], NULL, "the sums have another shape");
+    if (elems != far_shape_elems(&attr->shape))
+        return fari_shape_error(node, in[0], NULL, "the sums have another shape");
     out[0].order = attr->per_sample && attr->shape.ndim > 2 ? in[0]->order : FARI_ROW_MAJOR;
     out[0].shape = attr->shape;
     out[0].batch_of = attr->per_sample ? in[0]->batch_of : 0;
@@ -46,7 +47,8 @@ static double sum_from(const fari_column_sum_attr *attr, const fari_view *x, con
 
 /* Where the sum from `first` goes. Elements that stay keep the order of axes in the output, which is row-major or has one
    element behind the channels. */
-static int64_t sum_position(const fari_column_sum_attr *attr, const fari_view *x, const fari_view *y, const int64_t *first)
+static int64_t sum_position(const fari_column_sum_attr *attr, const fari_view *x, const fari_view *y,
+                            const int64_t *first)
 {
     int64_t position = 0;
     for (int32_t i = 0; i < x->ndim; i++) {

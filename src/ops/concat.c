@@ -23,8 +23,8 @@ far_value far_concat(far_graph *graph, const char *name, int32_t count, const fa
     return fari_emit(graph, &fari_op_concat, name, &attr, runs, in);
 }
 
-static far_status concat_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status concat_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_concat_attr *attr = node->attr;
     const int32_t axis = attr->axis, ndim = in[0]->shape.ndim;
@@ -45,8 +45,8 @@ static far_status concat_infer(const far_graph *graph, const fari_node *node, co
     return FAR_OK;
 }
 
-static void concat_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                        int64_t *lo, int64_t *hi)
+static void concat_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                        int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     const fari_concat_attr *attr = node->attr;
     const bool whole = attr->axis == 2;
@@ -64,7 +64,8 @@ static far_status concat_gradient(fari_grad *grad)
         for (int32_t i = 0; i < x->shape.ndim; i++) part.count[i] = x->shape.dim[i];
         part.start[attr->axis] = start;
         start += x->shape.dim[attr->axis];
-        if (grad->need[k]) grad->d_in[k] = fari_emit(grad->graph, &fari_op_slice, grad->node->name, &part, 1, &grad->d_out[0]);
+        if (grad->need[k])
+            grad->d_in[k] = fari_emit(grad->graph, &fari_op_slice, grad->node->name, &part, 1, &grad->d_out[0]);
     }
     return FAR_OK;
 }

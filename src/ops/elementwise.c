@@ -94,18 +94,21 @@ far_value far_minimum(far_graph *graph, const char *name, far_value a, far_value
 
 /* ---- shapes ---- */
 
-static far_status binary_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status binary_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_binary_attr *attr = node->attr;
     fari_repeat repeat;
     (void)graph, (void)out_count;
-    if (in[0]->dtype != FAR_F32 && in[0]->dtype != FAR_F64) return fari_shape_error(node, in[0], in[1], "expects f32 or f64");
+    if (in[0]->dtype != FAR_F32 && in[0]->dtype != FAR_F64)
+        return fari_shape_error(node, in[0], in[1], "expects f32 or f64");
     if (!repeat_find(in[0], in[1], &repeat) || repeat != attr->repeat)
         return fari_shape_error(node, in[0], in[1],
-                                in[0]->dtype != in[1]->dtype ? "element types differ"
-                                                             : "the second operand is neither equal in shape nor repeatable");
-    if (repeat == FARI_REPEAT_NONE) out[0].has_rows = in[0]->has_rows && in[1]->has_rows; /* else one would come whole beside a piece */
+                                in[0]->dtype != in[1]->dtype
+                                    ? "element types differ"
+                                    : "the second operand is neither equal in shape nor repeatable");
+    if (repeat == FARI_REPEAT_NONE)
+        out[0].has_rows = in[0]->has_rows && in[1]->has_rows; /* else one would come whole beside a piece */
     return FAR_OK;
 }
 
@@ -169,8 +172,8 @@ static far_status binary_gradient(fari_grad *grad)
     return FAR_OK;
 }
 
-static far_status select_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status select_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_binary_attr *attr = node->attr;
     (void)graph, (void)out_count;

@@ -9,10 +9,12 @@
 /* ---- builder ---- */
 
 /* "<base>.<suffix>", starting as `init` or, left at zero, as PyTorch's uniform with that fan-in. */
-static far_value linear_param(far_graph *graph, const char *base, const char *suffix, far_shape shape, far_init init, int64_t fan_in)
+static far_value linear_param(far_graph *graph, const char *base, const char *suffix, far_shape shape, far_init init,
+                              int64_t fan_in)
 {
     char *name = fari_printf("%s.%s", base, suffix);
-    if (name == NULL) return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", base, suffix));
+    if (name == NULL)
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_NOMEM, "no memory for the name of %s.%s", base, suffix));
     if (init.kind == FAR_INIT_ZERO) init = (far_init){ .kind = FAR_INIT_TORCH_UNIFORM };
     if (init.fan_in == 0) init.fan_in = fan_in;
     const far_value param = far_graph_param(graph, name, &shape, init);
@@ -26,14 +28,15 @@ far_value far_linear(far_graph *graph, const char *name, far_value x, const far_
     if (far_graph_status(graph) != FAR_OK) return FAR_NO_VALUE;
     const far_shape shape = far_graph_shape(graph, x);
     if (opts->out_features < 1)
-        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "linear '%s': out_features must be at least 1, got %" PRId64, name,
-                                               opts->out_features));
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "linear '%s': out_features must be at least 1, got %" PRId64,
+                                               name, opts->out_features));
     if (shape.ndim < 2)
         return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE, "linear '%s': expects [N, ..., features], got [%s]", name,
                                                far_shape_text(&shape, text)));
     const int64_t features = shape.dim[shape.ndim - 1];
     far_value in[3] = { x, FAR_NO_VALUE, FAR_NO_VALUE };
-    in[1] = linear_param(graph, name, "weight", (far_shape){ 2, { opts->out_features, features } }, opts->weight_init, features);
+    in[1] = linear_param(graph, name, "weight", (far_shape){ 2, { opts->out_features, features } }, opts->weight_init,
+                         features);
     if (!opts->no_bias)
         in[2] = linear_param(graph, name, "bias", (far_shape){ 1, { opts->out_features } }, opts->bias_init, features);
     return fari_emit(graph, &fari_op_linear, name, NULL, opts->no_bias ? 2 : 3, in);
@@ -62,13 +65,14 @@ static far_status expect_weight(const fari_node *node, const fari_tensor *x, con
 {
     FAR_TRY(expect_f32(node, (const fari_tensor *const[]){ x, weight, x }));
     if (x->shape.ndim < 2 || weight->shape.ndim != 2 || weight->shape.dim[axis] != x->shape.dim[x->shape.ndim - 1])
-        return fari_shape_error(node, x, weight, axis == 1 ? "expects x [N, ..., F] and weight [O, F]"
-                                                           : "expects d_y [N, ..., O] and weight [O, F]");
+        return fari_shape_error(node, x, weight,
+                                axis == 1 ? "expects x [N, ..., F] and weight [O, F]"
+                                          : "expects d_y [N, ..., O] and weight [O, F]");
     return FAR_OK;
 }
 
-static far_status linear_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status linear_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out_count;
     FAR_TRY(expect_weight(node, in[0], in[1], 1));
@@ -116,9 +120,11 @@ static far_status linear_gradient(fari_grad *grad)
     const char *name = grad->node->name;
     const far_value dy = grad->d_out[0];
     if (grad->need[0])
-        grad->d_in[0] = fari_emit(grad->graph, &fari_op_linear_dx, name, NULL, 2, (const far_value[]){ dy, grad->in[1] });
+        grad->d_in[0] =
+            fari_emit(grad->graph, &fari_op_linear_dx, name, NULL, 2, (const far_value[]){ dy, grad->in[1] });
     if (grad->need[1])
-        grad->d_in[1] = fari_emit(grad->graph, &fari_op_linear_dw, name, NULL, 2, (const far_value[]){ grad->in[0], dy });
+        grad->d_in[1] =
+            fari_emit(grad->graph, &fari_op_linear_dw, name, NULL, 2, (const far_value[]){ grad->in[0], dy });
     if (grad->node->in_count > 2 && grad->need[2]) grad->d_in[2] = fari_emit_bias_gradient(grad->graph, name, dy);
     return FAR_OK;
 }
@@ -133,14 +139,14 @@ static int64_t last_dim(const fari_view *view)
 /* linear, linear_dx: two operations a weight and position. */
 static fari_cost linear_cost(const fari_call *call)
 {
-    const double positions = (double)(fari_view_elems(&call->in[0]) / last_dim(&call->in[0]));
-    return (fari_cost){ 2.0 * positions * (double)fari_view_elems(&call->in[1]), fari_call_bytes(call) };
+    const int64_t positions = fari_view_elems(&call->in[0]) / last_dim(&call->in[0]);
+    return (fari_cost){ 2.0 * (double)positions * (double)fari_view_elems(&call->in[1]), fari_call_bytes(call) };
 }
 
 static fari_cost linear_dw_cost(const fari_call *call)
 {
-    const double positions = (double)(fari_view_elems(&call->in[0]) / last_dim(&call->in[0]));
-    return (fari_cost){ 2.0 * positions * (double)fari_view_elems(&call->out[0]), fari_call_bytes(call) };
+    const int64_t positions = fari_view_elems(&call->in[0]) / last_dim(&call->in[0]);
+    return (fari_cost){ 2.0 * (double)positions * (double)fari_view_elems(&call->out[0]), fari_call_bytes(call) };
 }
 
 /* ---- reference kernels: row-major, so positions are consecutive in memory ---- */
@@ -208,7 +214,8 @@ static far_status linear_dx_gradient(fari_grad *grad)
     if (grad->need[0])
         grad->d_in[0] = fari_emit(grad->graph, &fari_op_linear, name, NULL, 2, (const far_value[]){ dx, grad->in[1] });
     if (grad->need[1])
-        grad->d_in[1] = fari_emit(grad->graph, &fari_op_linear_dw, name, NULL, 2, (const far_value[]){ dx, grad->in[0] });
+        grad->d_in[1] =
+            fari_emit(grad->graph, &fari_op_linear_dw, name, NULL, 2, (const far_value[]){ dx, grad->in[0] });
     return FAR_OK;
 }
 

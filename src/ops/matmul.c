@@ -9,8 +9,8 @@ far_value far_matmul(far_graph *graph, const char *name, far_value a, far_value 
     return fari_emit(graph, &fari_op_matmul, name, &attr, 2, (const far_value[]){ a, b });
 }
 
-static far_status matmul_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status matmul_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_matmul_attr *attr = node->attr;
     const far_shape *a = &in[0]->shape, *b = &in[1]->shape;
@@ -19,7 +19,8 @@ static far_status matmul_infer(const far_graph *graph, const fari_node *node, co
     (void)graph, (void)out_count;
     for (int32_t i = 0; fits && i < last - 1; i++) fits = a->dim[i] == b->dim[i];
     if (!fits) return fari_shape_error(node, in[0], in[1], "expects equal leading axes, both batched or both not");
-    if (in[0]->dtype != FAR_F32 || in[1]->dtype != FAR_F32) return fari_shape_error(node, in[0], in[1], "operands must be f32");
+    if (in[0]->dtype != FAR_F32 || in[1]->dtype != FAR_F32)
+        return fari_shape_error(node, in[0], in[1], "operands must be f32");
     if (a->ndim == 2 && in[0]->batch_of != 0)
         return fari_shape_error(node, in[0], in[1], "expects an axis for the batch before the two of the matrices");
     const int64_t k_a = a->dim[attr->transpose_a ? last - 1 : last], k_b = b->dim[attr->transpose_b ? last : last - 1];
@@ -31,8 +32,8 @@ static far_status matmul_infer(const far_graph *graph, const fari_node *node, co
     return FAR_OK;
 }
 
-static void matmul_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                        int64_t *lo, int64_t *hi)
+static void matmul_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                        int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     (void)node, (void)out_lo, (void)out_hi;
     *lo = 0;
@@ -67,7 +68,8 @@ static far_status matmul_reference(const fari_call *call)
 {
     const fari_matmul_attr *attr = call->attr;
     const fari_view *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
-    const int64_t m = y->dim[y->ndim - 2], n = y->dim[y->ndim - 1], inner = a->dim[attr->transpose_a ? a->ndim - 2 : a->ndim - 1];
+    const int64_t m = y->dim[y->ndim - 2], n = y->dim[y->ndim - 1],
+                  inner = a->dim[attr->transpose_a ? a->ndim - 2 : a->ndim - 1];
     const int64_t a_row = attr->transpose_a ? 1 : inner, a_col = attr->transpose_a ? m : 1;
     const int64_t b_row = attr->transpose_b ? 1 : n, b_col = attr->transpose_b ? inner : 1;
     const int64_t matrices = fari_view_elems(y) / (m * n);

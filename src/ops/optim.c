@@ -30,18 +30,19 @@ typedef struct optim_row {
 } optim_row;
 
 static const optim_row rows[] = {
-    { "sgd", "Stochastic gradient descent with momentum, dampening and Nesterov's variant.", HAS_MOMENTUM | HAS_NESTEROV, 0.0, 0.0,
-      0.0, fari_optim_emit_sgd, NULL },
+    { "sgd", "Stochastic gradient descent with momentum, dampening and Nesterov's variant.",
+      HAS_MOMENTUM | HAS_NESTEROV, 0.0, 0.0, 0.0, fari_optim_emit_sgd, NULL },
     { "adam", "Adam (Kingma and Ba 2015); weight decay joins the gradient.", HAS_BETAS | HAS_EPS, 0.0, 0.0, 1e-8,
       fari_optim_emit_adam, NULL },
     { "adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).", HAS_BETAS | HAS_EPS, 0.0, 1e-2, 1e-8,
       fari_optim_emit_adamw, NULL },
-    { "rmsprop", "RMSprop (Hinton 2012), optionally centered and with momentum.", HAS_MOMENTUM | HAS_ALPHA | HAS_EPS, 0.0, 0.0, 1e-8,
-      fari_optim_emit_rmsprop, NULL },
+    { "rmsprop", "RMSprop (Hinton 2012), optionally centered and with momentum.", HAS_MOMENTUM | HAS_ALPHA | HAS_EPS,
+      0.0, 0.0, 1e-8, fari_optim_emit_rmsprop, NULL },
     { "lars", "Layer-wise adaptive rates for momentum SGD (You, Gitman, Ginsburg 2017), in a named form.",
-      HAS_MOMENTUM | HAS_NESTEROV | HAS_EPS | HAS_FORM | HAS_TRUST, 0.9, 0.0, 0.0, fari_optim_emit_lars, fari_optim_check_lars },
-    { "lamb", "Layer-wise adaptive moments (You et al. 2020), in a named form.", HAS_BETAS | HAS_EPS | HAS_FORM, 0.0, 0.0, 1e-6,
-      fari_optim_emit_lamb, fari_optim_check_lamb },
+      HAS_MOMENTUM | HAS_NESTEROV | HAS_EPS | HAS_FORM | HAS_TRUST, 0.9, 0.0, 0.0, fari_optim_emit_lars,
+      fari_optim_check_lars },
+    { "lamb", "Layer-wise adaptive moments (You et al. 2020), in a named form.", HAS_BETAS | HAS_EPS | HAS_FORM, 0.0,
+      0.0, 1e-6, fari_optim_emit_lamb, fari_optim_check_lamb },
 };
 
 const char *far_optim_describe(int32_t idx, const char **sentence_out)
@@ -235,8 +236,9 @@ static fari_optim_target target_of(const fari_optim_plan *plan, far_value param)
     target.is_norm = t->shape.ndim <= 1 && is_norm(plan->graph, t->name);
     target.common.group = group;
     target.common.clip_value = plan->opts.clip_value;
-    target.common.weight_decay =
-        group > 0 ? or_default(plan->opts.groups[group - 1].weight_decay, plan->opts.weight_decay) : plan->opts.weight_decay;
+    target.common.weight_decay = group > 0
+                                     ? or_default(plan->opts.groups[group - 1].weight_decay, plan->opts.weight_decay)
+                                     : plan->opts.weight_decay;
     if (plan->opts.no_decay_bias_norm && target.is_bias_norm) target.common.weight_decay = 0.0;
     if (plan->opts.clip_tensor_norm > 0.0)
         target.clip = fari_optim_clip_scale(plan->graph, t->name, fari_optim_sumsq(plan->graph, t->name, t->grad),
@@ -276,7 +278,8 @@ static far_status apply(fari_optim_plan *plan, const optim_row *row)
     plan->clip = FAR_NO_VALUE;
     if (plan->opts.clip_norm > 0.0) {
         const far_value sumsq = global_sumsq(graph, tensor_count);
-        if (sumsq >= 0) plan->clip = fari_optim_clip_scale(graph, "grad_norm", sumsq, plan->opts.clip_norm, plan->clip_eps);
+        if (sumsq >= 0)
+            plan->clip = fari_optim_clip_scale(graph, "grad_norm", sumsq, plan->opts.clip_norm, plan->clip_eps);
     }
     for (int64_t i = 0; i < tensor_count && graph->status == FAR_OK; i++) {
         if (!is_trained(graph->tensors[i])) continue;
@@ -289,21 +292,27 @@ static far_status apply(fari_optim_plan *plan, const optim_row *row)
     return far_graph_status(graph);
 }
 
+static far_status apply_row(far_graph *graph, const far_optim_opts *opts, const optim_row *row)
+{
+    fari_optim_plan plan = { .graph = graph, .opts = *opts };
+    const fari_phase phase = graph->phase;
+    FAR_TRY(opts_complete(row, &plan.opts));
+    /* PyTorch's clip_grad_norm_ adds 1e-6 to the norm; NVLAMB divides by the norm itself. */
+    plan.clip_eps = strcmp(row->name, "lamb") == 0 ? 0.0 : 1e-6;
+    graph->phase = FARI_UPDATE;
+    const far_status st = apply(&plan, row);
+    graph->phase = phase;
+    return st;
+}
+
 far_status far_optim_apply(far_graph *graph, const far_optim_opts *opts)
 {
     FAR_TRY(far_graph_status(graph));
-    fari_optim_plan plan = { .graph = graph, .opts = *opts };
     const optim_row *row = row_find(opts->name);
-    far_status st = row == NULL ? FAR_FAIL(FAR_E_CONFIG, "no optimizer '%s'; there are sgd, adam, adamw, rmsprop, lars, lamb", opts->name)
-                                : opts_complete(row, &plan.opts);
-    if (st == FAR_OK) {
-        const fari_phase phase = graph->phase;
-        /* PyTorch's clip_grad_norm_ adds 1e-6 to the norm; NVLAMB divides by the norm itself. */
-        plan.clip_eps = strcmp(row->name, "lamb") == 0 ? 0.0 : 1e-6;
-        graph->phase = FARI_UPDATE;
-        st = apply(&plan, row);
-        graph->phase = phase;
-    }
+    const far_status st =
+        row != NULL
+            ? apply_row(graph, opts, row)
+            : FAR_FAIL(FAR_E_CONFIG, "no optimizer '%s'; there are sgd, adam, adamw, rmsprop, lars, lamb", opts->name);
     if (st != FAR_OK) (void)fari_graph_fail(graph, st);
     return st;
 }
@@ -330,8 +339,8 @@ void fari_optim_emit(const fari_optim_plan *plan, const fari_optim_target *targe
     fari_emit_mutate(plan->graph, op, target->name, attr, in_count, all, out_count, out);
 }
 
-far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                            int32_t *out_count)
+far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                            fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count;
     return FAR_OK;

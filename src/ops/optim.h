@@ -5,8 +5,8 @@
  * the attribute says; out[0] is w itself. All are elements [elem0, elem0 + n) of the flat tensors but for the scalars. */
 #ifndef FARI_OPS_OPTIM_H
 #define FARI_OPS_OPTIM_H
-#include <farandole/optim.h>
 #include "graph/graph.h"
+#include <farandole/optim.h>
 
 /* A row of call->step->hyper, one a parameter group. Never renumber: backends read it. */
 typedef enum fari_hyper {
@@ -76,7 +76,8 @@ typedef enum fari_lars_form { FARI_LARS_SUM, FARI_LARS_LARC, FARI_LARS_OF_SUM, F
 
 typedef struct fari_lars_attr {
     fari_optim_common common;
-    fari_lars_form form; /* denominators |g| + b |w| + eps, |g|, |g + b w|, and the first without decay where a norm is 0 */
+    fari_lars_form
+        form; /* denominators |g| + b |w| + eps, |g|, |g + b w|, and the first without decay where a norm is 0 */
     double momentum, dampening, trust, eps;
     bool nesterov, lr_inside, momentum_correction;
     bool clips_rate; /* l = min(l / lr, 1) */
@@ -115,15 +116,15 @@ extern const fari_op fari_op_ema;
 typedef struct fari_optim_plan {
     far_graph *graph;
     far_optim_opts opts;
-    far_value clip;       /* scalar that multiplies all gradients, FAR_NO_VALUE: none */
-    double clip_eps;      /* of the clips' denominators */
+    far_value clip;  /* scalar that multiplies all gradients, FAR_NO_VALUE: none */
+    double clip_eps; /* of the clips' denominators */
 } fari_optim_plan;
 
 /* One parameter's update. */
 typedef struct fari_optim_target {
     const char *name; /* of the parameter */
     far_value param, grad;
-    far_value clip;   /* scalar for this gradient, FAR_NO_VALUE: none */
+    far_value clip;    /* scalar for this gradient, FAR_NO_VALUE: none */
     bool is_norm;      /* scale or shift of a normalisation */
     bool is_bias_norm; /* a parameter with one axis */
     fari_optim_common common;
@@ -152,16 +153,19 @@ void fari_optim_emit(const fari_optim_plan *plan, const fari_optim_target *targe
 far_value fari_optim_clip_scale(far_graph *graph, const char *name, far_value sumsq, double max_norm, double eps);
 far_value fari_optim_sumsq(far_graph *graph, const char *name, far_value grad);
 /* Before (is_start) and after a parameter's update: `average` follows it. Also for teachers that are states. optim_ema.c */
-void fari_optim_emit_ema(far_graph *graph, const char *name, int32_t group, far_value param, far_value average, bool is_start);
+void fari_optim_emit_ema(far_graph *graph, const char *name, int32_t group, far_value param, far_value average,
+                         bool is_start);
 
 /* ---- for reference kernels ---- */
 
 /* The gradient as the update takes it: times the clip scalar, held to the clip value. */
-static inline double fari_optim_gradient(const fari_call *call, const fari_optim_common *common, int32_t grad_input, int64_t k)
+static inline double fari_optim_gradient(const fari_call *call, const fari_optim_common *common, int32_t grad_input,
+                                         int64_t k)
 {
     double g = fari_view_get_flat(&call->in[grad_input], k);
     if (common->has_clip) g *= fari_view_get_flat(&call->in[call->in_count - 1], 0);
-    if (common->clip_value > 0.0) g = g > common->clip_value ? common->clip_value : g < -common->clip_value ? -common->clip_value : g;
+    if (common->clip_value > 0.0)
+        g = g > common->clip_value ? common->clip_value : g < -common->clip_value ? -common->clip_value : g;
     return g;
 }
 
@@ -171,6 +175,6 @@ static inline double fari_optim_decay(const fari_call *call, const fari_optim_co
 }
 
 /* infer of ops that only overwrite what is there. */
-far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                            int32_t *out_count);
+far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                            fari_tensor *out, int32_t *out_count);
 #endif

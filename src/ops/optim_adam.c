@@ -28,16 +28,15 @@ void fari_optim_emit_adamw(const fari_optim_plan *plan, const fari_optim_target 
 static far_status adam_reference(const fari_call *call)
 {
     const fari_adam_attr *attr = call->attr;
-    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR), decay = fari_optim_decay(call, &attr->common);
+    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR),
+                 decay = fari_optim_decay(call, &attr->common);
     const double t = fari_hyper_get(call, attr->common.group, FARI_HYPER_STEP);
     const double correction1 = 1.0 - pow(attr->beta1, t), correction2 = 1.0 - pow(attr->beta2, t);
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {
         double w = fari_view_get_flat(&call->in[0], k), g = fari_optim_gradient(call, &attr->common, 1, k);
-        if (attr->decoupled)
-            w *= 1.0 - lr * decay;
-        else
-            g += decay * w;
+        if (attr->decoupled) w *= 1.0 - lr * decay;
+        else g += decay * w;
         const double m = attr->beta1 * fari_view_get_flat(&call->in[2], k) + (1.0 - attr->beta1) * g;
         const double v = attr->beta2 * fari_view_get_flat(&call->in[3], k) + (1.0 - attr->beta2) * g * g;
         fari_view_set_flat(&call->out[0], k, w - lr * (m / correction1) / (sqrt(v / correction2) + attr->eps));

@@ -16,8 +16,8 @@ far_value fari_optim_clip_scale(far_graph *graph, const char *name, far_value su
 
 /* ---- sum of squares ---- */
 
-static far_status sumsq_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status sumsq_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64 };
@@ -52,8 +52,8 @@ const fari_op fari_op_sumsq = {
 
 /* ---- both norms of LARS ---- */
 
-static far_status norms_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status norms_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { 1, { 2 } } };
@@ -67,7 +67,8 @@ static far_status norms_reference(const fari_call *call)
     double w_sum = 0.0, g_sum = 0.0;
     const int64_t elems = fari_view_elems(&call->in[0]);
     for (int64_t k = 0; k < elems; k++) {
-        const double w = fari_view_get_flat(&call->in[0], k), g = fari_optim_gradient(call, &attr->common, 1, k) + decay * w;
+        const double w = fari_view_get_flat(&call->in[0], k),
+                     g = fari_optim_gradient(call, &attr->common, 1, k) + decay * w;
         w_sum += w * w;
         g_sum += g * g;
     }
@@ -88,8 +89,8 @@ const fari_op fari_op_norms = {
 
 /* ---- the scalar ---- */
 
-static far_status clip_scale_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status clip_scale_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64 };

@@ -2,7 +2,8 @@
 #include "ops/cost.h"
 #include "ops/optim.h"
 
-void fari_optim_emit_ema(far_graph *graph, const char *name, int32_t group, far_value param, far_value average, bool is_start)
+void fari_optim_emit_ema(far_graph *graph, const char *name, int32_t group, far_value param, far_value average,
+                         bool is_start)
 {
     const fari_ema_attr attr = { group, is_start };
     fari_emit_mutate(graph, &fari_op_ema, name, &attr, 2, (const far_value[]){ param, average }, 1, &average);

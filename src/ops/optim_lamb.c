@@ -43,7 +43,8 @@ void fari_optim_emit_lamb(const fari_optim_plan *plan, const fari_optim_target *
         const far_value norms = fari_emit(plan->graph, &fari_op_lamb_norms, target->name, &attr, 3, in);
         update_in[3] = fari_emit(plan->graph, &fari_op_lamb_ratio, target->name, &attr, 1, &norms);
     }
-    fari_emit_mutate(plan->graph, &fari_op_lamb, target->name, &attr, attr.has_ratio ? 4 : 3, update_in, 1, &target->param);
+    fari_emit_mutate(plan->graph, &fari_op_lamb, target->name, &attr, attr.has_ratio ? 4 : 3, update_in, 1,
+                     &target->param);
 }
 
 /* ---- moments ---- */
@@ -54,8 +55,10 @@ static far_status moments_reference(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {
         const double g = fari_optim_gradient(call, &attr->common, 0, k);
-        fari_view_set_flat(&call->out[0], k, attr->beta1 * fari_view_get_flat(&call->in[1], k) + (1.0 - attr->beta1) * g);
-        fari_view_set_flat(&call->out[1], k, attr->beta2 * fari_view_get_flat(&call->in[2], k) + (1.0 - attr->beta2) * g * g);
+        fari_view_set_flat(&call->out[0], k,
+                           attr->beta1 * fari_view_get_flat(&call->in[1], k) + (1.0 - attr->beta1) * g);
+        fari_view_set_flat(&call->out[1], k,
+                           attr->beta2 * fari_view_get_flat(&call->in[2], k) + (1.0 - attr->beta2) * g * g);
     }
     return FAR_OK;
 }
@@ -97,12 +100,13 @@ static lamb_scalars scalars_of(const fari_call *call)
 static double update_of(const fari_call *call, const lamb_scalars *s, int64_t k)
 {
     const fari_lamb_attr *attr = call->attr;
-    const double w = fari_view_get_flat(&call->in[0], k), m = fari_view_get_flat(&call->in[1], k), v = fari_view_get_flat(&call->in[2], k);
+    const double w = fari_view_get_flat(&call->in[0], k), m = fari_view_get_flat(&call->in[1], k),
+                 v = fari_view_get_flat(&call->in[2], k);
     return m / s->correction1 / (sqrt(v / s->correction2) + attr->eps) + s->decay * w;
 }
 
-static far_status norms_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status norms_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { 1, { 2 } } };
@@ -139,8 +143,8 @@ const fari_op fari_op_lamb_norms = {
     .reference = norms_reference,
 };
 
-static far_status ratio_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status ratio_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64 };

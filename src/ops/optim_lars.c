@@ -37,9 +37,10 @@ far_status fari_optim_check_lars(far_optim_opts *opts_io)
     if (opts_io->form == NULL) opts_io->form = "you";
     const lars_row *row = row_find(opts_io->form);
     if (row == NULL)
-        return FAR_FAIL(FAR_E_CONFIG,
-                        "no form '%s' of lars; there are you, nvcaffe_larc_scale, nvcaffe_larc_clip, mlperf, timm, dino, solo",
-                        opts_io->form);
+        return FAR_FAIL(
+            FAR_E_CONFIG,
+            "no form '%s' of lars; there are you, nvcaffe_larc_scale, nvcaffe_larc_clip, mlperf, timm, dino, solo",
+            opts_io->form);
     if (opts_io->lr_place == FAR_LR_BY_FORM) opts_io->lr_place = row->lr_inside ? FAR_LR_INSIDE : FAR_LR_OUTSIDE;
     if (opts_io->exclude == FAR_EXCLUDE_BY_FORM) opts_io->exclude = row->exclude;
     if (opts_io->eps == 0.0) opts_io->eps = row->eps;
@@ -73,16 +74,18 @@ void fari_optim_emit_lars(const fari_optim_plan *plan, const fari_optim_target *
     if (attr.has_rate) {
         const fari_norms_attr norms_attr = { attr.common, attr.form == FARI_LARS_OF_SUM };
         const far_value norms_in[] = { target->param, target->grad, target->clip };
-        const far_value norms = fari_emit(plan->graph, &fari_op_norms, target->name, &norms_attr, attr.common.has_clip ? 3 : 2, norms_in);
+        const far_value norms =
+            fari_emit(plan->graph, &fari_op_norms, target->name, &norms_attr, attr.common.has_clip ? 3 : 2, norms_in);
         in[3] = fari_emit(plan->graph, &fari_op_lars_rate, target->name, &attr, 1, &norms);
     }
-    fari_optim_emit(plan, target, &fari_op_lars, &attr, attr.has_rate ? 4 : 3, in, 2, (const far_value[]){ target->param, buffer });
+    fari_optim_emit(plan, target, &fari_op_lars, &attr, attr.has_rate ? 4 : 3, in, 2,
+                    (const far_value[]){ target->param, buffer });
 }
 
 /* ---- the local rate ---- */
 
-static far_status rate_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status rate_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { 1, { 2 } } };
@@ -132,7 +135,8 @@ static far_status lars_reference(const fari_call *call)
     const double rate = attr->has_rate ? fari_view_get_flat(&call->in[3], 0) : 1.0;
     const double keep = attr->has_rate ? fari_view_get_flat(&call->in[3], 1) : 1.0;
     const double decay = fari_optim_decay(call, &attr->common) * keep;
-    const double correction = attr->momentum_correction ? fari_hyper_get(call, attr->common.group, FARI_HYPER_MOMENTUM_SCALE) : 1.0;
+    const double correction =
+        attr->momentum_correction ? fari_hyper_get(call, attr->common.group, FARI_HYPER_MOMENTUM_SCALE) : 1.0;
     const double m = attr->momentum * correction, damp = attr->momentum == 0.0 ? 0.0 : attr->dampening;
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {

@@ -28,11 +28,13 @@ void fari_optim_emit_rmsprop(const fari_optim_plan *plan, const fari_optim_targe
 static far_status rmsprop_reference(const fari_call *call)
 {
     const fari_rmsprop_attr *attr = call->attr;
-    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR), decay = fari_optim_decay(call, &attr->common);
+    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR),
+                 decay = fari_optim_decay(call, &attr->common);
     const int32_t buffer = attr->centered ? 4 : 3; /* input of the momentum; it is output buffer - 1 */
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {
-        const double w = fari_view_get_flat(&call->in[0], k), g = fari_optim_gradient(call, &attr->common, 1, k) + decay * w;
+        const double w = fari_view_get_flat(&call->in[0], k),
+                     g = fari_optim_gradient(call, &attr->common, 1, k) + decay * w;
         const double s = attr->alpha * fari_view_get_flat(&call->in[2], k) + (1.0 - attr->alpha) * g * g;
         double spread = s, step;
         fari_view_set_flat(&call->out[1], k, s);

@@ -9,14 +9,16 @@ void fari_optim_emit_sgd(const fari_optim_plan *plan, const fari_optim_target *t
     const fari_sgd_attr attr = { target->common, o->momentum, o->dampening, o->nesterov };
     const bool has_buffer = o->momentum != 0.0;
     const far_value buffer = has_buffer ? fari_optim_state(plan, target, "momentum_buffer") : FAR_NO_VALUE;
-    fari_optim_emit(plan, target, &fari_op_sgd, &attr, has_buffer ? 3 : 2, (const far_value[]){ target->param, target->grad, buffer },
-                    has_buffer ? 2 : 1, (const far_value[]){ target->param, buffer });
+    fari_optim_emit(plan, target, &fari_op_sgd, &attr, has_buffer ? 3 : 2,
+                    (const far_value[]){ target->param, target->grad, buffer }, has_buffer ? 2 : 1,
+                    (const far_value[]){ target->param, buffer });
 }
 
 static far_status sgd_reference(const fari_call *call)
 {
     const fari_sgd_attr *attr = call->attr;
-    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR), decay = fari_optim_decay(call, &attr->common);
+    const double lr = fari_hyper_get(call, attr->common.group, FARI_HYPER_LR),
+                 decay = fari_optim_decay(call, &attr->common);
     const bool is_first = fari_hyper_get(call, attr->common.group, FARI_HYPER_STEP) <= 1.0;
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {

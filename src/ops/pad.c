@@ -6,7 +6,8 @@
 #include <farandole/shape.h>
 #include <inttypes.h>
 
-far_value far_pad(far_graph *graph, const char *name, far_value x, const int64_t *before, const int64_t *after, double value)
+far_value far_pad(far_graph *graph, const char *name, far_value x, const int64_t *before, const int64_t *after,
+                  double value)
 {
     fari_pad_attr attr = { .value = value };
     if (far_graph_status(graph) != FAR_OK) return FAR_NO_VALUE;
@@ -18,8 +19,8 @@ far_value far_pad(far_graph *graph, const char *name, far_value x, const int64_t
     return fari_emit(graph, &fari_op_pad, name, &attr, 1, &x);
 }
 
-static far_status pad_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                            int32_t *out_count)
+static far_status pad_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                            fari_tensor *out, int32_t *out_count)
 {
     const fari_pad_attr *attr = node->attr;
     const far_shape *x = &in[0]->shape;
@@ -29,8 +30,8 @@ static far_status pad_infer(const far_graph *graph, const fari_node *node, const
         int64_t *dim = &out[0].shape.dim[i];
         if (attr->before[i] < 0 || attr->after[i] < 0 || __builtin_add_overflow(*dim, attr->before[i], dim) ||
             __builtin_add_overflow(*dim, attr->after[i], dim)) {
-            (void)snprintf(words, sizeof words, "%" PRId64 " and %" PRId64 " cannot be added to axis %" PRId32, attr->before[i],
-                           attr->after[i], i);
+            (void)snprintf(words, sizeof words, "%" PRId64 " and %" PRId64 " cannot be added to axis %" PRId32,
+                           attr->before[i], attr->after[i], i);
             (void)fari_shape_error(node, in[0], NULL, words);
             return FAR_E_ARG;
         }
@@ -61,7 +62,8 @@ static far_status pad_gradient(fari_grad *grad)
         back.start[i] = attr->before[i];
         back.count[i] = shape.dim[i];
     }
-    if (grad->need[0]) grad->d_in[0] = fari_emit(grad->graph, &fari_op_slice, grad->node->name, &back, 1, &grad->d_out[0]);
+    if (grad->need[0])
+        grad->d_in[0] = fari_emit(grad->graph, &fari_op_slice, grad->node->name, &back, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 

@@ -14,8 +14,8 @@ far_value far_reduce(far_graph *graph, const char *name, far_value x, far_reduce
     for (int32_t i = 0; i < axis_count; i++) {
         const int32_t axis = axes[i] < 0 ? axes[i] + shape.ndim : axes[i];
         if (axis < 0 || axis >= shape.ndim || (attr.axes & 1U << axis) != 0)
-            return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "reduce '%s': axis %d is not one of %d, or named twice", name,
-                                                   (int)axes[i], (int)shape.ndim));
+            return fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "reduce '%s': axis %d is not one of %d, or named twice",
+                                                   name, (int)axes[i], (int)shape.ndim));
         attr.axes |= 1U << axis;
     }
     return fari_emit(graph, &fari_op_reduce, name, &attr, 1, &x);
@@ -45,7 +45,8 @@ static far_shape reduced_shape(const fari_reduce_attr *attr, const far_shape *x)
 }
 
 /* Indices in the pieces: y's for x's. Goes over row numbers of the whole tensors, as only one of the two may be cut. */
-static void reduced_idx(const fari_reduce_attr *attr, const fari_view *x, const int64_t *x_idx, const fari_view *y, int64_t *y_idx)
+static void reduced_idx(const fari_reduce_attr *attr, const fari_view *x, const int64_t *x_idx, const fari_view *y,
+                        int64_t *y_idx)
 {
     int32_t k = 0;
     for (int32_t i = 0; i < x->ndim; i++) {
@@ -57,8 +58,8 @@ static void reduced_idx(const fari_reduce_attr *attr, const fari_view *x, const 
 }
 
 /* The first element of x that goes into y[y_idx], and how far x reaches from there along each axis. */
-static void group_of(const fari_reduce_attr *attr, const fari_view *y, const int64_t *y_idx, const fari_view *x, int64_t *first,
-                     int64_t *extent)
+static void group_of(const fari_reduce_attr *attr, const fari_view *y, const int64_t *y_idx, const fari_view *x,
+                     int64_t *first, int64_t *extent)
 {
     int32_t k = 0;
     for (int32_t i = 0; i < x->ndim; i++) {
@@ -78,8 +79,8 @@ static double group_get(const fari_view *x, const int64_t *first, const int64_t 
 
 /* ---- reduce ---- */
 
-static far_status reduce_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status reduce_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_reduce_attr *attr = node->attr;
     (void)graph, (void)out_count;
@@ -92,14 +93,15 @@ static far_status reduce_infer(const far_graph *graph, const fari_node *node, co
 }
 
 /* Of every op here: the same rows where they stay, else all. */
-static void rows_for(const fari_reduce_attr *attr, const fari_tensor *in, int64_t out_lo, int64_t out_hi, int64_t *lo, int64_t *hi)
+static void rows_for(const fari_reduce_attr *attr, const fari_tensor *in, int64_t out_lo, int64_t out_hi, int64_t *lo,
+                     int64_t *hi)
 {
     *lo = rows_stay(attr) ? out_lo : 0;
     *hi = rows_stay(attr) ? out_hi : in->shape.ndim > 2 ? in->shape.dim[2] : 1;
 }
 
-static void reduce_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                        int64_t *lo, int64_t *hi)
+static void reduce_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                        int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     rows_for(node->attr, in[input_idx], out_lo, out_hi, lo, hi);
 }
@@ -111,7 +113,8 @@ static int64_t reduced_count(const fari_reduce_attr *attr, const far_shape *x)
     return count;
 }
 
-static far_value emit_spread(far_graph *graph, const char *name, const fari_reduce_attr *reduce, double scale, far_value x, far_value dy)
+static far_value emit_spread(far_graph *graph, const char *name, const fari_reduce_attr *reduce, double scale,
+                             far_value x, far_value dy)
 {
     const fari_tensor *like = fari_tensor_of(graph, x);
     const fari_spread_attr attr = { *reduce,     scale,          like->shape,   like->dtype,
@@ -166,8 +169,8 @@ const fari_op fari_op_reduce = {
 
 /* ---- gradient of a maximum ---- */
 
-static far_status max_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status max_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out, (void)out_count; /* as x */
     return FAR_OK;
@@ -214,8 +217,8 @@ const fari_op fari_op_reduce_max_dx = {
 
 /* ---- gradient of sums: repeat ---- */
 
-static far_status spread_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                               int32_t *out_count)
+static far_status spread_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
 {
     const fari_spread_attr *attr = node->attr;
     (void)graph, (void)in, (void)out_count;
@@ -227,8 +230,8 @@ static far_status spread_infer(const far_graph *graph, const fari_node *node, co
     return FAR_OK;
 }
 
-static void spread_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                        int64_t *lo, int64_t *hi)
+static void spread_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                        int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     const fari_spread_attr *attr = node->attr;
     rows_for(&attr->reduce, in[input_idx], out_lo, out_hi, lo, hi);
@@ -263,8 +266,8 @@ far_value far_reduce_all(far_graph *graph, const char *name, far_value x)
     return fari_emit(graph, &fari_op_reduce_all, name, NULL, 1, &x);
 }
 
-static far_status reduce_all_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                   int32_t *out_count)
+static far_status reduce_all_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                   fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)node, (void)in, (void)out_count;
     out[0] = (fari_tensor){ .dtype = FAR_F64 };

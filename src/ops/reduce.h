@@ -1,8 +1,8 @@
 /* Sums, means and maxima, and what their gradients need. */
 #ifndef FARI_OPS_REDUCE_H
 #define FARI_OPS_REDUCE_H
-#include <farandole/elementwise.h>
 #include "graph/op.h"
+#include <farandole/elementwise.h>
 
 typedef struct fari_reduce_attr {
     far_reduce_kind kind;

@@ -12,12 +12,14 @@ static far_status shape_complete(const char *name, int64_t elems, far_shape *sha
     int64_t known = 1;
     int32_t open_axis = -1;
     if (shape_io->ndim < 1 || shape_io->ndim > FAR_NDIM_MAX)
-        return FAR_FAIL(FAR_E_ARG, "reshape '%s': %" PRId32 " axes, possible are 1 to %d", name, shape_io->ndim, FAR_NDIM_MAX);
+        return FAR_FAIL(FAR_E_ARG, "reshape '%s': %" PRId32 " axes, possible are 1 to %d", name, shape_io->ndim,
+                        FAR_NDIM_MAX);
     for (int32_t i = 0; i < shape_io->ndim; i++) {
-        if (shape_io->dim[i] == -1 && open_axis < 0)
-            open_axis = i;
+        if (shape_io->dim[i] == -1 && open_axis < 0) open_axis = i;
         else if (shape_io->dim[i] < 1 || __builtin_mul_overflow(known, shape_io->dim[i], &known))
-            return FAR_FAIL(FAR_E_ARG, "reshape '%s': extent %" PRId64 " of axis %" PRId32 " is not positive, overflows or is a second -1",
+            return FAR_FAIL(FAR_E_ARG,
+                            "reshape '%s': extent %" PRId64 " of axis %" PRId32
+                            " is not positive, overflows or is a second -1",
                             name, shape_io->dim[i], i);
     }
     if (open_axis >= 0) shape_io->dim[open_axis] = elems / known; /* a remainder is found by infer */
@@ -42,8 +44,8 @@ far_value far_flatten(far_graph *graph, const char *name, far_value x)
 
 /* ---- the op ---- */
 
-static far_status reshape_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status reshape_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     const fari_reshape_attr *attr = node->attr;
     const fari_tensor want = { .name = node->name, .shape = attr->shape };
@@ -58,8 +60,8 @@ static far_status reshape_infer(const far_graph *graph, const fari_node *node, c
     return FAR_OK;
 }
 
-static void reshape_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                         int64_t *lo, int64_t *hi)
+static void reshape_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                         int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     (void)node, (void)out_lo, (void)out_hi;
     *lo = 0;
@@ -69,7 +71,8 @@ static void reshape_rows(const fari_node *node, const fari_tensor *const *in, in
 static far_status reshape_gradient(fari_grad *grad)
 {
     const fari_reshape_attr back = { far_graph_shape(grad->graph, grad->in[0]) };
-    if (grad->need[0]) grad->d_in[0] = fari_emit(grad->graph, &fari_op_reshape, grad->node->name, &back, 1, &grad->d_out[0]);
+    if (grad->need[0])
+        grad->d_in[0] = fari_emit(grad->graph, &fari_op_reshape, grad->node->name, &back, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 

@@ -33,8 +33,9 @@ void far_split_axis(far_graph *graph, const char *name, far_value x, int32_t axi
     const int32_t at = axis < 0 ? axis + shape.ndim : axis;
     for (int32_t i = 0; i < count; i++) total += sizes[i];
     if (at < 0 || at >= shape.ndim || total != shape.dim[at]) {
-        (void)fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "split '%s': sizes add up to %" PRId64 ", not to the extent of axis %" PRId32,
-                                              name, total, axis));
+        (void)fari_graph_fail(
+            graph, FAR_FAIL(FAR_E_ARG, "split '%s': sizes add up to %" PRId64 ", not to the extent of axis %" PRId32,
+                            name, total, axis));
         return;
     }
     for (int32_t i = 0; i < count; start += sizes[i], i++) {
@@ -50,8 +51,8 @@ void far_split_axis(far_graph *graph, const char *name, far_value x, int32_t axi
 
 /* ---- the op ---- */
 
-static far_status slice_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status slice_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     const fari_slice_attr *attr = node->attr;
     const far_shape *x = &in[0]->shape;
@@ -59,8 +60,8 @@ static far_status slice_infer(const far_graph *graph, const fari_node *node, con
     (void)graph, (void)out_count;
     for (int32_t i = 0; i < x->ndim; i++) {
         if (attr->start[i] < 0 || attr->count[i] < 1 || attr->start[i] > x->dim[i] - attr->count[i]) {
-            (void)snprintf(words, sizeof words, "[%" PRId64 ", +%" PRId64 ") is not inside axis %" PRId32, attr->start[i],
-                           attr->count[i], i);
+            (void)snprintf(words, sizeof words, "[%" PRId64 ", +%" PRId64 ") is not inside axis %" PRId32,
+                           attr->start[i], attr->count[i], i);
             (void)fari_shape_error(node, in[0], NULL, words);
             return FAR_E_ARG;
         }
@@ -72,8 +73,8 @@ static far_status slice_infer(const far_graph *graph, const fari_node *node, con
     return FAR_OK;
 }
 
-static void slice_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
-                       int64_t *lo, int64_t *hi)
+static void slice_rows(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo,
+                       int64_t out_hi, int64_t *lo, int64_t *hi)
 {
     const fari_slice_attr *attr = node->attr;
     const int64_t start = in[input_idx]->shape.ndim > 2 ? attr->start[2] : 0;
@@ -90,7 +91,8 @@ static far_status slice_gradient(fari_grad *grad)
         back.before[i] = attr->start[i];
         back.after[i] = shape.dim[i] - attr->start[i] - attr->count[i];
     }
-    if (grad->need[0]) grad->d_in[0] = fari_emit(grad->graph, &fari_op_pad, grad->node->name, &back, 1, &grad->d_out[0]);
+    if (grad->need[0])
+        grad->d_in[0] = fari_emit(grad->graph, &fari_op_pad, grad->node->name, &back, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 

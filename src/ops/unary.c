@@ -61,12 +61,14 @@ far_value far_clamp(far_graph *graph, const char *name, far_value x, double lo, 
 
 /* ---- the op ---- */
 
-static far_status unary_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status unary_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out_count;
-    if (node->in_count > 1) out[0].has_rows = in[0]->has_rows && in[1]->has_rows; /* else one would come whole beside a piece */
-    if (in[0]->dtype != FAR_F32 && in[0]->dtype != FAR_F64) return fari_shape_error(node, in[0], NULL, "expects f32 or f64");
+    if (node->in_count > 1)
+        out[0].has_rows = in[0]->has_rows && in[1]->has_rows; /* else one would come whole beside a piece */
+    if (in[0]->dtype != FAR_F32 && in[0]->dtype != FAR_F64)
+        return fari_shape_error(node, in[0], NULL, "expects f32 or f64");
     return FAR_OK;
 }
 
@@ -129,7 +131,8 @@ static far_status unary_dx_reference(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++)
         fari_view_set_flat(&call->out[0], k,
-                           fari_view_get_flat(&call->in[0], k) * unary_slope(call->attr, fari_view_get_flat(&call->in[1], k)));
+                           fari_view_get_flat(&call->in[0], k) *
+                               unary_slope(call->attr, fari_view_get_flat(&call->in[1], k)));
     return FAR_OK;
 }
 

@@ -235,6 +235,7 @@ static void *worker_main(void *arg)
     fari_executor *exec = self->exec;
     if (exec->plan->opts.backend->thread_begin != NULL) exec->plan->opts.backend->thread_begin(exec->plan->opts.backend);
     fari_arena_touch(self->scratch, exec->plan->scratch_bytes);
+    fari_thread_touch();
     (void)pthread_mutex_lock(&exec->lock);
     for (int64_t seen = 0;;) {
         while (exec->generation == seen && !exec->is_stopping) (void)pthread_cond_wait(&exec->wake, &exec->lock);
@@ -298,6 +299,7 @@ static far_status threads_start(fari_executor *exec)
     const fari_backend *backend = exec->plan->opts.backend;
     if (backend->thread_begin != NULL) backend->thread_begin(exec->plan->opts.backend);
     fari_arena_touch(exec->workers[0].scratch, exec->plan->scratch_bytes);
+    fari_thread_touch();
     for (exec->started = 1; exec->started < exec->threads; exec->started++)
         if (pthread_create(&exec->workers[exec->started].thread, NULL, worker_main, &exec->workers[exec->started]) != 0)
             return FAR_FAIL(FAR_E_NOMEM, "the system gave no thread %d of %d", (int)exec->started, (int)exec->threads);

@@ -92,7 +92,7 @@ static bool cgroup_of(const char *root, const char *controller, char group_out[P
         for (char *name = strsep(&more, ","); name != NULL; name = strsep(&more, ","))
             if (controller[0] != '\0' && strcmp(name, controller) == 0) is_ours = true;
         if (!is_ours) continue;
-        (void)snprintf(group_out, PATH_BYTES, "%s", path);
+        (void)snprintf(group_out, PATH_BYTES, "%s", strcmp(path, "/") == 0 ? "" : path);
         return true;
     }
     return false;
@@ -106,22 +106,28 @@ static int64_t number_in(const char *root, const char *mount, const char *group,
     return number_of(text); /* "max" gives 0 */
 }
 
-/* From the group up to the top: any of them may set a limit. Inside a container the path may be the host's, then only the top is there. */
+/* To the group above; false at the top, which is "". Any of them may set a limit. Inside a container the path may be the host's, then
+   only the top is there. */
+static bool go_up(char *group)
+{
+    char *slash = strrchr(group, '/');
+    if (slash == NULL) return false;
+    *slash = '\0';
+    return true;
+}
+
 static cgroup_limit tightest(const char *root, const char *mount, const char *controller, const char *limit_file,
                              const char *used_file)
 {
     cgroup_limit least = { 0, 0 };
     char group[PATH_BYTES];
     if (!cgroup_of(root, controller, group)) return least;
-    for (;;) {
-        char *slash = strrchr(group, '/');
-        if (strcmp(group, "/") == 0) group[0] = '\0';
+    do {
         const int64_t limit = number_in(root, mount, group, limit_file);
         if (limit > 0 && limit < NO_LIMIT && (least.limit == 0 || limit < least.limit))
             least = (cgroup_limit){ limit, number_in(root, mount, group, used_file) };
-        if (group[0] == '\0' || slash == NULL) return least;
-        *slash = '\0';
-    }
+    } while (go_up(group));
+    return least;
 }
 
 static cgroup_limit memory_limit(const char *root)
@@ -142,24 +148,39 @@ int64_t fari_machine_memory_used_of_limit(const char *root)
     return memory_limit(root).used;
 }
 
-static double quota_v2(const char *root)
+static double quota_v2(const char *root, const char *group)
 {
-    char group[PATH_BYTES], path[2 * PATH_BYTES], text[FARI_MACHINE_TEXT];
-    if (!cgroup_of(root, "", group)) return 0.0;
-    (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(group, "/") == 0 ? "" : group);
+    char path[2 * PATH_BYTES], text[FARI_MACHINE_TEXT];
+    (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
     if (!fari_machine_read(root, path, text)) return 0.0;
     const char *period = strchr(text, ' '); /* "200000 100000": microseconds a period, or "max 100000" */
     const int64_t quota = number_of(text), period_us = period != NULL ? number_of(period + 1) : 0;
     return quota > 0 && period_us > 0 ? (double)quota / (double)period_us : 0.0;
 }
 
+static double quota_v1(const char *root, const char *group)
+{
+    const int64_t quota = number_in(root, "/sys/fs/cgroup/cpu", group, "cpu.cfs_quota_us"); /* -1: none */
+    const int64_t period_us = number_in(root, "/sys/fs/cgroup/cpu", group, "cpu.cfs_period_us");
+    return quota > 0 && period_us > 0 ? (double)quota / (double)period_us : 0.0;
+}
+
 double fari_machine_cpu_quota(const char *root)
 {
-    const double v2 = quota_v2(root);
-    if (v2 > 0.0) return v2;
-    const int64_t quota = number_in(root, "/sys/fs/cgroup/cpu", "", "cpu.cfs_quota_us"); /* -1: none */
-    const int64_t period_us = number_in(root, "/sys/fs/cgroup/cpu", "", "cpu.cfs_period_us");
-    return quota > 0 && period_us > 0 ? (double)quota / (double)period_us : 0.0;
+    static const struct {
+        const char *controller;
+        double (*quota)(const char *root, const char *group);
+    } versions[] = { { "", quota_v2 }, { "cpu", quota_v1 } };
+    char group[PATH_BYTES];
+    double least = 0.0;
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        if (!cgroup_of(root, versions[i].controller, group)) continue;
+        do {
+            const double quota = versions[i].quota(root, group);
+            if (quota > 0.0 && (least == 0.0 || quota < least)) least = quota;
+        } while (go_up(group));
+    }
+    return least;
 }
 
 int32_t fari_machine_cores(void)

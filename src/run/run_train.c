@@ -1,4 +1,5 @@
 /* The loop over steps: batch, step, metrics; evaluation and checkpoints when they are due. */
+#include "base/arena.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/run_priv.h"
@@ -156,6 +157,7 @@ far_status far_run_train(far_run *run)
     if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
     run->started_s = run_clock_s();
     FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
+    fari_thread_touch(); /* again: opening the run took from the heap what was touched before */
     if (run->step > 0)
         run->last_lr = far_schedule_lr(&run->schedule, run->step - 1, run->steps_total, run->steps_per_epoch);
     window_s = run->started_s;

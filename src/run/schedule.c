@@ -1,6 +1,6 @@
 /* Schedules: pure functions of the step. */
-#include <farandole/schedule.h>
 #include "base/status.h"
+#include <farandole/schedule.h>
 #include <math.h>
 #include <string.h>
 
@@ -31,14 +31,15 @@ far_status far_schedule_kind_of(const char *name, far_schedule_kind *kind_out)
             return FAR_OK;
         }
     return FAR_FAIL(FAR_E_CONFIG,
-                    "no schedule '%s'; there are constant, step, multistep, linear, cosine, polynomial, cosmictagger", name);
+                    "no schedule '%s'; there are constant, step, multistep, linear, cosine, polynomial, cosmictagger",
+                    name);
 }
 
 static far_status check_milestones(const far_schedule *s)
 {
     if (s->milestone_count < 1 || s->milestone_count > FAR_SCHEDULE_MILESTONES_MAX)
-        return FAR_FAIL(FAR_E_CONFIG, "schedule multistep: %d milestones, possible are 1 to %d", (int)s->milestone_count,
-                        FAR_SCHEDULE_MILESTONES_MAX);
+        return FAR_FAIL(FAR_E_CONFIG, "schedule multistep: %d milestones, possible are 1 to %d",
+                        (int)s->milestone_count, FAR_SCHEDULE_MILESTONES_MAX);
     for (int32_t i = 0; i < s->milestone_count; i++)
         if (!(s->milestones[i] > (i == 0 ? 0.0 : s->milestones[i - 1])))
             return FAR_FAIL(FAR_E_CONFIG, "schedule multistep: milestones must be positive and ascend");
@@ -50,13 +51,16 @@ far_status far_schedule_check(const far_schedule *schedule)
     const far_schedule *s = schedule;
     const char *name = far_schedule_describe(s->kind, NULL);
     if (name == NULL) return FAR_FAIL(FAR_E_CONFIG, "no schedule of kind %d", (int)s->kind);
-    if (!(s->lr > 0.0) || isinf(s->lr)) return FAR_FAIL(FAR_E_CONFIG, "schedule %s: lr must be positive, got %g", name, s->lr);
+    if (!(s->lr > 0.0) || isinf(s->lr))
+        return FAR_FAIL(FAR_E_CONFIG, "schedule %s: lr must be positive, got %g", name, s->lr);
     const double non_negative[] = { s->end_lr, s->every, s->gamma, s->power, s->decay, s->warmup, s->warmup_start };
     static const char *const names[] = { "end_lr", "every", "gamma", "power", "decay", "warmup", "warmup_start" };
     for (size_t i = 0; i < FAR_COUNT(non_negative); i++)
         if (!(non_negative[i] >= 0.0) || isinf(non_negative[i]))
-            return FAR_FAIL(FAR_E_CONFIG, "schedule %s: %s must not be negative, got %g", name, names[i], non_negative[i]);
-    if (s->kind == FAR_SCHEDULE_STEP && s->every == 0.0) return FAR_FAIL(FAR_E_CONFIG, "schedule step: `every` is missing");
+            return FAR_FAIL(FAR_E_CONFIG, "schedule %s: %s must not be negative, got %g", name, names[i],
+                            non_negative[i]);
+    if (s->kind == FAR_SCHEDULE_STEP && s->every == 0.0)
+        return FAR_FAIL(FAR_E_CONFIG, "schedule step: `every` is missing");
     return s->kind == FAR_SCHEDULE_MULTISTEP ? check_milestones(s) : FAR_OK;
 }
 
@@ -115,7 +119,7 @@ double far_schedule_lr(const far_schedule *schedule, int64_t step, int64_t steps
     double now = (double)step;
     if (now < t.warmup) return warmup_value(s, &t, now);
     if (s->per_epoch) {
-        now = (double)(step / steps_per_epoch * steps_per_epoch);
+        now = (double)(step - step % steps_per_epoch);
         if (now < t.warmup) now = t.warmup; /* warm-up ended within this epoch */
     }
     const double p = progress(s, &t, now, (double)steps_total);

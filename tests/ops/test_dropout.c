@@ -12,9 +12,13 @@ typedef struct dropout_case {
 } dropout_case;
 
 static const dropout_case cases[] = {
-    { "vectors", { 2, { 7, 12 } }, 0.5 },          { "images", { 4, { 3, 8, 9, 7 } }, 0.5 },
-    { "odd images", { 4, { 2, 3, 10, 5 } }, 0.1 }, { "volumes", { 5, { 2, 4, 6, 3, 5 } }, 0.9 },
+    { "vectors", { 2, { 7, 12 } }, 0.5 },
+    { "images", { 4, { 3, 8, 9, 7 } }, 0.5 },
+    { "odd images", { 4, { 2, 3, 10, 5 } }, 0.1 },
+    { "volumes", { 5, { 2, 4, 6, 3, 5 } }, 0.9 },
     { "sequences", { 3, { 2, 6, 11 } }, 0.25 },
+    { "one channel", { 4, { 2, 1, 9, 5 } }, 0.5 },
+    { "more channels than a row of the kernel", { 4, { 1, 300, 5, 2 } }, 0.5 },
 };
 
 static far_value build(far_graph *graph, const void *arg)

@@ -31,7 +31,8 @@ static far_value build_binary(far_graph *graph, const void *arg)
     static const int32_t swap[] = { 0, 1, 3, 2 };
     const far_init init = { FAR_INIT_UNIFORM, 1.0, 0 };
     far_value a = far_graph_input(graph, "a", FAR_F32, &c->a);
-    far_value b = c->second == SECOND_INPUT ? far_graph_input(graph, "b", FAR_F32, &c->b) : far_graph_param(graph, "b", &c->b, init);
+    far_value b = c->second == SECOND_INPUT ? far_graph_input(graph, "b", FAR_F32, &c->b)
+                                            : far_graph_param(graph, "b", &c->b, init);
     if (c->is_row_major) a = far_transpose(graph, "swap", a, swap);
     if (c->is_positive) b = away_from_zero(graph, b);
     return c->fn(graph, "y", a, b);
@@ -50,8 +51,20 @@ FAR_TEST(binary_matches_its_oracle)
         { "scalar", far_mul, { 4, { 2, 3, 9, 5 } }, { 1, { 1 } }, SECOND_PARAM, false, false },
         { "scalar, more grains than leaves", far_mul, { 2, { 150, 2 } }, { 1, { 1 } }, SECOND_PARAM, false, false },
         { "channel, more grains than leaves", far_mul, { 3, { 150, 3, 2 } }, { 1, { 3 } }, SECOND_PARAM, false, false },
-        { "channel, row-major, more grains than leaves", far_mul, { 4, { 150, 3, 2, 2 } }, { 1, { 3 } }, SECOND_PARAM, true, false },
-        { "over samples, more grains than leaves", far_mul, { 3, { 150, 3, 2 } }, { 2, { 3, 2 } }, SECOND_PARAM, false, false },
+        { "channel, row-major, more grains than leaves",
+          far_mul,
+          { 4, { 150, 3, 2, 2 } },
+          { 1, { 3 } },
+          SECOND_PARAM,
+          true,
+          false },
+        { "over samples, more grains than leaves",
+          far_mul,
+          { 3, { 150, 3, 2 } },
+          { 2, { 3, 2 } },
+          SECOND_PARAM,
+          false,
+          false },
         { "scalar of no axes", far_add, { 2, { 5, 7 } }, { 0, { 0 } }, SECOND_PARAM, false, false },
         { "scalar divisor", far_div, { 4, { 3, 4, 8, 5 } }, { 1, { 1 } }, SECOND_PARAM, false, true },
         { "channel", far_add, { 4, { 2, 3, 9, 5 } }, { 1, { 3 } }, SECOND_PARAM, false, false },
@@ -61,7 +74,13 @@ FAR_TEST(binary_matches_its_oracle)
         { "channel, row-major", far_sub, { 4, { 2, 3, 5, 4 } }, { 1, { 3 } }, SECOND_PARAM, true, false },
         { "features", far_mul, { 2, { 9, 5 } }, { 1, { 5 } }, SECOND_PARAM, false, false },
         { "sample and channel", far_mul, { 4, { 3, 4, 9, 5 } }, { 2, { 3, 4 } }, SECOND_INPUT, false, false },
-        { "sample and channel, 1 x 1", far_mul, { 4, { 3, 4, 9, 5 } }, { 4, { 3, 4, 1, 1 } }, SECOND_INPUT, false, false },
+        { "sample and channel, 1 x 1",
+          far_mul,
+          { 4, { 3, 4, 9, 5 } },
+          { 4, { 3, 4, 1, 1 } },
+          SECOND_INPUT,
+          false,
+          false },
         { "sample and channel, row-major", far_div, { 4, { 3, 4, 6, 5 } }, { 2, { 3, 4 } }, SECOND_INPUT, true, true },
         { "over samples", far_add, { 3, { 4, 5, 6 } }, { 2, { 5, 6 } }, SECOND_PARAM, false, false },
         { "over samples, row-major", far_mul, { 4, { 3, 2, 5, 4 } }, { 3, { 2, 4, 5 } }, SECOND_PARAM, true, false },
@@ -122,9 +141,9 @@ static far_value build_unary(far_graph *graph, const void *arg)
 FAR_TEST(unary_matches_its_oracle)
 {
     static const unary_case cases[] = {
-        { "neg", far_neg, false, 0.0 },       { "exp", far_exp, false, 0.0 },     { "log", far_log, true, 0.0 },
-        { "log1p", far_log1p, true, 0.0 },    { "sqrt", far_sqrt, true, 0.0 },    { "abs", far_abs, false, 0.1 },
-        { "square", far_square, false, 0.0 }, { "clamp", clamp, false, 0.1 },     { "affine", affine, false, 0.0 },
+        { "neg", far_neg, false, 0.0 },       { "exp", far_exp, false, 0.0 },  { "log", far_log, true, 0.0 },
+        { "log1p", far_log1p, true, 0.0 },    { "sqrt", far_sqrt, true, 0.0 }, { "abs", far_abs, false, 0.1 },
+        { "square", far_square, false, 0.0 }, { "clamp", clamp, false, 0.1 },  { "affine", affine, false, 0.0 },
     };
     static const far_shape shapes[] = { { 2, { 3, 5 } }, { 4, { 2, 3, 10, 7 } }, { 5, { 1, 2, 7, 3, 2 } } };
     for (size_t i = 0; i < FAR_COUNT(cases); i++)
@@ -140,7 +159,8 @@ static far_value build_fan_out(far_graph *graph, const void *arg)
     const int32_t users = *(const int32_t *)arg;
     const far_value x = far_graph_input(graph, "x", FAR_F32, &(far_shape){ 4, { 2, 3, 9, 4 } });
     far_value sum = x;
-    for (int32_t i = 0; i < users; i++) sum = far_add(graph, "sum", sum, far_scale_shift(graph, "part", x, 0.1 * i, 1.0));
+    for (int32_t i = 0; i < users; i++)
+        sum = far_add(graph, "sum", sum, far_scale_shift(graph, "part", x, 0.1 * i, 1.0));
     return sum;
 }
 
@@ -181,7 +201,8 @@ FAR_TEST(elementwise_refuses_what_does_not_fit)
     far_graph *graph = NULL;
     expect_misfit(&(far_shape){ 4, { 2, 3, 4, 5 } }, &(far_shape){ 4, { 2, 3, 4, 6 } }, SECOND_INPUT, far_add);
     expect_misfit(&(far_shape){ 4, { 2, 3, 4, 5 } }, &(far_shape){ 1, { 5 } }, SECOND_PARAM, far_add);
-    expect_misfit(&(far_shape){ 2, { 2, 3 } }, &(far_shape){ 4, { 2, 3, 4, 5 } }, SECOND_INPUT, far_sub); /* does not commute */
+    expect_misfit(&(far_shape){ 2, { 2, 3 } }, &(far_shape){ 4, { 2, 3, 4, 5 } }, SECOND_INPUT,
+                  far_sub); /* does not commute */
     FAR_CHECK_OK(far_graph_create(true, &graph));
     const far_value x = far_graph_input(graph, "x", FAR_F32, &(far_shape){ 2, { 2, 3 } });
     FAR_CHECK_EQ_I64(far_clamp(graph, "y", x, 1.0, -1.0), FAR_NO_VALUE);

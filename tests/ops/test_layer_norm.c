@@ -17,6 +17,8 @@ static const layer_norm_case cases[] = {
     { "sequences", { 3, { 3, 7, 12 } }, { .eps = 0.0 } },
     { "sequences of 33", { 3, { 2, 5, 33 } }, { .eps = 1e-3 } },
     { "sequences, no affine", { 3, { 2, 4, 21 } }, { .no_affine = true } },
+    { "sequences of one, whose lines may be cut", { 3, { 2, 1, 23 } }, { .eps = 0.0 } },
+    { "images of one channel", { 4, { 2, 1, 9, 10 } }, { .eps = 0.0 } },
     { "images along their rows", { 4, { 2, 3, 6, 10 } }, { .eps = 0.0 } },
 };
 

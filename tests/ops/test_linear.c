@@ -76,5 +76,6 @@ static void expect_failure(const far_shape *x, const far_linear_opts *opts, far_
 FAR_TEST(linear_refuses_what_does_not_fit)
 {
     expect_failure(&(far_shape){ 2, { 2, 3 } }, &(far_linear_opts){ 0 }, FAR_E_ARG, "out_features");
-    expect_failure(&(far_shape){ 1, { 2 } }, &(far_linear_opts){ .out_features = 3 }, FAR_E_SHAPE, "[N, ..., features]");
+    expect_failure(&(far_shape){ 1, { 2 } }, &(far_linear_opts){ .out_features = 3 }, FAR_E_SHAPE,
+                   "[N, ..., features]");
 }

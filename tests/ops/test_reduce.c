@@ -16,7 +16,8 @@ typedef struct reduce_case {
 static far_value build(far_graph *graph, const void *arg)
 {
     const reduce_case *c = arg;
-    return far_reduce(graph, "y", far_graph_input(graph, "x", FAR_F32, &c->x), c->kind, c->axis_count, c->axes, c->keep_axes);
+    return far_reduce(graph, "y", far_graph_input(graph, "x", FAR_F32, &c->x), c->kind, c->axis_count, c->axes,
+                      c->keep_axes);
 }
 
 FAR_TEST(reduce_matches_its_oracle)
@@ -37,7 +38,8 @@ FAR_TEST(reduce_matches_its_oracle)
         { "max over channels, rows move", FAR_REDUCE_MAX, { 4, { 2, 6, 9, 4 } }, 1, { 1 }, false },
         { "max over features", FAR_REDUCE_MAX, { 2, { 4, 9 } }, 1, { 1 }, true },
     };
-    for (size_t i = 0; i < FAR_COUNT(cases); i++) op_check_with(cases[i].name, build, &cases[i], &(op_check_opts){ .kink_margin = 0.1 });
+    for (size_t i = 0; i < FAR_COUNT(cases); i++)
+        op_check_with(cases[i].name, build, &cases[i], &(op_check_opts){ .kink_margin = 0.1 });
 }
 
 static far_value build_all(far_graph *graph, const void *arg)
@@ -47,7 +49,9 @@ static far_value build_all(far_graph *graph, const void *arg)
 
 FAR_TEST(reduce_all_matches_its_oracle)
 {
-    static const far_shape shapes[] = { { 1, { 3 } }, { 2, { 70, 3 } }, { 4, { 2, 3, 17, 5 } }, { 5, { 1, 2, 8, 3, 4 } } };
+    static const far_shape shapes[] = {
+        { 1, { 3 } }, { 2, { 70, 3 } }, { 4, { 2, 3, 17, 5 } }, { 5, { 1, 2, 8, 3, 4 } }
+    };
     for (size_t i = 0; i < FAR_COUNT(shapes); i++) op_check("all", build_all, &shapes[i]);
 }
 
@@ -55,7 +59,8 @@ FAR_TEST(reduce_all_matches_its_oracle)
 static far_value build_terms(far_graph *graph, const void *arg)
 {
     const far_value x = far_graph_input(graph, "x", FAR_F32, &(far_shape){ 4, { 2, 3, 8, 5 } });
-    const far_value a = far_reduce_all(graph, "a", far_square(graph, "sq", x)), b = far_reduce_all(graph, "b", far_exp(graph, "e", x));
+    const far_value a = far_reduce_all(graph, "a", far_square(graph, "sq", x)),
+                    b = far_reduce_all(graph, "b", far_exp(graph, "e", x));
     (void)arg;
     return far_add(graph, "loss", a, far_scale_shift(graph, "half", far_log(graph, "log", b), 0.5, 1.0));
 }

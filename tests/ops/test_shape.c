@@ -21,9 +21,12 @@ static far_value build_reshape(far_graph *graph, const void *arg)
 FAR_TEST(reshape_matches_its_oracle)
 {
     static const reshape_case cases[] = {
-        { "flat", { 4, { 3, 2, 5, 4 } }, { 2, { 3, 40 } } },      { "guessed", { 4, { 3, 2, 5, 4 } }, { 3, { 3, -1, 8 } } },
-        { "to an image", { 2, { 3, 36 } }, { 4, { 3, 1, 9, 4 } } }, { "to channels", { 2, { 3, 36 } }, { 4, { 3, 4, 3, 3 } } },
-        { "tokens", { 3, { 2, 6, 8 } }, { 4, { 2, 6, 2, 4 } } },  { "six axes", { 3, { 2, 6, 8 } }, { 6, { 2, 2, 3, 2, 2, 2 } } },
+        { "flat", { 4, { 3, 2, 5, 4 } }, { 2, { 3, 40 } } },
+        { "guessed", { 4, { 3, 2, 5, 4 } }, { 3, { 3, -1, 8 } } },
+        { "to an image", { 2, { 3, 36 } }, { 4, { 3, 1, 9, 4 } } },
+        { "to channels", { 2, { 3, 36 } }, { 4, { 3, 4, 3, 3 } } },
+        { "tokens", { 3, { 2, 6, 8 } }, { 4, { 2, 6, 2, 4 } } },
+        { "six axes", { 3, { 2, 6, 8 } }, { 6, { 2, 2, 3, 2, 2, 2 } } },
     };
     for (size_t i = 0; i < FAR_COUNT(cases); i++) op_check(cases[i].name, build_reshape, &cases[i]);
 }
@@ -35,7 +38,9 @@ static far_value build_flatten(far_graph *graph, const void *arg)
 
 FAR_TEST(flatten_matches_its_oracle)
 {
-    static const far_shape shapes[] = { { 2, { 3, 5 } }, { 4, { 3, 5, 7, 2 } }, { 4, { 3, 1, 7, 2 } }, { 5, { 2, 3, 4, 3, 2 } }, { 1, { 4 } } };
+    static const far_shape shapes[] = {
+        { 2, { 3, 5 } }, { 4, { 3, 5, 7, 2 } }, { 4, { 3, 1, 7, 2 } }, { 5, { 2, 3, 4, 3, 2 } }, { 1, { 4 } }
+    };
     for (size_t i = 0; i < FAR_COUNT(shapes); i++) op_check("flatten", build_flatten, &shapes[i]);
 }
 
@@ -88,7 +93,8 @@ static far_value build_concat(far_graph *graph, const void *arg)
         far_shape shape = c->x;
         (void)snprintf(name, sizeof name, "x%d", (int)i);
         shape.dim[c->axis < 0 ? c->axis + shape.ndim : c->axis] = c->sizes[i % 4];
-        in[i] = i < 4 ? far_graph_input(graph, name, FAR_F32, &shape) : far_scale_shift(graph, name, in[i - 4], 1.5, 0.1 * i);
+        in[i] = i < 4 ? far_graph_input(graph, name, FAR_F32, &shape)
+                      : far_scale_shift(graph, name, in[i - 4], 1.5, 0.1 * i);
         if (c->is_row_major) in[i] = far_transpose(graph, name, in[i], same);
     }
     return far_concat(graph, "y", c->count, in, c->axis);
@@ -133,10 +139,10 @@ static far_value build_slice(far_graph *graph, const void *arg)
 FAR_TEST(slice_matches_its_oracle)
 {
     static const slice_case cases[] = {
-        { "channels", { 4, { 2, 7, 9, 5 } }, 1, 2, 3 },      { "first channels", { 4, { 2, 16, 9, 5 } }, 1, 0, 8 },
-        { "rows", { 4, { 2, 3, 12, 5 } }, 2, 4, 7 },         { "one row", { 4, { 2, 3, 12, 5 } }, 2, 11, 1 },
-        { "columns", { 4, { 2, 3, 9, 8 } }, -1, 1, 6 },      { "features", { 2, { 5, 9 } }, 1, 3, 4 },
-        { "depth", { 5, { 1, 2, 6, 5, 4 } }, 2, 1, 4 },      { "tokens", { 3, { 3, 6, 4 } }, 1, 0, 1 },
+        { "channels", { 4, { 2, 7, 9, 5 } }, 1, 2, 3 }, { "first channels", { 4, { 2, 16, 9, 5 } }, 1, 0, 8 },
+        { "rows", { 4, { 2, 3, 12, 5 } }, 2, 4, 7 },    { "one row", { 4, { 2, 3, 12, 5 } }, 2, 11, 1 },
+        { "columns", { 4, { 2, 3, 9, 8 } }, -1, 1, 6 }, { "features", { 2, { 5, 9 } }, 1, 3, 4 },
+        { "depth", { 5, { 1, 2, 6, 5, 4 } }, 2, 1, 4 }, { "tokens", { 3, { 3, 6, 4 } }, 1, 0, 1 },
         { "everything", { 3, { 3, 6, 4 } }, 1, 0, 6 },
     };
     for (size_t i = 0; i < FAR_COUNT(cases); i++) op_check(cases[i].name, build_slice, &cases[i]);
@@ -238,13 +244,18 @@ static void expect_failure(build_fn build, const void *arg, far_status want, con
 FAR_TEST(shape_ops_refuse_what_does_not_fit)
 {
     expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 2, { 3, 9 } } }, FAR_E_SHAPE, "reshape");
-    expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 2, { 6, 4 } } }, FAR_E_SHAPE, "axis 0 is the batch");
-    expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 3, { 3, -1, 3 } } }, FAR_E_SHAPE, "number of elements");
+    expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 2, { 6, 4 } } }, FAR_E_SHAPE,
+                   "axis 0 is the batch");
+    expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 3, { 3, -1, 3 } } }, FAR_E_SHAPE,
+                   "number of elements");
     expect_failure(build_reshape, &(reshape_case){ "", { 2, { 3, 8 } }, { 3, { 3, -1, -1 } } }, FAR_E_ARG, "second -1");
-    expect_failure(build_transpose, &(transpose_case){ "", { 3, { 3, 5, 7 } }, { 1, 0, 2 } }, FAR_E_SHAPE, "axis 0 is the batch");
+    expect_failure(build_transpose, &(transpose_case){ "", { 3, { 3, 5, 7 } }, { 1, 0, 2 } }, FAR_E_SHAPE,
+                   "axis 0 is the batch");
     expect_failure(build_transpose, &(transpose_case){ "", { 3, { 3, 5, 7 } }, { 0, 1, 1 } }, FAR_E_ARG, "transpose");
-    expect_failure(build_concat, &(concat_case){ "", 0, 2, { 2, { 0, 3 } }, { 2, 2, 0, 0 }, false }, FAR_E_ARG, "concat");
-    expect_failure(build_concat, &(concat_case){ "", 2, 2, { 2, { 5, 3 } }, { 2, 2, 0, 0 }, false }, FAR_E_ARG, "concat");
+    expect_failure(build_concat, &(concat_case){ "", 0, 2, { 2, { 0, 3 } }, { 2, 2, 0, 0 }, false }, FAR_E_ARG,
+                   "concat");
+    expect_failure(build_concat, &(concat_case){ "", 2, 2, { 2, { 5, 3 } }, { 2, 2, 0, 0 }, false }, FAR_E_ARG,
+                   "concat");
     expect_failure(build_slice, &(slice_case){ "", { 2, { 3, 8 } }, 1, 6, 3 }, FAR_E_ARG, "[6, +3)");
     expect_failure(build_slice, &(slice_case){ "", { 2, { 3, 8 } }, 1, INT64_MAX, 3 }, FAR_E_ARG, "slice");
     expect_failure(build_slice, &(slice_case){ "", { 2, { 3, 8 } }, 0, 0, 2 }, FAR_E_SHAPE, "batch");

@@ -20,6 +20,8 @@ static const softmax_case cases[] = {
     { "channels of sequences", { 3, { 2, 4, 9 } }, 1 },
     { "attention", { 4, { 2, 3, 6, 6 } }, 3 },
     { "attention of 40", { 4, { 1, 2, 5, 40 } }, -1 },
+    { "sequences of one, whose lines may be cut", { 3, { 2, 1, 23 } }, 2 },
+    { "long sequences of one", { 3, { 1, 1, 70 } }, 2 },
     { "sequences, last axis", { 3, { 2, 5, 12 } }, 2 },
     { "long sequences, last axis", { 3, { 2, 3, 45 } }, 2 },
 };

@@ -20,7 +20,9 @@ FAR_TEST(constant_with_warmup)
 
 FAR_TEST(quadratic_warmup)
 {
-    const far_schedule s = { .lr = 10.0, .unit = FAR_TIME_STEPS, .warmup = 40, .warmup_start = 0.1, .warmup_kind = FAR_WARMUP_QUADRATIC };
+    const far_schedule s = {
+        .lr = 10.0, .unit = FAR_TIME_STEPS, .warmup = 40, .warmup_start = 0.1, .warmup_kind = FAR_WARMUP_QUADRATIC
+    };
     FAR_CHECK_NEAR(at(&s, 0), 1.0, 1e-12);
     FAR_CHECK_NEAR(at(&s, 20), 1.0 + 9.0 * 0.25, 1e-12);
     FAR_CHECK_NEAR(at(&s, 40), 10.0, 0.0);
@@ -29,7 +31,9 @@ FAR_TEST(quadratic_warmup)
 FAR_TEST(steps_and_milestones)
 {
     const far_schedule step = { .kind = FAR_SCHEDULE_STEP, .lr = 1.0, .every = 3, .gamma = 0.5 };
-    const far_schedule multi = { .kind = FAR_SCHEDULE_MULTISTEP, .lr = 1.0, .milestone_count = 2, .milestones = { 3, 6 } };
+    const far_schedule multi = {
+        .kind = FAR_SCHEDULE_MULTISTEP, .lr = 1.0, .milestone_count = 2, .milestones = { 3, 6 }
+    };
     FAR_CHECK_OK(far_schedule_check(&step));
     FAR_CHECK_OK(far_schedule_check(&multi));
     FAR_CHECK_NEAR(at(&step, 299), 1.0, 0.0);

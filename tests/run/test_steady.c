@@ -1,10 +1,12 @@
 /* From the third step on a run allocates nothing of its own and faults no page: everything was decided and touched before. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "test.h"
 #include <dlfcn.h>
 #include <farandole/run.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* ---- malloc, interposed: who asks? ---- */
 
@@ -73,7 +75,8 @@ static void watch_run(const char *const *settings, watch *w)
     char folder[512];
     const far_run_opts opts = { .progress = after_step, .progress_context = w };
     memset(w, 0, sizeof *w);
-    (void)snprintf(folder, sizeof folder, "run.dir=%s/steady-%s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", settings[0]);
+    (void)snprintf(folder, sizeof folder, "run.dir=%s/steady-%s-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", settings[0],
+                   (int)getpid());
     FAR_CHECK_OK(far_config_create(&config));
     for (int32_t i = 1; settings[i] != NULL; i++) FAR_CHECK_OK(far_config_set(config, settings[i]));
     FAR_CHECK_OK(far_config_set(config, folder));
@@ -85,6 +88,7 @@ static void watch_run(const char *const *settings, watch *w)
     FAR_CHECK_OK(far_config_set(config, "threads=2"));
     FAR_CHECK_OK(far_run_open(config, &opts, &run));
     FAR_CHECK_OK(far_run_train(run));
+    FAR_CHECK_OK(fari_remove_tree(far_run_folder(run)));
     far_run_close(run);
     far_config_destroy(config);
     FAR_CHECK_EQ_I64(w->steps, STEPS);
@@ -96,6 +100,7 @@ static void check_steady(const char *const *settings)
     watch_run(settings, &w);
     printf("%s: %d page faults in steps 3 to %d, %d allocations of ours, %d of libraries a step\n", settings[0],
            (int)(w.faults[STEPS] - w.faults[2]), STEPS, (int)(w.own[STEPS] - w.own[2]), (int)(w.all[STEPS] - w.all[2]) / (STEPS - 2));
+    for (int32_t i = 1; i <= STEPS; i++) printf("step %d: %d faults, %d allocations\n", (int)i, (int)w.faults[i], (int)w.all[i]);
     FAR_CHECK_EQ_I64(w.own[STEPS] - w.own[2], 0);
     FAR_CHECK_EQ_I64(fari_alloc_forbidden_count(), 0);
     for (int32_t i = 4; i <= STEPS && IS_INTERPOSED; i++) FAR_CHECK_EQ_I64(w.all[i] - w.all[i - 1], w.all[3] - w.all[2]);

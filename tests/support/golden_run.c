@@ -232,7 +232,7 @@ void golden_run(const golden *g, const golden_variant *v, golden_visit_fn visit,
     double hyper[FAR_HYPER_COUNT];
     FAR_CHECK(g->x.dim[0] <= SAMPLES_MAX);
     for (int64_t i = 0; i < SAMPLES_MAX; i++) ids[i] = i;
-    FAR_CHECK_OK(v->is_reference ? fari_backend_reference_create(&backend) : fari_backend_cpu_create(NULL, &backend));
+    FAR_CHECK_OK(fari_backend_cpu_create(v->isa, &backend));
     graph_open(g, true, &optim, &m);
     machine_open(g, v, backend, &m);
     feed_make(g, m.graph, feed);

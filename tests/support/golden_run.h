@@ -12,7 +12,7 @@ typedef struct golden_variant {
     const char *label;
     fari_grain_config grain;
     int32_t threads;
-    bool is_reference;                      /* the oracle's kernels */
+    const char *isa;                        /* NULL: the best here; else "base", "avx2", "avx512" */
     void (*change_plan)(fari_plan *plan);   /* a mistake, to see it found; NULL: none */
 } golden_variant;
 

@@ -170,6 +170,18 @@ static bool is_dw_wrong_in_jit(const fari_conv_piece *piece)
     return pad > stride && pad % stride != 0 && extent < kernel + stride - 1;
 }
 
+/* "jit_1x1:avx2" with a stride copies pixels by whole vectors of 8: past the end of scratch, and for dx of the gradient. */
+static bool is_1x1_too_wide(const fari_conv_piece *piece)
+{
+    return piece->in_channels / piece->groups % 8 != 0 && (piece->stride[0] | piece->stride[1] | piece->stride[2]) != 1;
+}
+
+static const char *impl_to_avoid(conv_kind kind, const fari_conv_piece *piece)
+{
+    if (kind == CONV_DW && is_dw_wrong_in_jit(piece)) return "jit:";
+    return is_1x1_too_wide(piece) ? "jit_1x1:avx2" : NULL;
+}
+
 /* oneDNN counts dilation from 0. */
 static far_status choose(conv_kind kind, bool has_bias, const fari_conv_piece *piece, const conv_mds *mds,
                          fari_dnnl_primitive *primitive_out)
@@ -194,7 +206,7 @@ static far_status choose(conv_kind kind, bool has_bias, const fari_conv_piece *p
     const dnnl_primitive_attr_t attr = fari_dnnl_attr();
     if (attr == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution's attributes");
     const dnnl_primitive_desc_t hint = kind == CONV_FORWARD ? NULL : fari_dnnl_hint(&forward);
-    const fari_dnnl_taste taste = { .avoid = kind == CONV_DW && is_dw_wrong_in_jit(piece) ? "jit:" : NULL };
+    const fari_dnnl_taste taste = { .avoid = impl_to_avoid(kind, piece) };
     const far_status st = fari_dnnl_choose(kind == CONV_FORWARD ? (const void *)&forward : &backward, attr, hint, taste, primitive_out);
     if (hint != NULL) (void)dnnl_primitive_desc_destroy(hint);
     (void)dnnl_primitive_attr_destroy(attr);

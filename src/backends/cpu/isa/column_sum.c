@@ -70,7 +70,8 @@ static void planes_sum(const float *x, int64_t samples, int64_t channels, int64_
     }
 }
 
-static void channels_sum(const fari_view *view, const float *x, int64_t samples, int64_t each, bool accumulate, float *y)
+static void channels_sum(const fari_view *view, const float *x, int64_t samples, int64_t each, bool accumulate,
+                         float *y)
 {
     const int64_t channels = view->dim[1], pixels = each / channels;
     if (view->order == FARI_CHANNELS_LAST || pixels == 1) columns_sum(x, samples * pixels, channels, accumulate, y);
@@ -91,7 +92,8 @@ far_status FARI_ISA(fari_column_sum)(const fari_call *call)
         columns_sum(x, samples, each, call->accumulate, y);
     } else if (attr->per_sample && attr->axis == 1) {
         for (int64_t n = 0; n < samples; n++)
-            channels_sum(view, x + n * each, 1, each, call->accumulate, y + (view->sample0 + n - out->sample0) * view->dim[1]);
+            channels_sum(view, x + n * each, 1, each, call->accumulate,
+                         y + (view->sample0 + n - out->sample0) * view->dim[1]);
     } else if (attr->axis < 0) {
         y[0] = (call->accumulate ? y[0] : 0.0f) + (float)sum_run(x, elems);
     } else if (attr->axis == view->ndim - 1 && is_flat) {

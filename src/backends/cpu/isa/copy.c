@@ -44,8 +44,7 @@ static void walk_simplify(walk *w)
         const walk_axis next = w->axis[i];
         if (kept > 0 && last->to == next.to * next.count && last->from == next.from * next.count)
             *last = (walk_axis){ last->count * next.count, next.to, next.from };
-        else
-            w->axis[kept++] = next;
+        else w->axis[kept++] = next;
     }
     w->ndim = kept;
 }
@@ -83,7 +82,8 @@ static void copy_matrix(word *restrict to, const word *restrict from, const walk
         for (int64_t f = 0; f < fast->count; f += TILE) {
             const int64_t f_end = f + TILE < fast->count ? f + TILE : fast->count;
             for (int64_t i = s; i < s_end; i++)
-                for (int64_t j = f; j < f_end; j++) to[i * slow->to + j * fast->to] = from[i * slow->from + j * fast->from];
+                for (int64_t j = f; j < f_end; j++)
+                    to[i * slow->to + j * fast->to] = from[i * slow->from + j * fast->from];
         }
     }
 }
@@ -95,10 +95,8 @@ static void walk_outer(const walk *w, int32_t outer, const walk_axis *line, cons
     word *to = w->to;
     const word *from = w->from;
     for (;;) {
-        if (run->to == 1 && run->from == 1)
-            copy_runs(to, from, line, run->count);
-        else
-            copy_matrix(to, from, line, run);
+        if (run->to == 1 && run->from == 1) copy_runs(to, from, line, run->count);
+        else copy_matrix(to, from, line, run);
         int32_t i = outer - 1;
         for (; i >= 0; i--) {
             to += w->axis[i].to;
@@ -229,7 +227,8 @@ far_status FARI_ISA(fari_pad)(const fari_call *call)
     strides_of(y, to);
     strides_of(x, from);
     for (int32_t i = 0; i < y->ndim; i++) {
-        const int64_t shift = attr->before[i] - (i == 2 ? rows_between(y, x) : 0); /* x's element 0 is y's element `shift` */
+        const int64_t shift =
+            attr->before[i] - (i == 2 ? rows_between(y, x) : 0); /* x's element 0 is y's element `shift` */
         const int64_t lo = shift > 0 ? shift : 0, hi = shift + x->dim[i] < y->dim[i] ? shift + x->dim[i] : y->dim[i];
         if (lo >= hi) return FAR_OK;
         w.to += lo * to[i];

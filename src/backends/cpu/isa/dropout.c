@@ -29,7 +29,7 @@ static void drop_run(const float *restrict x, float *restrict y, int64_t n, uint
 static void drop_pixels(const float *restrict x, float *restrict y, int64_t pixels, int64_t channels, uint64_t key,
                         uint64_t first, uint64_t plane, rule r)
 {
-    uint64_t away[ROW];
+    uint64_t away[ROW] = { 0 };
     const int64_t together = channels < ROW ? ROW / channels : 1, wide = channels < ROW ? channels : ROW;
     for (int64_t p = 0; p < together; p++)
         for (int64_t c = 0; c < wide; c++) away[p * wide + c] = (uint64_t)p + (uint64_t)c * plane;

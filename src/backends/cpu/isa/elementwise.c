@@ -1,10 +1,10 @@
 /* Arithmetic element by element on f32.
  *   fari_binary, fari_binary_select, fari_unary, fari_unary_dx, fari_add_n: ops of the same names. No scratch. */
-#include "backends/cpu/isa/kernels_elementwise.h"
+#include "ops/elementwise.h"
 #include "backends/cpu/isa/isa.h"
+#include "backends/cpu/isa/kernels_elementwise.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "graph/graph.h"
-#include "ops/elementwise.h"
 #include <math.h>
 
 static bool all_f32(const fari_call *call)
@@ -16,14 +16,15 @@ static bool all_f32(const fari_call *call)
 
 /* ---- two operands ---- */
 
-#define BINARY_LOOP(formula)                     \
-    for (int64_t k = 0; k < elems; k++) {        \
-        const float p = a[k], q = b[k];          \
-        y[k] = (formula);                        \
-    }                                            \
+#define BINARY_LOOP(formula)              \
+    for (int64_t k = 0; k < elems; k++) { \
+        const float p = a[k], q = b[k];   \
+        y[k] = (formula);                 \
+    }                                     \
     return
 
-static void binary_run(fari_binary_kind kind, const float *restrict a, const float *restrict b, float *restrict y, int64_t elems)
+static void binary_run(fari_binary_kind kind, const float *restrict a, const float *restrict b, float *restrict y,
+                       int64_t elems)
 {
     switch (kind) {
     case FARI_BINARY_ADD: BINARY_LOOP(p + q);
@@ -47,6 +48,7 @@ typedef struct tile {
 
 static void tile_fill(tile *t, const float *b, int64_t count)
 {
+    FAR_ASSERT(count > 0);
     t->data = b;
     t->period = count;
     if (count > TILE / 2) return;
@@ -57,7 +59,8 @@ static void tile_fill(tile *t, const float *b, int64_t count)
 }
 
 /* b[k % count] beside a[k]. */
-static void binary_periodic(fari_binary_kind kind, const float *a, const float *b, int64_t count, float *y, int64_t elems)
+static void binary_periodic(fari_binary_kind kind, const float *a, const float *b, int64_t count, float *y,
+                            int64_t elems)
 {
     tile t;
     tile_fill(&t, b, count);
@@ -66,7 +69,8 @@ static void binary_periodic(fari_binary_kind kind, const float *a, const float *
 }
 
 /* b[c] beside all of a's channel c: [C][pixels] when rows are major, [pixels][C] when channels are last. */
-static void binary_channels(fari_binary_kind kind, const fari_view *view, const float *a, const float *b, float *y, int64_t elems)
+static void binary_channels(fari_binary_kind kind, const fari_view *view, const float *a, const float *b, float *y,
+                            int64_t elems)
 {
     const int64_t channels = view->dim[1], pixels = elems / channels;
     if (view->order == FARI_CHANNELS_LAST || pixels == 1) {
@@ -82,9 +86,11 @@ far_status FARI_ISA(fari_binary)(const fari_call *call)
     const fari_view *view = &call->in[0];
     const float *a = call->in[0].data, *b = call->in[1].data;
     float *y = call->out[0].data;
-    const int64_t elems = fari_view_elems(&call->out[0]), samples = view->ndim > 0 ? view->dim[0] : 1, each = elems / samples;
+    const int64_t elems = fari_view_elems(&call->out[0]), samples = view->ndim > 0 ? view->dim[0] : 1,
+                  each = elems / samples;
     const bool is_flat = view->order == FARI_ROW_MAJOR || view->ndim < 3;
-    if (!all_f32(call) || (attr->repeat == FARI_REPEAT_OVER_SAMPLES && !(is_flat && fari_view_elems(&call->in[1]) == each)))
+    if (!all_f32(call) ||
+        (attr->repeat == FARI_REPEAT_OVER_SAMPLES && !(is_flat && fari_view_elems(&call->in[1]) == each)))
         return call->node->op->reference(call);
     switch (attr->repeat) {
     case FARI_REPEAT_NONE: binary_run(attr->kind, a, b, y, elems); break;
@@ -92,8 +98,8 @@ far_status FARI_ISA(fari_binary)(const fari_call *call)
     case FARI_REPEAT_CHANNEL:
     case FARI_REPEAT_SAMPLE_CHANNEL:
         for (int64_t n = 0; n < samples; n++)
-            binary_channels(attr->kind, view, a + n * each, b + (attr->repeat == FARI_REPEAT_CHANNEL ? 0 : n * view->dim[1]),
-                            y + n * each, each);
+            binary_channels(attr->kind, view, a + n * each,
+                            b + (attr->repeat == FARI_REPEAT_CHANNEL ? 0 : n * view->dim[1]), y + n * each, each);
         break;
     case FARI_REPEAT_OVER_SAMPLES: binary_periodic(attr->kind, a, b, each, y, elems); break;
     }
@@ -169,7 +175,7 @@ far_status FARI_ISA(fari_unary_dx)(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     if (!all_f32(call)) return call->node->op->reference(call);
     switch (attr->kind) {
-    case FARI_UNARY_CLAMP: UNARY_DX_LOOP((v >= alpha) & (v <= beta) ? d : 0.0f);
+    case FARI_UNARY_CLAMP: UNARY_DX_LOOP(((v >= alpha) & (v <= beta)) ? d : 0.0f);
     case FARI_UNARY_EXP: UNARY_DX_LOOP(d * v);
     case FARI_UNARY_LOG: UNARY_DX_LOOP(d / v);
     case FARI_UNARY_LOG1P: UNARY_DX_LOOP(d / (1.0f + v));

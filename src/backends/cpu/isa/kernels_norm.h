@@ -1,6 +1,7 @@
-/* The fast float32 kernels of norm.c, activation.c and loss.c, compiled once per instruction set.
+/* The fast float32 kernels of norm.c, layer_norm.c, activation.c, dropout.c, softmax.c, loss_*.c and metric.c, compiled once per
+ * instruction set. Kernels' names without the fari_ before them:
  *
- *   op                                         kernel (fari_...)  op                     kernel
+ *   op                                         kernel            op                      kernel
  *   norm_stats                                 norm_stats        activation              activation
  *   norm_apply                                 norm_apply        activation_dx           activation_dx
  *   norm_dstats                                norm_dstats       dropout                 dropout

@@ -1,10 +1,10 @@
 /* Updates of parameters in place, and norms, on f32: see kernels_optim.h. Order of operations as PyTorch's single-tensor code;
  * src/ops/optim_<name>.c has the formulas. Options that are off are numbers that change nothing (times 1, plus 0 w, limits at
  * infinity), so every loop is straight. No scratch. */
+#include "ops/optim.h"
 #include "backends/cpu/isa/isa.h"
 #include "backends/cpu/isa/kernels_optim.h"
 #include "backends/cpu/isa/lanes.h"
-#include "ops/optim.h"
 #include <math.h>
 
 /* ---- what all share ---- */
@@ -32,11 +32,6 @@ FARI_INLINE float gradient(float g, float clip, float limit)
     return scaled > limit ? limit : scaled < -limit ? -limit : scaled;
 }
 
-FARI_INLINE double square(float x)
-{
-    return (double)x * (double)x;
-}
-
 static bool is_f32(const fari_call *call)
 {
     return call->in[0].dtype == FAR_F32;
@@ -44,10 +39,11 @@ static bool is_f32(const fari_call *call)
 
 /* ---- sgd ---- */
 
-FARI_INLINE void sgd_loop(float *restrict w, const float *restrict g, float *restrict buffer, int64_t elems, const common *c,
-                          float m, float take, bool nesterov)
+FARI_INLINE void sgd_loop(float *restrict w, const float *restrict g, float *restrict buffer, int64_t elems,
+                          const common *c, float m, float take, bool nesterov)
 {
-    const float decay = (float)c->decay, lr = (float)c->lr, clip = c->clip, limit = c->limit, m_old = c->is_first ? 0.0f : m;
+    const float decay = (float)c->decay, lr = (float)c->lr, clip = c->clip, limit = c->limit,
+                m_old = c->is_first ? 0.0f : m;
     for (int64_t k = 0; k < elems; k++) {
         const float d = gradient(g[k], clip, limit) + decay * w[k];
         const float v = m_old * buffer[k] + take * d;
@@ -87,8 +83,10 @@ far_status FARI_ISA(fari_adam)(const fari_call *call)
     const common c = common_of(call, &attr->common);
     const double t = fari_hyper_get(call, attr->common.group, FARI_HYPER_STEP);
     const float step = (float)(c.lr / (1.0 - pow(attr->beta1, t))), root = (float)sqrt(1.0 - pow(attr->beta2, t));
-    const float b1 = (float)attr->beta1, b2 = (float)attr->beta2, a1 = (float)(1.0 - attr->beta1), a2 = (float)(1.0 - attr->beta2);
-    const float shrink = attr->decoupled ? (float)(1.0 - c.lr * c.decay) : 1.0f, decay = attr->decoupled ? 0.0f : (float)c.decay;
+    const float b1 = (float)attr->beta1, b2 = (float)attr->beta2, a1 = (float)(1.0 - attr->beta1),
+                a2 = (float)(1.0 - attr->beta2);
+    const float shrink = attr->decoupled ? (float)(1.0 - c.lr * c.decay) : 1.0f,
+                decay = attr->decoupled ? 0.0f : (float)c.decay;
     const float eps = (float)attr->eps, clip = c.clip, limit = c.limit;
     for (int64_t k = 0; k < elems; k++) {
         const float weight = w[k] * shrink, d = gradient(g[k], clip, limit) + decay * weight;
@@ -111,7 +109,8 @@ FARI_INLINE void rmsprop_loop(const fari_call *call, bool centered, bool has_mom
     float *restrict average = centered ? call->out[2].data : NULL;
     float *restrict buffer = has_momentum ? call->out[centered ? 3 : 2].data : NULL;
     const float *restrict g = call->in[1].data;
-    const float alpha = (float)attr->alpha, rest = (float)(1.0 - attr->alpha), eps = (float)attr->eps, m = (float)attr->momentum;
+    const float alpha = (float)attr->alpha, rest = (float)(1.0 - attr->alpha), eps = (float)attr->eps,
+                m = (float)attr->momentum;
     const float decay = (float)c.decay, lr = (float)c.lr, clip = c.clip, limit = c.limit;
     for (int64_t k = 0; k < elems; k++) {
         const float d = gradient(g[k], clip, limit) + decay * w[k], square = s[k] * alpha + rest * d * d;
@@ -149,11 +148,13 @@ FARI_INLINE void lars_loop(const fari_call *call, bool lr_inside, bool nesterov)
     const fari_lars_attr *attr = call->attr;
     const common c = common_of(call, &attr->common);
     const double *rate_keep = attr->has_rate ? call->in[3].data : (const double[]){ 1.0, 1.0 };
-    const double scale = attr->momentum_correction ? fari_hyper_get(call, attr->common.group, FARI_HYPER_MOMENTUM_SCALE) : 1.0;
+    const double scale =
+        attr->momentum_correction ? fari_hyper_get(call, attr->common.group, FARI_HYPER_MOMENTUM_SCALE) : 1.0;
     const int64_t elems = fari_view_elems(&call->out[0]);
     float *restrict w = call->out[0].data, *restrict v = call->out[1].data;
     const float *restrict g = call->in[1].data;
-    const float rate = (float)rate_keep[0], decay = (float)(c.decay * rate_keep[1]), lr = (float)c.lr, clip = c.clip, limit = c.limit;
+    const float rate = (float)rate_keep[0], decay = (float)(c.decay * rate_keep[1]), lr = (float)c.lr, clip = c.clip,
+                limit = c.limit;
     const float m = (float)(attr->momentum * scale), m_old = c.is_first && !lr_inside ? 0.0f : m;
     const float take = c.is_first || attr->momentum == 0.0 ? 1.0f : (float)(1.0 - attr->dampening);
     for (int64_t k = 0; k < elems; k++) {
@@ -190,7 +191,8 @@ far_status FARI_ISA(fari_lamb_moments)(const fari_call *call)
     const float *restrict g = call->in[0].data;
     if (!is_f32(call)) return call->node->op->reference(call);
     const common c = common_of(call, &attr->common);
-    const float b1 = (float)attr->beta1, b2 = (float)attr->beta2, a1 = (float)(1.0 - attr->beta1), a2 = (float)(1.0 - attr->beta2);
+    const float b1 = (float)attr->beta1, b2 = (float)attr->beta2, a1 = (float)(1.0 - attr->beta1),
+                a2 = (float)(1.0 - attr->beta2);
     const float clip = c.clip, limit = c.limit;
     for (int64_t k = 0; k < elems; k++) {
         const float d = gradient(g[k], clip, limit);
@@ -254,23 +256,30 @@ far_status FARI_ISA(fari_ema)(const fari_call *call)
 
 /* ---- norms ---- */
 
-static int64_t chunk_of(int64_t lo, int64_t elems)
+#define BLOCK 1024 /* elements computed at a time before they are summed; divides a chunk */
+
+/* The sum of squares of x[0 .. count). */
+static double squares(const float *x, int64_t count)
 {
-    return elems - lo < FARI_CHUNK_ELEMS ? elems - lo : FARI_CHUNK_ELEMS;
+    double sum;
+    LANES_SUM(sum, count, (double)x[i] * (double)x[i]);
+    return sum;
+}
+
+static int64_t piece_of(int64_t lo, int64_t elems, int64_t size)
+{
+    return elems - lo < size ? elems - lo : size;
 }
 
 far_status FARI_ISA(fari_sumsq)(const fari_call *call)
 {
     const int64_t elems = fari_view_elems(&call->in[0]);
+    const float *g = call->in[0].data;
     double *out = call->out[0].data;
     if (!is_f32(call)) return call->node->op->reference(call);
     double total = call->accumulate ? *out : 0.0;
-    for (int64_t lo = 0; lo < elems; lo += FARI_CHUNK_ELEMS) {
-        const float *g = (const float *)call->in[0].data + lo;
-        double sum;
-        LANES_SUM(sum, chunk_of(lo, elems), (double)g[i] * (double)g[i]);
-        total += sum;
-    }
+    for (int64_t lo = 0; lo < elems; lo += FARI_CHUNK_ELEMS)
+        total += squares(g + lo, piece_of(lo, elems, FARI_CHUNK_ELEMS));
     *out = total;
     return FAR_OK;
 }
@@ -279,19 +288,18 @@ far_status FARI_ISA(fari_norms)(const fari_call *call)
 {
     const fari_norms_attr *attr = call->attr;
     const int64_t elems = fari_view_elems(&call->in[0]);
+    const float *w = call->in[0].data, *g = call->in[1].data;
     double *out = call->out[0].data;
+    float u[BLOCK];
     if (!is_f32(call)) return call->node->op->reference(call);
     const common c = common_of(call, &attr->common);
     const float decay = attr->with_decay ? (float)c.decay : 0.0f, clip = c.clip, limit = c.limit;
     double w_total = call->accumulate ? out[0] : 0.0, g_total = call->accumulate ? out[1] : 0.0;
-    for (int64_t lo = 0; lo < elems; lo += FARI_CHUNK_ELEMS) {
-        const float *w = (const float *)call->in[0].data + lo, *g = (const float *)call->in[1].data + lo;
-        const int64_t count = chunk_of(lo, elems);
-        double w_sum, g_sum;
-        LANES_SUM(w_sum, count, (double)w[i] * (double)w[i]);
-        LANES_SUM(g_sum, count, square(gradient(g[i], clip, limit) + decay * w[i]));
-        w_total += w_sum;
-        g_total += g_sum;
+    for (int64_t lo = 0; lo < elems; lo += BLOCK) {
+        const int64_t count = piece_of(lo, elems, BLOCK);
+        for (int64_t k = 0; k < count; k++) u[k] = gradient(g[lo + k], clip, limit) + decay * w[lo + k];
+        w_total += squares(w + lo, count);
+        g_total += squares(u, count);
     }
     out[0] = w_total;
     out[1] = g_total;
@@ -301,19 +309,17 @@ far_status FARI_ISA(fari_norms)(const fari_call *call)
 far_status FARI_ISA(fari_lamb_norms)(const fari_call *call)
 {
     const int64_t elems = fari_view_elems(&call->in[0]);
+    const float *w = call->in[0].data, *m = call->in[1].data, *v = call->in[2].data;
     double *out = call->out[0].data;
+    float u[BLOCK];
     if (!is_f32(call)) return call->node->op->reference(call);
     const lamb_numbers n = lamb_numbers_of(call);
     double w_total = call->accumulate ? out[0] : 0.0, u_total = call->accumulate ? out[1] : 0.0;
-    for (int64_t lo = 0; lo < elems; lo += FARI_CHUNK_ELEMS) {
-        const float *w = (const float *)call->in[0].data + lo, *m = (const float *)call->in[1].data + lo;
-        const float *v = (const float *)call->in[2].data + lo;
-        const int64_t count = chunk_of(lo, elems);
-        double w_sum, u_sum;
-        LANES_SUM(w_sum, count, (double)w[i] * (double)w[i]);
-        LANES_SUM(u_sum, count, square(lamb_update(w[i], m[i], v[i], n)));
-        w_total += w_sum;
-        u_total += u_sum;
+    for (int64_t lo = 0; lo < elems; lo += BLOCK) {
+        const int64_t count = piece_of(lo, elems, BLOCK);
+        for (int64_t k = 0; k < count; k++) u[k] = lamb_update(w[lo + k], m[lo + k], v[lo + k], n);
+        w_total += squares(w + lo, count);
+        u_total += squares(u, count);
     }
     out[0] = w_total;
     out[1] = u_total;

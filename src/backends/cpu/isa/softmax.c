@@ -41,14 +41,21 @@ static void softmax_block(block *b, int64_t length, bool is_log)
 static void softmax_line(const float *restrict x, float *restrict y, const fari_lines *lines, bool is_log)
 {
     const float top = block_line_top(x, lines->length);
-    double sum;
-    LANES_SUM(sum, lines->length, (double)vec_exp(x[i] - top));
+    const bool is_whole = lines->part == lines->length;
     const float *restrict part = x + lines->first;
-    if (is_log) {
-        const float log_sum = vec_log((float)sum);
-        for (int64_t i = 0; i < lines->part; i++) y[i] = (part[i] - top) - log_sum;
+    double sum;
+    if (is_whole && !is_log) { /* exponentials are kept where they end up; the same bits as below */
+        for (int64_t i = 0; i < lines->length; i++) y[i] = vec_exp(x[i] - top);
+        LANES_SUM(sum, lines->length, (double)y[i]);
     } else {
-        const float by = (float)(1.0 / sum);
+        LANES_SUM(sum, lines->length, (double)vec_exp(x[i] - top));
+    }
+    const float by = (float)(1.0 / sum), log_sum = vec_log((float)sum);
+    if (is_log) {
+        for (int64_t i = 0; i < lines->part; i++) y[i] = (part[i] - top) - log_sum;
+    } else if (is_whole) {
+        for (int64_t i = 0; i < lines->part; i++) y[i] *= by;
+    } else {
         for (int64_t i = 0; i < lines->part; i++) y[i] = vec_exp(part[i] - top) * by;
     }
 }
