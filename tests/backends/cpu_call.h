@@ -18,9 +18,17 @@ static inline void *block(size_t bytes, size_t align)
     return data;
 }
 
+#define TAIL 32 /* floats behind every array, which nobody may touch */
+
 static inline float *floats(int64_t count)
 {
-    return block((size_t)count * sizeof(float), 64);
+    return block((size_t)(count + TAIL) * sizeof(float), 64);
+}
+
+static inline void check_tail(const char *what, const float *data, int64_t count)
+{
+    const unsigned char *tail = (const unsigned char *)(data + count);
+    for (size_t i = 0; i < TAIL * sizeof(float); i++) FAR_CHECK_MSG(tail[i] == 0xff, "%s wrote behind its output", what);
 }
 
 /* Uniform in [-1, 1). */

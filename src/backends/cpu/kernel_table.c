@@ -1,17 +1,28 @@
 #include "backends/cpu/kernel_table.h"
 #include "backends/cpu/isa/kernels.h"
+#include "backends/cpu/isa/kernels_elementwise.h"
 #include "backends/cpu/isa/kernels_norm.h"
+#include "backends/cpu/isa/kernels_optim.h"
+#include "graph/graph.h"
 #include "ops/activation.h"
+#include "ops/concat.h"
 #include "ops/conv.h"
 #include "ops/dropout.h"
+#include "ops/elementwise.h"
 #include "ops/layer_norm.h"
 #include "ops/loss_ce.h"
 #include "ops/loss_dice.h"
 #include "ops/loss_pointwise.h"
 #include "ops/metric.h"
 #include "ops/norm.h"
+#include "ops/optim.h"
+#include "ops/pad.h"
 #include "ops/pool.h"
+#include "ops/reduce.h"
+#include "ops/reshape.h"
+#include "ops/slice.h"
 #include "ops/softmax.h"
+#include "ops/transpose.h"
 #include "ops/upsample.h"
 
 /* ---- what kernels support; everything else is the reference's ---- */
@@ -59,6 +70,13 @@ static bool is_real(const fari_call *call)
     return (from == FAR_F32 || from == FAR_F64) && (to == FAR_F32 || to == FAR_F64);
 }
 
+/* The kernel itself hands what it cannot do to the op's reference. */
+static bool any_call(const fari_call *call)
+{
+    (void)call;
+    return true;
+}
+
 /* ---- the table ---- */
 
 #if defined(FARI_ISA_X86)
@@ -104,6 +122,31 @@ static const fari_kernel_row rows[] = {
     ROW(pointwise_dx, pointwise_dx, is_f32_alike),
     ROW(topk, topk, is_from_f32_image),
     ROW(confusion, confusion, is_from_f32_image),
+
+    ROW(binary, binary, any_call),
+    ROW(binary_select, binary_select, any_call),
+    ROW(unary, unary, any_call),
+    ROW(unary_dx, unary_dx, any_call),
+    ROW(add_n, add_n, any_call),
+    ROW(reorder, reorder, any_call),
+    ROW(concat, concat, any_call),
+    ROW(slice, slice, any_call),
+    ROW(pad, pad, any_call),
+    ROW(transpose, transpose, any_call),
+    ROW(reshape, reshape, any_call),
+    ROW(column_sum, column_sum, any_call),
+    ROW(reduce_all, reduce_all, any_call),
+
+    ROW(sgd, sgd, any_call),
+    ROW(adam, adam, any_call),
+    ROW(rmsprop, rmsprop, any_call),
+    ROW(lars, lars, any_call),
+    ROW(lamb_moments, lamb_moments, any_call),
+    ROW(lamb_norms, lamb_norms, any_call),
+    ROW(lamb, lamb, any_call),
+    ROW(ema, ema, any_call),
+    ROW(sumsq, sumsq, any_call),
+    ROW(norms, norms, any_call),
 };
 
 const fari_kernel_row *fari_kernel_find(const fari_op *op)
