@@ -50,6 +50,7 @@ void fari_arena_touch(void *data, int64_t bytes)
 
 #define STACK_TOUCH_BYTES 262144 /* deeper than any kernel's frames */
 #define HEAP_TOUCH_BYTES 98304 /* below what malloc maps on its own */
+#define HEAP_TOUCH_BLOCKS 8
 #define TRIM_BYTES (16 << 20) /* freed heap that a process keeps */
 
 __attribute__((noinline)) void fari_thread_touch(void)
@@ -57,8 +58,10 @@ __attribute__((noinline)) void fari_thread_touch(void)
     volatile char stack[STACK_TOUCH_BYTES];
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES); /* else the block below would go back to the system at once */
     for (size_t i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
-    volatile char *heap = malloc(HEAP_TOUCH_BYTES); /* the system's, not ours: oneDNN's blocks come from there */
-    if (heap == NULL) return;
-    for (size_t i = 0; i < HEAP_TOUCH_BYTES; i += 1024) heap[i] = 0;
-    free((void *)heap);
+    char *heap[HEAP_TOUCH_BLOCKS]; /* several at once: the first ones only fill holes */
+    for (size_t k = 0; k < HEAP_TOUCH_BLOCKS; k++) {
+        heap[k] = malloc(HEAP_TOUCH_BYTES); /* the system's, not ours: oneDNN's blocks come from there */
+        for (size_t i = 0; heap[k] != NULL && i < HEAP_TOUCH_BYTES; i += 1024) ((volatile char *)heap[k])[i] = 0;
+    }
+    for (size_t k = 0; k < HEAP_TOUCH_BLOCKS; k++) free(heap[k]);
 }
