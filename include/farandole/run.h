@@ -11,6 +11,7 @@
 #include <farandole/config.h>
 #include <farandole/graph.h>
 #include <farandole/status.h>
+#include <farandole/tensor.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -69,6 +70,22 @@ typedef struct far_score {
  * @param scores_out  borrowed until the next evaluation or the end of the run.
  */
 FAR_API far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out);
+
+/** What the network gives for one sample. Borrowed during the call. */
+typedef struct far_prediction {
+    int64_t sample;         /**< its number in the part of the data that is evaluated */
+    int32_t map, map_count; /**< which of the network's outputs, for networks with several (image planes) */
+    far_shape shape;        /**< without the batch: [classes], or [classes, H, W] */
+    const float *elems;     /**< row-major: logits, or what else the network's last layer gives */
+} far_prediction;
+/** Anything but FAR_OK ends the prediction and is what far_run_predict returns. */
+typedef far_status (*far_prediction_fn)(void *context, const far_prediction *prediction);
+/**
+ * Runs the samples that far_run_evaluate would score through the network, in the order of the data, and hands the results over one
+ * sample at a time.
+ * @return as far_run_evaluate, or what `fn` returned.
+ */
+FAR_API far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context);
 
 /** The plan for people (or as JSON): memory by kind, instructions, predicted step time. Free with far_config_text_free. */
 FAR_API far_status far_run_plan_text(far_run *run, bool is_json, char **text_out);

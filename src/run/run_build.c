@@ -45,15 +45,19 @@ static far_status recipe_options(far_run *run)
 static far_status graph_build(far_run *run, bool is_training, int64_t batch, run_side *side)
 {
     const far_shape image = image_shape(&run->data, batch);
-    far_model_result model;
     far_shape label;
+    char name[32];
     side->batch = batch;
     FAR_TRY(far_graph_create(is_training, &side->graph));
     const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
-    FAR_TRY(far_model_build(side->graph, run->model_opts, x, &model));
-    FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &model, &label));
+    FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
+    for (int32_t i = 0; i < side->model.count && !is_training; i++) { /* kept to the end of the step: far_run_predict reads them */
+        (void)snprintf(name, sizeof name, "prediction.%d", (int)i);
+        far_graph_output(side->graph, name, side->model.logits[i]);
+    }
+    FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &side->model, &label));
     const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);
-    FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &model, y, &side->loss));
+    FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &side->model, y, &side->loss));
     run->label_planes = label.ndim >= 3 ? label.dim[1] : 1;
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(far_optim_freeze(side->graph, &run->optim));

@@ -36,12 +36,17 @@ static far_status outputs_open(const far_run *run, const far_meter *meter, eval_
     return FAR_OK;
 }
 
-static far_status add_batch(far_run *run, const far_batch *batch, eval_outputs *out, far_meter *meter)
+far_status run_eval_step(far_run *run, const far_batch *batch)
 {
     void *feed[2];
     FAR_TRY(run_feed(run, batch, run->eval.batch, feed));
     const fari_step step = { .seed = 0, .sample_ids = batch->sample_ids, .feed = feed };
-    FAR_TRY(fari_executor_step(run->eval.exec, &step));
+    return fari_executor_step(run->eval.exec, &step);
+}
+
+static far_status add_batch(far_run *run, const far_batch *batch, eval_outputs *out, far_meter *meter)
+{
+    FAR_TRY(run_eval_step(run, batch));
     for (int32_t i = 0; i < out->count; i++) {
         FAR_TRY(fari_executor_read_f64(run->eval.exec, out->value[i], out->elems[i]));
         out->entries[i] = batch->count;
@@ -81,19 +86,25 @@ close:
     return st;
 }
 
+/* Batches of the given samples (ids NULL: all) in their order, the last one filled up. */
+static far_loader_opts loader_opts(const far_run *run, const int64_t *ids, int64_t count)
+{
+    return (far_loader_opts){ .batch = run->eval.batch,
+                              .sample_ids = ids,
+                              .sample_count = count,
+                              .last = FAR_LAST_PAD,
+                              .epochs = 1,
+                              .threads = 1,
+                              .ahead = 2,
+                              .augment = run_augment(run, false) };
+}
+
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count)
 {
     far_loader *loader = NULL;
     far_meter *meter = NULL;
     far_status st = FAR_OK;
-    const far_loader_opts opts = { .batch = run->eval.batch,
-                                   .sample_ids = ids,
-                                   .sample_count = count,
-                                   .last = FAR_LAST_PAD,
-                                   .epochs = 1,
-                                   .threads = 1,
-                                   .ahead = 2,
-                                   .augment = run_augment(run, false) };
+    const far_loader_opts opts = loader_opts(run, ids, count);
     FAR_TRY_GOTO(far_meter_create(run->eval.graph, run->recipe_opts, &meter), done);
     FAR_TRY_GOTO(far_loader_open(set, &opts, &loader), done);
     FAR_TRY_GOTO(all_batches(run, loader, meter), done);
@@ -103,15 +114,37 @@ done:
     return st;
 }
 
+/* What evaluation from outside goes over: the test part, without one the samples held back. */
+typedef struct eval_part {
+    far_dataset *set;
+    const int64_t *ids; /* NULL: all */
+    int64_t count;
+} eval_part;
+
+static far_status part_of(const far_run *run, eval_part *part_out)
+{
+    const run_data *data = &run->data;
+    if (run->eval.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was opened only to plan");
+    if (data->test == NULL && data->held_count == 0)
+        return far_config_fail(run->config, "data.path", "nothing to evaluate on: the data has no test part; set data.holdout");
+    *part_out = data->test != NULL ? (eval_part){ .set = data->test }
+                                   : (eval_part){ .set = data->train, .ids = data->held, .count = data->held_count };
+    return FAR_OK;
+}
+
+far_status run_eval_loader(const far_run *run, far_loader **loader_out)
+{
+    eval_part part;
+    FAR_TRY(part_of(run, &part));
+    const far_loader_opts opts = loader_opts(run, part.ids, part.count);
+    return far_loader_open(part.set, &opts, loader_out);
+}
+
 far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out)
 {
-    if (run->eval.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was opened only to plan");
-    if (run->data.test != NULL)
-        FAR_TRY(run_score(run, run->data.test, NULL, 0));
-    else if (run->data.held_count > 0)
-        FAR_TRY(run_score(run, run->data.train, run->data.held, run->data.held_count));
-    else
-        return far_config_fail(run->config, "data.path", "nothing to evaluate on: the data has no test part; set data.holdout");
+    eval_part part;
+    FAR_TRY(part_of(run, &part));
+    FAR_TRY(run_score(run, part.set, part.ids, part.count));
     *scores_out = run->scores;
     *score_count_out = run->score_count;
     return FAR_OK;

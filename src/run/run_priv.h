@@ -32,6 +32,7 @@ typedef struct run_side {
     far_graph *graph;
     fari_plan *plan;
     fari_executor *exec;
+    far_model_result model; /* what the network gives; of the evaluation side these are outputs */
     far_value loss;
     int64_t batch;
 } run_side;
@@ -80,6 +81,8 @@ far_status run_save(far_run *run, bool is_best);            /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
 far_status run_load_weights(far_run *run, const char *path);
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
+far_status run_eval_loader(const far_run *run, far_loader **loader_out); /* over the test part, or the samples held back */
+far_status run_eval_step(far_run *run, const far_batch *batch);          /* one batch through the evaluation graph */
 /* The arrays a step is fed with: image and label. */
 far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2]);
 double run_clock_s(void);
