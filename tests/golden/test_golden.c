@@ -6,20 +6,11 @@
  * 16 of them estimate the distance d: 16 estimate^2 / d^2 is at most as spread as chi-square with 16 degrees of freedom. An estimate may
  * exceed the limit by the square root of that distribution's 99.99 % point over 16: at the limit itself, one tensor in 10,000 would fail,
  * below it hardly any; a distance of twice the limit is seen with 78 %, of three times with 99.5 %.
- * test_golden_full compares whole tensors, without estimates. */
-#include "support/golden_run.h"
-#include "test.h"
+ * test_golden_full compares whole tensors, without estimates, and all steps at every grain. */
 #include "ops/conv.h"
 #include "ops/norm.h"
-
-typedef struct outcome {
-    const golden *g;
-    const char *variant;
-    int32_t checked[GOLDEN_KIND_COUNT], excluded, beyond;
-    double worst[GOLDEN_KIND_COUNT]; /* estimate / limit */
-    const char *worst_name[GOLDEN_KIND_COUNT];
-    char first_failure[256];
-} outcome;
+#include "support/golden_check.h"
+#include "test.h"
 
 /* sqrt(q / n), q the 99.99 % point of chi-square with n degrees of freedom. */
 static double allowance(int32_t projections)
@@ -28,78 +19,42 @@ static double allowance(int32_t projections)
     return projections == 16 ? 1.6942 : 2.4245;
 }
 
-static void fail_add(outcome *o, const char *what, const char *name, double distance, double limit)
-{
-    char line[256];
-    (void)snprintf(line, sizeof line, "%s, %s: %s %s is %.3g from float64, limit %.3g", o->g->label, o->variant, what, name, distance,
-                   limit);
-    if (o->beyond++ == 0) memcpy(o->first_failure, line, sizeof line);
-    printf("BEYOND: %s\n", line);
-}
-
 static void compare(void *ctx, golden_kind kind, int32_t idx, const float *elems, int64_t count)
 {
-    static const char *const what[GOLDEN_KIND_COUNT] = { "gradient of", "statistic", "output" };
-    outcome *o = ctx;
+    golden_outcome *o = ctx;
     const golden_tensor *t = &o->g->tensors[kind][idx];
     double sum = 0.0;
     if (kind == GOLDEN_GRADIENT && golden_is_zero(o->g, t)) {
-        o->excluded++;
+        o->zero++;
         return;
     }
     for (int32_t p = 0; p < t->proj_count; p++) {
         const double off = golden_project(t->key[p], elems, count) - t->proj[p];
         sum += off * off;
     }
-    const double distance = sqrt(sum / t->proj_count), limit = golden_limit(o->g, kind, t->norm, t->d32);
-    o->checked[kind]++;
-    if (!(distance / limit <= o->worst[kind])) {
-        o->worst[kind] = distance / limit;
-        o->worst_name[kind] = t->name;
-    }
-    if (!(distance <= allowance(t->proj_count) * limit)) fail_add(o, what[kind], t->name, distance, limit);
+    golden_outcome_add(o, kind, idx, sqrt(sum / t->proj_count), t->norm, t->d32, allowance(t->proj_count));
 }
 
-static double compare_losses(outcome *o, const double *loss)
-{
-    double worst = 0.0;
-    char name[32];
-    for (int32_t i = 0; i < GOLDEN_STEPS; i++) {
-        const double off = fabs(loss[i] - o->g->loss_f64[i]), limit = golden_loss_limit(o->g, i);
-        worst = fmax(worst, off / limit);
-        (void)snprintf(name, sizeof name, "step %d", (int)i);
-        if (!(off <= limit)) fail_add(o, "loss of", name, off, limit);
-    }
-    return worst;
-}
-
-static void run_case(const golden *g, const golden_variant *v, outcome *o)
+static void run_case(const golden *g, const golden_variant *v, golden_outcome *o)
 {
     golden_run_info info;
-    *o = (outcome){ .g = g, .variant = v->label, .worst_name = { "-", "-", "-" } };
+    golden_outcome_begin(o, g, v->label);
     golden_run(g, v, compare, o, &info);
-    const double loss = compare_losses(o, info.loss);
-    printf("%s, %s (%d x %d): worst distances as parts of their limits: losses %.2f; %d gradients %.2f (%s), %d more are truly zero; "
-           "outputs %.2f; %d statistics %.2f\n",
-           g->label, v->label, (int)info.sample_grains, (int)info.row_grains, loss, (int)o->checked[GOLDEN_GRADIENT],
-           o->worst[GOLDEN_GRADIENT], o->worst_name[GOLDEN_GRADIENT], (int)o->excluded, o->worst[GOLDEN_OUTPUT],
-           (int)o->checked[GOLDEN_STATISTIC], o->worst[GOLDEN_STATISTIC]);
-    FAR_CHECK(o->checked[GOLDEN_GRADIENT] + o->excluded == g->count[GOLDEN_GRADIENT]);
-    FAR_CHECK(o->checked[GOLDEN_OUTPUT] == 2 && o->checked[GOLDEN_STATISTIC] == g->count[GOLDEN_STATISTIC]);
+    golden_outcome_end(o, &info);
 }
 
-/* rows: of a grain at the input, for the third way to cut. */
-static void check(const char *name, int64_t rows)
+/* rows: of a grain at the input, for the third way to cut, which runs all the steps; the others `steps` of them. */
+static void check(const char *name, int64_t rows, int32_t steps)
 {
     const golden_variant variants[] = {
-        { .label = "one grain", .grain = { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, .threads = 1 },
-        { .label = "grains of samples", .grain = { .samples = 1, .rows = 1 << 20, .dense = 1 }, .threads = 1 },
-        { .label = "grains of rows", .grain = { .samples = 1, .rows = rows, .min_rows = 1, .dense = 2 }, .threads = 1 },
+        { .label = "one grain", .grain = { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, .steps = steps },
+        { .label = "grains of samples", .grain = { .samples = 1, .rows = 1 << 20, .dense = 1 }, .steps = steps },
+        { .label = "grains of rows", .grain = { .samples = 1, .rows = rows, .min_rows = 1, .dense = 2 } },
     };
     golden g;
-    outcome o;
+    golden_outcome o;
     int32_t beyond = 0;
-    char first[256] = "";
+    char first[sizeof o.first_failure] = "";
     golden_load(name, &g);
     for (size_t i = 0; i < FAR_COUNT(variants); i++) {
         if (i == 1 && g.x.dim[0] == 1) continue; /* one sample: as before */
@@ -111,20 +66,20 @@ static void check(const char *name, int64_t rows)
     FAR_CHECK_MSG(beyond == 0, "%d numbers beyond their limits; the first: %s", (int)beyond, first);
 }
 
-FAR_TEST(lenet5) { check("lenet5", 6); }
-FAR_TEST(resnet18) { check("resnet18", 10); }
-FAR_TEST(resnet50) { check("resnet50", 16); }
-FAR_TEST(alexnet_bn) { check("alexnet_bn", 60); }
-FAR_TEST(uresnet_a21) { check("a21", 32); }
-FAR_TEST(uresnet_default) { check("uresnet", 50); }
-FAR_TEST(uresnet_without_norm) { check("scc21", 32); }
-FAR_TEST(uresnet_polaris) { check("polaris", 100); }
-FAR_TEST(unet_without_norm) { check("unet_none", 14); }
-FAR_TEST(unet_batch_norm) { check("unet_batch", 16); }
-FAR_TEST(unet_group_norm) { check("unet_group", 16); }
-FAR_TEST(unet_instance_norm) { check("unet_instance", 20); }
-FAR_TEST(unet3d_group_norm) { check("unet3d_group", 7); }
-FAR_TEST(unet3d_batch_norm) { check("unet3d_batch", 8); }
+FAR_TEST(lenet5) { check("lenet5", 6, 0); }
+FAR_TEST(resnet18) { check("resnet18", 10, 2); }
+FAR_TEST(resnet50) { check("resnet50", 16, 1); }
+FAR_TEST(alexnet_bn) { check("alexnet_bn", 60, 1); }
+FAR_TEST(uresnet_a21) { check("a21", 32, 2); }
+FAR_TEST(uresnet_default) { check("uresnet", 50, 1); }
+FAR_TEST(uresnet_without_norm) { check("scc21", 32, 1); }
+FAR_TEST(uresnet_polaris) { check("polaris", 100, 1); }
+FAR_TEST(unet_without_norm) { check("unet_none", 14, 0); }
+FAR_TEST(unet_batch_norm) { check("unet_batch", 16, 0); }
+FAR_TEST(unet_group_norm) { check("unet_group", 16, 0); }
+FAR_TEST(unet_instance_norm) { check("unet_instance", 20, 0); }
+FAR_TEST(unet3d_group_norm) { check("unet3d_group", 7, 0); }
+FAR_TEST(unet3d_batch_norm) { check("unet3d_batch", 8, 0); }
 
 /* ---- mistakes: each must be seen ---- */
 
@@ -158,10 +113,10 @@ static void scale_activation(fari_plan *plan) { scale_first(plan, &fari_op_norm_
 static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan))
 {
     const golden_variant v = {
-        .label = "mistake", .grain = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 }, .threads = 1, .change_plan = change_plan
+        .label = "mistake", .grain = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 }, .steps = 1, .change_plan = change_plan
     };
     golden g;
-    outcome o;
+    golden_outcome o;
     golden_load(name, &g);
     changed = 0;
     run_case(&g, &v, &o);

@@ -1,5 +1,10 @@
 /* A network trained elsewhere: its weights load by name into examples/ref-mnist-cnn.yaml and give the log-probabilities they must.
-   The data lie outside the repository, in ../shared/data or where FAR_SHARED_DATA says. */
+   The data lie outside the repository, in ../shared/data or where FAR_SHARED_DATA says.
+
+   The expected file is itself of single precision, with the 11,616 products of the first linear layer added one after the other: exact
+   arithmetic is up to 3.9e-5 from it, at log-probabilities near -13 (with that one sum in single precision: 6e-6). So a limit of
+   1e-5 cannot be kept in absolute terms by a more exact program; it is asked for relative to max(1, |log-probability|) against the
+   file, and in absolute terms between our kernels and the references in double precision. */
 #include "base/file.h"
 #include "test.h"
 #include <farandole/run.h>
@@ -78,35 +83,51 @@ static far_run *open_run(far_config *config, const char *const *settings)
     return run;
 }
 
+/* Log-probabilities by far_run_predict and the accuracy by far_run_evaluate. */
+static void predict(const char *const *settings, taken *got)
+{
+    far_config *config = NULL;
+    const far_score *scores = NULL;
+    int64_t score_count = 0;
+    double accuracy = 0.0;
+    FAR_CHECK_OK(far_config_create(&config));
+    far_run *run = open_run(config, settings);
+    got->count = 0;
+    FAR_CHECK_OK(far_run_predict(run, take, got));
+    FAR_CHECK_EQ_I64(got->count, SAMPLES);
+    FAR_CHECK_OK(far_run_evaluate(run, &scores, &score_count));
+    for (int64_t i = 0; i < score_count; i++)
+        if (strcmp(scores[i].name, "accuracy") == 0) accuracy = scores[i].value;
+    FAR_CHECK(accuracy > 0.98);
+    far_run_close(run);
+    far_config_destroy(config);
+}
+
+/* Largest |got - want| / max(floor, |want|); NaN stays. */
+static double largest_error(const float *got, const float *want, double floor)
+{
+    double worst = 0.0;
+    for (int i = 0; i < SAMPLES * CLASSES; i++) {
+        const double size = floor > 0.0 ? fmax(floor, fabs((double)want[i])) : 1.0;
+        const double error = fabs((double)got[i] - (double)want[i]) / size;
+        if (!(error <= worst)) worst = error;
+    }
+    return worst;
+}
+
 static void check(const char *label, const char *const *settings)
 {
     static taken got;
     static float want[SAMPLES * CLASSES];
     char path[1400];
-    far_config *config = NULL;
-    const far_score *scores = NULL;
-    int64_t score_count = 0;
-    double worst = 0.0, accuracy = 0.0;
     find_folder();
     (void)snprintf(path, sizeof path, "%s/expected_logp_first1000_f32.npy", folder);
     read_npy(path, want);
-    FAR_CHECK_OK(far_config_create(&config));
-    far_run *run = open_run(config, settings);
-    got.count = 0;
-    FAR_CHECK_OK(far_run_predict(run, take, &got));
-    FAR_CHECK_EQ_I64(got.count, SAMPLES);
-    FAR_CHECK_OK(far_run_evaluate(run, &scores, &score_count));
-    for (int64_t i = 0; i < score_count; i++)
-        if (strcmp(scores[i].name, "accuracy") == 0) accuracy = scores[i].value;
-    for (size_t i = 0; i < FAR_COUNT(want); i++) {
-        const double error = fabs((double)got.logp[i] - (double)want[i]);
-        if (!(error <= worst)) worst = error;
-    }
-    printf("%s: largest error of %d log-probabilities %.3g, accuracy %.4f\n", label, SAMPLES * CLASSES, worst, accuracy);
-    FAR_CHECK_MSG(worst <= LIMIT, "%s: log-probabilities are off by up to %g, allowed %g", label, worst, LIMIT);
-    FAR_CHECK(accuracy > 0.98);
-    far_run_close(run);
-    far_config_destroy(config);
+    predict(settings, &got);
+    const double relative = largest_error(got.logp, want, 1.0);
+    printf("%s: largest relative error of %d log-probabilities %.3g, absolute %.3g\n", label, SAMPLES * CLASSES, relative,
+           largest_error(got.logp, want, 0.0));
+    FAR_CHECK_MSG(relative <= LIMIT, "%s: log-probabilities are off by up to %g, allowed %g", label, relative, LIMIT);
 }
 
 FAR_TEST(log_probabilities_are_those_of_the_reference)
@@ -122,6 +143,17 @@ FAR_TEST(also_in_grains_of_one_sample_and_few_rows)
 FAR_TEST(also_by_the_reference_kernels)
 {
     check("reference", (const char *const[]){ "exec.backend=reference", "batch=50", NULL });
+}
+
+FAR_TEST(our_kernels_are_nearer_to_double_precision_than_that)
+{
+    static taken fast, exact;
+    find_folder();
+    predict((const char *const[]){ NULL }, &fast);
+    predict((const char *const[]){ "exec.backend=reference", "batch=50", NULL }, &exact);
+    const double worst = largest_error(fast.logp, exact.logp, 0.0);
+    printf("largest error beside kernels that compute in double: %.3g\n", worst);
+    FAR_CHECK_MSG(worst <= LIMIT, "off by up to %g, allowed %g", worst, LIMIT);
 }
 
 FAR_TEST(a_network_with_other_names_is_refused)

@@ -106,9 +106,9 @@ static float *kept_floats(const fari_store *store, fari_role role, const char *n
 static void machine_open(const golden *g, const golden_variant *v, fari_backend *backend, machine *m)
 {
     const fari_plan_opts plan_opts = {
-        .grain = v->grain, .threads = v->threads, .backend = backend, .is_keeping_gradients = far_graph_is_training(m->graph)
+        .grain = v->grain, .threads = 1, .backend = backend, .is_keeping_gradients = far_graph_is_training(m->graph)
     };
-    const fari_exec_opts exec_opts = { .threads = v->threads };
+    const fari_exec_opts exec_opts = { .threads = 1 };
     FAR_CHECK_OK(fari_plan_create(m->graph, &plan_opts, &m->plan));
     if (v->change_plan != NULL) v->change_plan(m->plan);
     FAR_CHECK_OK(fari_store_create(m->graph, false, 1, &m->store));
@@ -239,7 +239,8 @@ void golden_run(const golden *g, const golden_variant *v, golden_visit_fn visit,
     const fari_grains *grains = &m.plan->grains[far_graph_find(m.graph, "image")];
     info_out->sample_grains = grains->index_count;
     info_out->row_grains = grains->row_count;
-    for (int32_t i = 0; i < GOLDEN_STEPS; i++) {
+    info_out->steps = v->steps > 0 ? v->steps : GOLDEN_STEPS;
+    for (int32_t i = 0; i < info_out->steps; i++) {
         far_optim_hyper(&optim, i, g->lr, g->lr, hyper);
         const fari_step step = { .seed = 1, .step = i, .epoch = 0, .sample_ids = ids, .hyper = hyper, .feed = feed };
         FAR_CHECK_OK(fari_executor_step(m.exec, &step));
