@@ -71,10 +71,10 @@ void run_config_optim(const far_config *config, far_optim_opts *opts)
     opts->momentum = far_config_is_set(config, "optim.momentum") ? given(config, "optim.momentum") : 0.0;
     opts->nesterov = far_config_bool(config, "optim.nesterov");
     opts->dampening = far_config_f64(config, "optim.dampening");
-    if (far_config_is_set(config, "optim.betas") && far_config_list_count(config, "optim.betas") == 2)
-        for (int32_t i = 0; i < 2; i++) {
-            const double beta = far_config_list_f64(config, "optim.betas", i);
-            opts->betas[i] = beta != 0.0 ? beta : FAR_OPTIM_ZERO;
+    if (far_config_list_count(config, "optim.betas") == 2)
+        for (int32_t i = 0; i < 2; i++) { /* a complete config names the usual ones for optimizers without betas too */
+            const double beta = far_config_list_f64(config, "optim.betas", i), usual = i == 0 ? 0.9 : 0.999;
+            if (beta != usual) opts->betas[i] = beta != 0.0 ? beta : FAR_OPTIM_ZERO;
         }
     opts->alpha = given(config, "optim.alpha");
     opts->centered = far_config_bool(config, "optim.centered");
