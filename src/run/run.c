@@ -102,7 +102,7 @@ static far_status run_prepare(far_run *run)
     FAR_TRY(run_data_open(run));
     FAR_TRY(run_build(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
-    if (start[0] != '\0') FAR_TRY(run_load_weights(run, start));
+    if (start[0] != '\0' && run->opts.resume == NULL) FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
     if (start[0] == '\0') return FAR_FAIL(FAR_E_ARG, "evaluation needs weights: name a run, a checkpoint or a safetensors file");
     return FAR_OK;
