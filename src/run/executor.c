@@ -34,6 +34,7 @@ struct fari_executor {
     int64_t remaining;
     int64_t generation; /* step number of the pool */
     int32_t busy;       /* workers inside the step */
+    int32_t warm;       /* workers that have touched their memory */
     bool is_stopping;
     far_status status;
     fari_error_copy error;
@@ -237,6 +238,8 @@ static void *worker_main(void *arg)
     fari_arena_touch(self->scratch, exec->plan->scratch_bytes);
     fari_thread_touch();
     (void)pthread_mutex_lock(&exec->lock);
+    exec->warm++;
+    (void)pthread_cond_signal(&exec->finished);
     for (int64_t seen = 0;;) {
         while (exec->generation == seen && !exec->is_stopping) (void)pthread_cond_wait(&exec->wake, &exec->lock);
         if (exec->is_stopping) break;
@@ -303,6 +306,10 @@ static far_status threads_start(fari_executor *exec)
     for (exec->started = 1; exec->started < exec->threads; exec->started++)
         if (pthread_create(&exec->workers[exec->started].thread, NULL, worker_main, &exec->workers[exec->started]) != 0)
             return FAR_FAIL(FAR_E_NOMEM, "the system gave no thread %d of %d", (int)exec->started, (int)exec->threads);
+    /* an arena may be shared: nobody touches it once this executor is there */
+    (void)pthread_mutex_lock(&exec->lock);
+    while (exec->warm < exec->threads - 1) (void)pthread_cond_wait(&exec->finished, &exec->lock);
+    (void)pthread_mutex_unlock(&exec->lock);
     return FAR_OK;
 }
 
