@@ -65,3 +65,8 @@ __attribute__((noinline)) void fari_thread_touch(void)
     }
     for (size_t k = 0; k < HEAP_TOUCH_BLOCKS; k++) free(heap[k]);
 }
+
+int64_t fari_thread_touch_bytes(void)
+{
+    return STACK_TOUCH_BYTES + (int64_t)HEAP_TOUCH_BLOCKS * HEAP_TOUCH_BYTES;
+}

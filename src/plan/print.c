@@ -107,17 +107,34 @@ static void json_instr(const fari_plan *plan, int64_t i, fari_text *text)
 
 typedef void (*json_item_fn)(const fari_plan *plan, int64_t i, fari_text *text);
 
-static void json_list(const fari_plan *plan, const char *key, int64_t count, json_item_fn item, fari_text *text)
+/* Where text goes from time to time, so that a long plan never lies in memory as text; write NULL: it all stays. */
+typedef struct json_sink {
+    fari_plan_write_fn write;
+    void *ctx;
+    far_status status;
+} json_sink;
+
+#define SINK_BYTES 65536
+
+static void json_flush(json_sink *sink, fari_text *text, int64_t at_least)
+{
+    if (sink->write == NULL || text->failed || sink->status != FAR_OK || text->bytes < at_least) return;
+    sink->status = sink->write(sink->ctx, text->data, (size_t)text->bytes);
+    text->bytes = 0;
+}
+
+static void json_list(const fari_plan *plan, const char *key, int64_t count, json_item_fn item, fari_text *text, json_sink *sink)
 {
     fari_text_add(text, "  \"%s\": [\n", key);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count && sink->status == FAR_OK; i++) {
         item(plan, i, text);
         fari_text_add(text, i + 1 < count ? ",\n" : "\n");
+        json_flush(sink, text, SINK_BYTES);
     }
     fari_text_add(text, "  ]");
 }
 
-void fari_plan_print_json(const fari_plan *plan, fari_text *text)
+static void json_plan(const fari_plan *plan, fari_text *text, json_sink *sink)
 {
     fari_text_add(text,
                   "{\n  \"version\": 1,\n  \"batch\": %" PRId64 ",\n  \"threads\": %d,\n  \"grain\": {\"samples\": %" PRId64
@@ -128,12 +145,29 @@ void fari_plan_print_json(const fari_plan *plan, fari_text *text)
                   "  \"arena_bytes\": %" PRId64 ",\n  \"store_bytes\": %" PRId64 ",\n  \"scratch_bytes_a_thread\": %" PRId64
                   ",\n  \"flops\": %.17g,\n  \"reference_calls\": %" PRId64 ",\n",
                   plan->arena_bytes, plan->store_bytes, plan->scratch_bytes, plan->flops, plan->reference_calls);
-    json_list(plan, "tensors", plan->graph->tensor_count, json_tensor, text);
+    json_list(plan, "tensors", plan->graph->tensor_count, json_tensor, text, sink);
     fari_text_add(text, ",\n");
-    json_list(plan, "buffers", plan->buffer_count, json_buffer, text);
+    json_list(plan, "buffers", plan->buffer_count, json_buffer, text, sink);
     fari_text_add(text, ",\n");
-    json_list(plan, "instructions", plan->instr_count, json_instr, text);
+    json_list(plan, "instructions", plan->instr_count, json_instr, text, sink);
     fari_text_add(text, "\n}\n");
+}
+
+void fari_plan_print_json(const fari_plan *plan, fari_text *text)
+{
+    json_sink all = { .status = FAR_OK };
+    json_plan(plan, text, &all);
+}
+
+far_status fari_plan_write_json(const fari_plan *plan, fari_plan_write_fn write, void *ctx)
+{
+    fari_text text = { 0 };
+    json_sink sink = { .write = write, .ctx = ctx, .status = FAR_OK };
+    json_plan(plan, &text, &sink);
+    json_flush(&sink, &text, 1);
+    if (text.failed && sink.status == FAR_OK) sink.status = FAR_FAIL(FAR_E_NOMEM, "no memory to print a plan");
+    fari_text_free(&text);
+    return sink.status;
 }
 
 void fari_plan_grain_hash(const fari_plan *plan, char hex_out[65])

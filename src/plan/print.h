@@ -9,6 +9,9 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text);
 /* One JSON object: grain tables, buffers with offsets and lifetimes, instructions in canonical order with the byte ranges they
    touch, peak. Deterministic: equal plans give equal text. */
 void fari_plan_print_json(const fari_plan *plan, fari_text *text);
+/* The same in pieces, as they come; ends with what `write` returned when that is not FAR_OK. */
+typedef far_status (*fari_plan_write_fn)(void *ctx, const char *data, size_t bytes);
+far_status fari_plan_write_json(const fari_plan *plan, fari_plan_write_fn write, void *ctx);
 /* SHA-256 over the grain tables alone, 64 hex digits: results are equal only where these are. */
 void fari_plan_grain_hash(const fari_plan *plan, char hex_out[65]);
 /* "12.3 MB": three digits and a unit of powers of 1,000. */

@@ -336,6 +336,11 @@ failed:
     return st;
 }
 
+int64_t fari_executor_own_bytes(const fari_plan *plan)
+{
+    return plan->buffer_count * (int64_t)sizeof(char *) + plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t));
+}
+
 void fari_executor_destroy(fari_executor *exec)
 {
     if (exec == NULL) return;

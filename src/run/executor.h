@@ -19,6 +19,8 @@ typedef struct fari_executor fari_executor;
 
 /* Allocates the arena, starts the threads, touches the memory. plan, store stay borrowed. */
 far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts, fari_executor **exec_out);
+/* Bytes an executor of the plan holds beside arena and scratch. */
+int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);
 /* One step. Allocates nothing of ours. On failure the first error stands and the step's results are void. */
 far_status fari_executor_step(fari_executor *exec, const fari_step *step);

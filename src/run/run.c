@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Without run.dir: runs/<model>-<date>-<time>. */
 static far_status choose_folder(far_run *run)
@@ -39,24 +40,48 @@ static far_status write_text(const far_run *run, const char *name, const char *t
     return st;
 }
 
+typedef struct open_file {
+    int fd;
+    const char *path;
+} open_file;
+
+static far_status write_piece(void *ctx, const char *data, size_t bytes)
+{
+    const open_file *file = ctx;
+    return fari_file_write(file->fd, file->path, data, bytes);
+}
+
+/* plan.json, piece by piece: as one text it would be the largest block beside the arena. */
+static far_status write_plan(const far_run *run)
+{
+    open_file file = { -1, NULL };
+    far_status st = FAR_OK;
+    char *path = fari_path_join(run->folder, "plan.json"), *temporary = fari_path_join(run->folder, ".plan.json");
+    if (path == NULL || temporary == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+        goto done;
+    }
+    file.path = temporary;
+    FAR_TRY_GOTO(fari_file_create(temporary, &file.fd), done);
+    st = fari_plan_write_json(run->train.plan, write_piece, &file);
+    if (st == FAR_OK) st = fari_file_close_synced(file.fd, temporary);
+    else (void)close(file.fd);
+    if (st == FAR_OK) st = fari_rename(temporary, path);
+    if (st != FAR_OK) (void)unlink(temporary);
+done:
+    fari_free(temporary);
+    fari_free(path);
+    return st;
+}
+
 /* config.yaml and plan.json: what this run is. */
 static far_status write_papers(far_run *run)
 {
     char *config = NULL;
-    fari_text plan = { 0 };
-    far_status st = FAR_OK;
-    FAR_TRY_GOTO(far_config_dump(run->config, &config), done);
-    FAR_TRY_GOTO(write_text(run, "config.yaml", config), done);
-    fari_plan_print_json(run->train.plan, &plan);
-    if (plan.failed) {
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory to write plan.json");
-        goto done;
-    }
-    st = write_text(run, "plan.json", plan.data);
-done:
+    FAR_TRY(far_config_dump(run->config, &config));
+    const far_status st = write_text(run, "config.yaml", config);
     far_config_text_free(config);
-    fari_text_free(&plan);
-    return st;
+    return st == FAR_OK ? write_plan(run) : st;
 }
 
 static bool has_checkpoints(const char *checkpoints)
@@ -172,7 +197,7 @@ static void plan_json(const far_run *run, const fari_plan *plan, fari_text *text
     fari_calibration_close(cal);
     fari_text_add(text, "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
                         ",\n  \"steps\": %" PRId64 ",\n",
-                  far_run_planned_bytes(run), run->loader_bytes + run->data.bytes, far_graph_param_elems(plan->graph), run->steps_total);
+                  far_run_planned_bytes(run), run->loader_bytes + run->eval_loader_bytes + run->data.bytes, far_graph_param_elems(plan->graph), run->steps_total);
     fari_text_add(text, "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction.step_s, number));
     fari_text_add(text, "%s,\n", fari_f64_text(prediction.measured_share, number));
     if (inner.failed)
@@ -195,7 +220,7 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
                       far_graph_param_elems(plan->graph));
         fari_plan_print_text(plan, &text);
         fari_text_add(&text, "input            %s for data and batches made ahead\n",
-                      fari_bytes_text(run->loader_bytes + run->data.bytes, bytes));
+                      fari_bytes_text(run->loader_bytes + run->eval_loader_bytes + run->data.bytes, bytes));
         fari_text_add(&text, "process          %s in all, with at most 40 MB for code and libraries on top\n",
                       fari_bytes_text(far_run_planned_bytes(run), bytes));
         if (run->train.plan != NULL) predict_text(run, &text);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plan/print.h"
-#include "run/machine.h"
 #include "run/run_config.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
@@ -72,13 +71,18 @@ static far_status side_plan(far_run *run, run_side *side)
     return fari_plan_create(side->graph, &opts, &side->plan);
 }
 
-/* Room for labels repeated for each plane, where the network has several and the data one. */
+/* Labels repeated for each plane, where the network has several and the data one. */
+static int64_t plane_labels_bytes(const far_run *run)
+{
+    const int64_t batch = run->train.graph != NULL && run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
+    if (run->label_planes <= 1) return 0;
+    return batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
+}
+
 static far_status planes_allocate(far_run *run)
 {
-    const int64_t batch = run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
-    if (run->label_planes <= 1) return FAR_OK;
-    run->plane_labels_bytes = batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
     void *labels = NULL;
+    if (run->plane_labels_bytes == 0) return FAR_OK;
     FAR_TRY(fari_arena_map(run->plane_labels_bytes, &labels));
     run->plane_labels = labels;
     return FAR_OK;
@@ -128,37 +132,6 @@ static far_status lengths(far_run *run)
     return FAR_OK;
 }
 
-int64_t far_run_planned_bytes(const far_run *run)
-{
-    return run->arena_bytes + run->store_bytes + run->loader_bytes + run->data.bytes +
-           (run->train.plan != NULL ? fari_plan_own_bytes(run->train.plan) : 0) +
-           (run->eval.plan != NULL ? fari_plan_own_bytes(run->eval.plan) : 0);
-}
-
-/* Memory this process may take: as configured, else what is free. */
-static int64_t memory_limit(const far_run *run)
-{
-    const int64_t set = far_config_i64(run->config, "memory");
-    if (set > 0) return set;
-    const int64_t available = fari_machine_memory_available(""), group = fari_machine_memory_limit("");
-    const int64_t group_left = group > 0 ? group - fari_machine_memory_used_of_limit("") : INT64_MAX;
-    const int64_t least = available > 0 && available < group_left ? available : group_left;
-    return least > 0 ? least : INT64_MAX;
-}
-
-#define PROCESS_BYTES (INT64_C(40) << 20) /* code, libraries, stacks: the constant of docs/architecture.md */
-
-static far_status check_fit(const far_run *run)
-{
-    char need[32], have[32];
-    const int64_t bytes = far_run_planned_bytes(run) + PROCESS_BYTES, limit = memory_limit(run);
-    if (bytes <= limit) return FAR_OK;
-    return FAR_FAIL(FAR_E_NOFIT,
-                    "the plan needs %s and there are %s: lower batch (now %" PRId64 "), model.width or the image size "
-                    "(data.downsample), or give more with memory=SIZE; nothing was started",
-                    fari_bytes_text(bytes, need), fari_bytes_text(limit, have), run->train.batch > 0 ? run->train.batch : run->eval.batch);
-}
-
 /* One arena for both sides: they never run at once. */
 static far_status allocate(far_run *run)
 {
@@ -181,9 +154,11 @@ static far_status backend_create(far_run *run)
     return fari_backend_cpu_create(NULL, &run->backend);
 }
 
-far_status run_build(far_run *run)
+/* Graphs and plans of both sides, and what their kernels need. */
+static far_status sides_plan(far_run *run)
 {
     const bool is_training = run->opts.purpose != FAR_RUN_EVALUATE;
+    const int64_t heap_before = run_heap_bytes();
     run->threads = (int32_t)far_config_i64(run->config, "threads");
     if (run->threads < 1) run->threads = fari_machine_cores();
     FAR_TRY(backend_create(run));
@@ -207,11 +182,23 @@ far_status run_build(far_run *run)
         if (sides[i]->plan == NULL) continue;
         if (fari_plan_run_bytes(sides[i]->plan) > run->arena_bytes) run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
         if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
+        run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
     }
-    FAR_TRY(check_fit(run));
+    run->eval_loader_bytes = run_eval_loader_bytes(run);
+    run->plane_labels_bytes = plane_labels_bytes(run);
+    const int64_t heap = run_heap_bytes() - heap_before;
+    if (heap > run->graph_bytes) run->graph_bytes = heap;
+    return FAR_OK;
+}
+
+far_status run_build(far_run *run)
+{
+    FAR_TRY(sides_plan(run));
+    FAR_TRY(run_check_fit(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
+    run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */
     FAR_TRY(allocate(run));
-    if (!is_training) return FAR_OK;
+    if (run->opts.purpose == FAR_RUN_EVALUATE) return FAR_OK;
     const far_loader_opts loader = loader_opts(run);
     return far_loader_open(run->data.train, &loader, &run->loader);
 }

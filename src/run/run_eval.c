@@ -132,6 +132,16 @@ static far_status part_of(const far_run *run, eval_part *part_out)
     return FAR_OK;
 }
 
+/* Bytes of the largest loader an evaluation opens, beside that of training; 0 where there is nothing to evaluate on. */
+int64_t run_eval_loader_bytes(const far_run *run)
+{
+    const run_data *data = &run->data;
+    const far_loader_opts held = loader_opts(run, data->held, data->held_count), test = loader_opts(run, NULL, 0);
+    const int64_t of_held = data->held_count > 0 ? far_loader_bytes(data->train, &held) : 0;
+    const int64_t of_test = data->test != NULL ? far_loader_bytes(data->test, &test) : 0;
+    return of_held > of_test ? of_held : of_test;
+}
+
 far_status run_eval_loader(const far_run *run, far_loader **loader_out)
 {
     eval_part part;

@@ -57,7 +57,8 @@ struct far_run {
     int64_t plane_labels_bytes;
 
     far_loader *loader;
-    int64_t loader_bytes;
+    int64_t loader_bytes, eval_loader_bytes;
+    int64_t graph_bytes;            /* heap that graphs, plans and kernels took */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     double best;                    /* NaN before the first evaluation */
@@ -77,11 +78,15 @@ void run_data_close(run_data *data);
 far_augment run_augment(const far_run *run, bool is_training);
 far_status run_build(far_run *run);                         /* run_build.c: graphs, plans, memory */
 void run_unbuild(far_run *run);
+int64_t run_heap_bytes(void);                               /* run_memory.c: of the process, in use */
+void run_heap_trim(void);                                   /* gives free heap back to the system */
+far_status run_check_fit(const far_run *run);               /* FAR_E_NOFIT where the plan needs more than there is */
 far_status run_save(far_run *run, bool is_best);            /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
 far_status run_load_weights(far_run *run, const char *path);
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
 far_status run_eval_loader(const far_run *run, far_loader **loader_out); /* over the test part, or the samples held back */
+int64_t run_eval_loader_bytes(const far_run *run);
 far_status run_eval_step(far_run *run, const far_batch *batch);          /* one batch through the evaluation graph */
 /* The arrays a step is fed with: image and label. */
 far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2]);
