@@ -8,11 +8,11 @@
  */
 #ifndef FAR_GRAPH_H
 #define FAR_GRAPH_H
+#include <farandole/status.h>
+#include <farandole/tensor.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <farandole/status.h>
-#include <farandole/tensor.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -48,7 +48,7 @@ typedef enum far_init_kind {
     FAR_INIT_NORMAL,         /**< mean 0, standard deviation `value` */
     FAR_INIT_XAVIER_UNIFORM, /**< bound sqrt(6 / (fan_in + fan_out)) times `value` (0 means 1) */
     FAR_INIT_HE_NORMAL,      /**< deviation sqrt(2 / fan_out) (torchvision's resnet) times `value` (0 means 1) */
-    FAR_INIT_TORCH_UNIFORM   /**< bound 1 / sqrt(fan_in): PyTorch's default for convolution and linear, weight and bias */
+    FAR_INIT_TORCH_UNIFORM /**< bound 1 / sqrt(fan_in): PyTorch's default for convolution and linear, weight and bias */
 } far_init_kind;
 
 typedef struct far_init {

@@ -26,24 +26,25 @@ typedef enum far_run_purpose {
 
 /** What a run tells while it goes on. Texts are borrowed during the call. */
 typedef struct far_progress {
-    const char *phase;       /**< "train", "eval", "checkpoint" */
+    const char *phase;        /**< "train", "eval", "checkpoint" */
     int64_t step, step_total; /**< steps (or batches, in eval) done and to do */
     int64_t epoch;
-    double loss;             /**< of the last step; NaN when there is none */
-    double samples_per_s;    /**< over the last seconds */
-    double eta_s;            /**< seconds to go; negative when not known */
-    const char *message;     /**< a line for people, or NULL */
+    double loss;          /**< of the last step; NaN when there is none */
+    double samples_per_s; /**< over the last seconds */
+    double eta_s;         /**< seconds to go; negative when not known */
+    const char *message;  /**< a line for people, or NULL */
 } far_progress;
 typedef void (*far_progress_fn)(void *context, const far_progress *progress);
 
 /** Zero in a field means its default. */
 typedef struct far_run_opts {
     far_run_purpose purpose;
-    const char *resume;         /**< folder of a run to go on with; its config.yaml is the caller's to load */
-    const char *weights;        /**< a checkpoint folder or safetensors file to start from, or NULL */
-    far_progress_fn progress;   /**< may be NULL */
+    const char *resume;       /**< folder of a run to go on with; its config.yaml is the caller's to load */
+    const char *weights;      /**< a checkpoint folder or safetensors file to start from, or NULL */
+    far_progress_fn progress; /**< may be NULL */
     void *progress_context;
-    bool (*should_stop)(void *context); /**< asked between steps: true checkpoints and ends with FAR_E_STOPPED; may be NULL */
+    bool (*should_stop)(
+        void *context); /**< asked between steps: true checkpoints and ends with FAR_E_STOPPED; may be NULL */
     void *stop_context;
 } far_run_opts;
 

@@ -21,15 +21,15 @@ extern "C" {
 /** Ordered: a larger code is worse, so that ranks can agree by a maximum. */
 typedef enum far_status {
     FAR_OK = 0,
-    FAR_END,         /**< nothing more to read; not an error */
-    FAR_E_TIMEOUT,   /**< call again */
-    FAR_E_STOPPED,   /**< stopped on request; resumable */
-    FAR_E_ARG,       /**< a caller's argument is out of range */
-    FAR_E_CONFIG,    /**< a config key or value is wrong */
-    FAR_E_SHAPE,     /**< shapes do not fit */
-    FAR_E_NOTFOUND,  /**< a name, tensor or file does not exist */
-    FAR_E_FORMAT,    /**< a file's contents are wrong */
-    FAR_E_VERSION,   /**< made by another version */
+    FAR_END,        /**< nothing more to read; not an error */
+    FAR_E_TIMEOUT,  /**< call again */
+    FAR_E_STOPPED,  /**< stopped on request; resumable */
+    FAR_E_ARG,      /**< a caller's argument is out of range */
+    FAR_E_CONFIG,   /**< a config key or value is wrong */
+    FAR_E_SHAPE,    /**< shapes do not fit */
+    FAR_E_NOTFOUND, /**< a name, tensor or file does not exist */
+    FAR_E_FORMAT,   /**< a file's contents are wrong */
+    FAR_E_VERSION,  /**< made by another version */
     FAR_E_UNSUPPORTED,
     FAR_E_IO,        /**< the system refused to read or write */
     FAR_E_NONFINITE, /**< NaN or infinity where a number was due */

@@ -4,8 +4,8 @@
  */
 #ifndef FAR_TENSOR_H
 #define FAR_TENSOR_H
-#include <stdint.h>
 #include <farandole/status.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

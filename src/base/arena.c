@@ -49,7 +49,7 @@ void fari_arena_touch(void *data, int64_t bytes)
 }
 
 #define STACK_TOUCH_BYTES 262144 /* deeper than any kernel's frames */
-#define HEAP_TOUCH_BYTES 98304 /* below what malloc maps on its own */
+#define HEAP_TOUCH_BYTES 98304   /* below what malloc maps on its own */
 #define HEAP_TOUCH_BLOCKS 8
 #define TRIM_BYTES (16 << 20) /* freed heap that a process keeps */
 

@@ -22,19 +22,19 @@ void fari_error_restore(const fari_error_copy *copy);
 _Noreturn void fari_assert_failed(const char *expr, const char *file, int line);
 
 #define FAR_FAIL(status, ...) fari_fail((status), __FILE__, __LINE__, __func__, __VA_ARGS__)
-#define FAR_TRY(call)                                                                                 \
-    do {                                                                                              \
-        far_status try_st_ = (call);                                                                  \
-        if (try_st_ != FAR_OK) return fari_trace_push(try_st_, __FILE__, __LINE__, __func__);         \
+#define FAR_TRY(call)                                                                         \
+    do {                                                                                      \
+        far_status try_st_ = (call);                                                          \
+        if (try_st_ != FAR_OK) return fari_trace_push(try_st_, __FILE__, __LINE__, __func__); \
     } while (0)
 /* As FAR_TRY where something is held: jumps to the one exit that undoes. Needs a local `far_status st`. */
-#define FAR_TRY_GOTO(call, label)                                                                     \
-    do {                                                                                              \
-        st = (call);                                                                                  \
-        if (st != FAR_OK) {                                                                           \
-            (void)fari_trace_push(st, __FILE__, __LINE__, __func__);                                  \
-            goto label;                                                                               \
-        }                                                                                             \
+#define FAR_TRY_GOTO(call, label)                                    \
+    do {                                                             \
+        st = (call);                                                 \
+        if (st != FAR_OK) {                                          \
+            (void)fari_trace_push(st, __FILE__, __LINE__, __func__); \
+            goto label;                                              \
+        }                                                            \
     } while (0)
 /* For our own invariants only; never for files, shapes, peers or memory. */
 #define FAR_ASSERT(expr) ((expr) ? (void)0 : fari_assert_failed(#expr, __FILE__, __LINE__))

@@ -1,7 +1,7 @@
 /* Reverse-mode differentiation as a graph transform: walks the forward nodes backwards and lets each op's gradient rule emit the
    nodes that compute its inputs' gradients. Contributions of several users of a value are summed in the order of those users. */
-#include "base/mem.h"
 #include "graph/autodiff.h"
+#include "base/mem.h"
 #include <string.h>
 
 /* The gradient contributions of one value, in the order they came (last user first). */
@@ -12,8 +12,8 @@ typedef struct contribution {
 
 typedef struct differ {
     far_graph *graph;
-    bool *wanted;     /* [tensors] a gradient is needed for it or for something before it */
-    int32_t *head;    /* [tensors] first contribution, -1 */
+    bool *wanted;  /* [tensors] a gradient is needed for it or for something before it */
+    int32_t *head; /* [tensors] first contribution, -1 */
     contribution *contributions;
     int64_t contribution_count, contribution_cap;
     int64_t tensor_count; /* of the forward graph */
@@ -21,7 +21,8 @@ typedef struct differ {
 
 static far_status contribution_add(differ *d, far_value of, far_value value)
 {
-    if (!fari_reserve((void **)&d->contributions, &d->contribution_cap, d->contribution_count + 1, sizeof(contribution)))
+    if (!fari_reserve((void **)&d->contributions, &d->contribution_cap, d->contribution_count + 1,
+                      sizeof(contribution)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory to differentiate");
     d->contributions[d->contribution_count] = (contribution){ value, d->head[of] };
     d->head[of] = (int32_t)d->contribution_count++;
@@ -127,10 +128,8 @@ far_status fari_graph_backward_wrt(far_graph *graph, far_value loss, int32_t ext
     far_status st = FAR_E_NOMEM;
     d.wanted = fari_calloc((size_t)d.tensor_count, sizeof *d.wanted);
     d.head = fari_calloc((size_t)d.tensor_count, sizeof *d.head);
-    if (d.wanted == NULL || d.head == NULL)
-        (void)FAR_FAIL(FAR_E_NOMEM, "no memory to differentiate");
-    else
-        st = differ_run(&d, loss, extra_count, extra);
+    if (d.wanted == NULL || d.head == NULL) (void)FAR_FAIL(FAR_E_NOMEM, "no memory to differentiate");
+    else st = differ_run(&d, loss, extra_count, extra);
     fari_free(d.wanted);
     fari_free(d.head);
     fari_free(d.contributions);

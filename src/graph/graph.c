@@ -83,7 +83,8 @@ static bool shape_is_sound(const far_shape *shape)
     int64_t elems = 1;
     if (shape->ndim < 0 || shape->ndim > FAR_NDIM_MAX) return false;
     for (int32_t i = 0; i < shape->ndim; i++)
-        if (shape->dim[i] < 1 || __builtin_mul_overflow(elems, shape->dim[i], &elems) || elems > INT64_MAX / 16) return false;
+        if (shape->dim[i] < 1 || __builtin_mul_overflow(elems, shape->dim[i], &elems) || elems > INT64_MAX / 16)
+            return false;
     return true;
 }
 
@@ -92,8 +93,9 @@ far_value far_graph_input(far_graph *graph, const char *name, far_dtype dtype, c
     char text[128];
     if (graph->status != FAR_OK) return FAR_NO_VALUE;
     if (!shape_is_sound(shape) || shape->ndim < 1)
-        return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE, "input %s: shape %s needs a batch axis and extents of at least 1", name,
-                                               far_shape_text(shape, text)));
+        return fari_graph_fail(graph,
+                               FAR_FAIL(FAR_E_SHAPE, "input %s: shape %s needs a batch axis and extents of at least 1",
+                                        name, far_shape_text(shape, text)));
     const bool is_image = shape->ndim >= 3;
     const fari_tensor tensor = { .role = FARI_ROLE_INPUT,
                                  .dtype = dtype,
@@ -111,8 +113,8 @@ static bool shapes_equal(const far_shape *a, const far_shape *b)
     return a->ndim == b->ndim && memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof a->dim[0]) == 0;
 }
 
-static far_value kept_tensor(far_graph *graph, fari_role role, const char *name, far_dtype dtype, const far_shape *shape,
-                             far_init init)
+static far_value kept_tensor(far_graph *graph, fari_role role, const char *name, far_dtype dtype,
+                             const far_shape *shape, far_init init)
 {
     char want[128], have[128];
     if (graph->status != FAR_OK) return FAR_NO_VALUE;
@@ -124,8 +126,8 @@ static far_value kept_tensor(far_graph *graph, fari_role role, const char *name,
                                                far_shape_text(&old->shape, have), far_shape_text(shape, want)));
     }
     if (!shape_is_sound(shape))
-        return fari_graph_fail(
-            graph, FAR_FAIL(FAR_E_SHAPE, "parameter %s: shape %s has an extent below 1", name, far_shape_text(shape, want)));
+        return fari_graph_fail(graph, FAR_FAIL(FAR_E_SHAPE, "parameter %s: shape %s has an extent below 1", name,
+                                               far_shape_text(shape, want)));
     const fari_tensor tensor = {
         .role = role, .dtype = dtype, .shape = *shape, .producer = -1, .grad = FAR_NO_VALUE, .init = init
     };
@@ -142,9 +144,11 @@ far_value far_graph_state(far_graph *graph, const char *name, const far_shape *s
     return kept_tensor(graph, FARI_ROLE_STATE, name, FAR_F32, shape, init);
 }
 
-far_value fari_graph_opt_state(far_graph *graph, const char *name, far_dtype dtype, const far_shape *shape, double start)
+far_value fari_graph_opt_state(far_graph *graph, const char *name, far_dtype dtype, const far_shape *shape,
+                               double start)
 {
-    return kept_tensor(graph, FARI_ROLE_OPT_STATE, name, dtype, shape, (far_init){ .kind = FAR_INIT_CONST, .value = start });
+    return kept_tensor(graph, FARI_ROLE_OPT_STATE, name, dtype, shape,
+                       (far_init){ .kind = FAR_INIT_CONST, .value = start });
 }
 
 void far_graph_output(far_graph *graph, const char *name, far_value value)
@@ -181,7 +185,8 @@ far_value far_graph_find(const far_graph *graph, const char *name)
     for (int64_t i = 0; i < graph->output_count; i++)
         if (strcmp(graph->outputs[i].name, name) == 0) return graph->outputs[i].value;
     for (int64_t i = 0; i < graph->tensor_count; i++)
-        if (graph->tensors[i]->role != FARI_ROLE_COMPUTED && strcmp(graph->tensors[i]->name, name) == 0) return (far_value)i;
+        if (graph->tensors[i]->role != FARI_ROLE_COMPUTED && strcmp(graph->tensors[i]->name, name) == 0)
+            return (far_value)i;
     return FAR_NO_VALUE;
 }
 
@@ -296,7 +301,8 @@ static far_status outputs_infer(far_graph *graph, fari_node *node, fari_tensor *
         out[i].grad = FAR_NO_VALUE;
         out[i].producer = (int32_t)graph->node_count;
         if (!shape_is_sound(&out[i].shape))
-            return fari_shape_error(node, in[0] != NULL ? in[0] : &out[i], NULL, "the result would have an extent below 1");
+            return fari_shape_error(node, in[0] != NULL ? in[0] : &out[i], NULL,
+                                    "the result would have an extent below 1");
     }
     return FAR_OK;
 }
@@ -314,7 +320,8 @@ static far_value emit(far_graph *graph, const fari_op *op, const char *name, con
 {
     fari_tensor out[FARI_OUT_MAX];
     if (!inputs_present(graph, in_count, in)) {
-        if (graph->status == FAR_OK) (void)fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "%s '%s': an input is missing", op->name, name));
+        if (graph->status == FAR_OK)
+            (void)fari_graph_fail(graph, FAR_FAIL(FAR_E_ARG, "%s '%s': an input is missing", op->name, name));
         return FAR_NO_VALUE;
     }
     FAR_ASSERT(in_count <= FARI_IN_MAX && mutated_count <= FARI_OUT_MAX);
@@ -348,7 +355,8 @@ failed:
     return FAR_NO_VALUE;
 }
 
-far_value fari_emit(far_graph *graph, const fari_op *op, const char *name, const void *attr, int32_t in_count, const far_value *in)
+far_value fari_emit(far_graph *graph, const fari_op *op, const char *name, const void *attr, int32_t in_count,
+                    const far_value *in)
 {
     return emit(graph, op, name, attr, in_count, in, 0, NULL);
 }

@@ -18,8 +18,9 @@ struct fari_tensor {
     far_dtype dtype;
     fari_order order;
     far_shape shape;
-    int64_t batch_of; /* 0: no batch axis, one global piece. k >= 1: index i of axis 0 stands for samples [i k, (i+1) k) */
-    bool has_rows;    /* axis 2 holds image rows and may be cut */
+    int64_t
+        batch_of;  /* 0: no batch axis, one global piece. k >= 1: index i of axis 0 stands for samples [i k, (i+1) k) */
+    bool has_rows; /* axis 2 holds image rows and may be cut */
     int32_t producer; /* node, -1 for inputs, parameters and state */
     far_value grad;   /* FAR_NO_VALUE until differentiated */
     far_init init;    /* parameters and states */
@@ -52,8 +53,8 @@ struct far_graph {
     fari_output *outputs;
     int64_t output_count, output_cap;
     bool is_training;
-    fari_phase phase;   /* of the nodes added now */
-    far_status status;  /* the first failure */
+    fari_phase phase;  /* of the nodes added now */
+    far_status status; /* the first failure */
     fari_error_copy error;
     far_value loss;
 };
@@ -65,7 +66,8 @@ static inline fari_tensor *fari_tensor_of(const far_graph *graph, far_value valu
 
 /* Adds a node. Inputs may be FAR_NO_VALUE only after an earlier failure: then nothing happens. Trailing optional inputs are left
    out by a smaller in_count. Converts inputs' order as the op needs. Gives the first output; output k is `result + k`. */
-far_value fari_emit(far_graph *graph, const fari_op *op, const char *name, const void *attr, int32_t in_count, const far_value *in);
+far_value fari_emit(far_graph *graph, const fari_op *op, const char *name, const void *attr, int32_t in_count,
+                    const far_value *in);
 /* As fari_emit, but the node overwrites the given tensors (state, parameters) in place. */
 void fari_emit_mutate(far_graph *graph, const fari_op *op, const char *name, const void *attr, int32_t in_count,
                       const far_value *in, int32_t out_count, const far_value *out);
@@ -74,7 +76,8 @@ far_value fari_graph_fail(far_graph *graph, far_status status);
 /* The value as one of that order: itself or a conversion (made once). */
 far_value fari_as_order(far_graph *graph, far_value value, fari_order order);
 /* Optimizer state beside a parameter, starting at `start`. */
-far_value fari_graph_opt_state(far_graph *graph, const char *name, far_dtype dtype, const far_shape *shape, double start);
+far_value fari_graph_opt_state(far_graph *graph, const char *name, far_dtype dtype, const far_shape *shape,
+                               double start);
 
 /* Helpers for infer: out becomes like `in` (dtype, order, batch, rows) with its shape. */
 void fari_infer_like(fari_tensor *out, const fari_tensor *in);
@@ -82,9 +85,10 @@ void fari_infer_like(fari_tensor *out, const fari_tensor *in);
 far_status fari_shape_error(const fari_node *node, const fari_tensor *a, const fari_tensor *b, const char *what);
 
 /* The ops graph/ itself needs: src/graph/structural.c. */
-extern const fari_op fari_op_reorder; /* row-major <-> channels-last; the output's order is its attr, an int32_t of fari_order */
-extern const fari_op fari_op_add_n;   /* sum of up to FARI_IN_MAX tensors of equal shape, in order */
-extern const fari_op fari_op_fill;    /* a constant, global */
+extern const fari_op
+    fari_op_reorder; /* row-major <-> channels-last; the output's order is its attr, an int32_t of fari_order */
+extern const fari_op fari_op_add_n; /* sum of up to FARI_IN_MAX tensors of equal shape, in order */
+extern const fari_op fari_op_fill;  /* a constant, global */
 typedef struct fari_fill_attr {
     far_shape shape;
     double value;

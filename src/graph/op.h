@@ -9,10 +9,10 @@
  */
 #ifndef FARI_GRAPH_OP_H
 #define FARI_GRAPH_OP_H
+#include <farandole/graph.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <farandole/graph.h>
 
 #define FARI_IN_MAX 12
 #define FARI_OUT_MAX 6
@@ -55,7 +55,7 @@ typedef struct fari_view {
 /* What changes from step to step; kernels read it, never write it. */
 typedef struct fari_step {
     uint64_t seed;
-    int64_t step;              /* optimizer steps done before this one */
+    int64_t step; /* optimizer steps done before this one */
     int64_t epoch;
     const int64_t *sample_ids; /* [batch]: dataset index of each sample of the batch */
     const double *hyper;       /* [FARI_HYPER_COUNT] per parameter group, see src/ops/optim.h */
@@ -69,9 +69,9 @@ struct fari_call {
     fari_view in[FARI_IN_MAX];
     fari_view out[FARI_OUT_MAX];
     int32_t in_count, out_count;
-    bool accumulate;  /* REDUCE: add to the partial in out[] instead of setting it */
-    void *scratch;    /* this thread's scratch, as large as the kernel asked, 64-byte aligned */
-    void *prepared;   /* what the backend's prepare made for this geometry */
+    bool accumulate; /* REDUCE: add to the partial in out[] instead of setting it */
+    void *scratch;   /* this thread's scratch, as large as the kernel asked, 64-byte aligned */
+    void *prepared;  /* what the backend's prepare made for this geometry */
     const fari_step *step;
 };
 typedef far_status (*fari_kernel_fn)(const fari_call *call);
@@ -101,8 +101,8 @@ struct fari_op {
     far_status (*gradient)(fari_grad *grad);
     /* MAP: rows [*lo, *hi) of input `input_idx` (not yet clipped to the image) that rows [out_lo, out_hi) of the output read.
        REDUCE: the same for rows of the domain input. NULL: the same rows; where row counts differ, all rows. */
-    void (*rows)(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi, int64_t *lo,
-                 int64_t *hi);
+    void (*rows)(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,
+                 int64_t *lo, int64_t *hi);
     /* REDUCE: the input whose grains are the domain. */
     int32_t domain_input;
     /* REDUCE, CHUNK_REDUCE: out[] of `call` (left) becomes left combined with in[] (right, same shapes). NULL: elementwise sum. */

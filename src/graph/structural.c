@@ -4,8 +4,8 @@
 
 /* ---- reorder ---- */
 
-static far_status reorder_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                                int32_t *out_count)
+static far_status reorder_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                                fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)in, (void)out_count;
     out[0].order = (fari_order) * (const int32_t *)node->attr;
@@ -15,7 +15,8 @@ static far_status reorder_infer(const far_graph *graph, const fari_node *node, c
 static far_status reorder_gradient(fari_grad *grad)
 {
     const int32_t back = *(const int32_t *)grad->node->attr == FARI_ROW_MAJOR ? FARI_CHANNELS_LAST : FARI_ROW_MAJOR;
-    if (grad->need[0]) grad->d_in[0] = fari_emit(grad->graph, &fari_op_reorder, grad->node->name, &back, 1, &grad->d_out[0]);
+    if (grad->need[0])
+        grad->d_in[0] = fari_emit(grad->graph, &fari_op_reorder, grad->node->name, &back, 1, &grad->d_out[0]);
     return FAR_OK;
 }
 
@@ -45,8 +46,8 @@ const fari_op fari_op_reorder = {
 
 /* ---- sum of equal shapes ---- */
 
-static far_status add_n_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                              int32_t *out_count)
+static far_status add_n_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                              fari_tensor *out, int32_t *out_count)
 {
     (void)graph, (void)out, (void)out_count;
     for (int32_t i = 1; i < node->in_count; i++)
@@ -85,8 +86,8 @@ const fari_op fari_op_add_n = {
 
 /* ---- constants ---- */
 
-static far_status fill_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
-                             int32_t *out_count)
+static far_status fill_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                             fari_tensor *out, int32_t *out_count)
 {
     const fari_fill_attr *attr = node->attr;
     (void)graph, (void)in, (void)out_count;

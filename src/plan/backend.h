@@ -8,9 +8,10 @@
    Two calls with equal answers of `prepare` may share them: the plan asks once per distinct geometry. */
 typedef struct fari_prepared {
     fari_kernel_fn run;
-    void *state;          /* immutable while running, shared by threads; released by `release`. Given to run as call->prepared */
+    void *state; /* immutable while running, shared by threads; released by `release`. Given to run as call->prepared */
     size_t scratch_bytes; /* per thread, while the call runs */
-    const char *impl;     /* static or owned by state: which implementation, e.g. "brgconv:avx512_core", "farandole:avx2", "reference" */
+    const char *
+        impl; /* static or owned by state: which implementation, e.g. "brgconv:avx512_core", "farandole:avx2", "reference" */
     /* Inputs that the kernel wants in a form of its own (convolution weights). pack_bytes[i] == 0: as it is. Packed once a step
        from the whole tensor; packs with equal pack_id of the same tensor are shared. */
     size_t pack_bytes[FARI_IN_MAX];

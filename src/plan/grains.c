@@ -3,8 +3,8 @@
 #include "plan/plan.h"
 #include <inttypes.h>
 
-#define GRAINS_WANTED 8   /* automatic choice: about so many grains at the input */
-#define ROWS_ROUND 16     /* automatic row grains are multiples of this, so that they halve cleanly with each level */
+#define GRAINS_WANTED 8 /* automatic choice: about so many grains at the input */
+#define ROWS_ROUND 16   /* automatic row grains are multiples of this, so that they halve cleanly with each level */
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -123,8 +123,9 @@ far_status fari_plan_cut_grains(fari_plan *plan)
         grains->index_step = grains->index_total;
         if (t->batch_of > 1) grains->index_step = 1;
         if (t->batch_of == 1)
-            grains->index_step = t->shape.ndim >= 3 || plan->grain_samples > plan->opts.grain.dense ? plan->grain_samples
-                                                                                                      : plan->opts.grain.dense;
+            grains->index_step = t->shape.ndim >= 3 || plan->grain_samples > plan->opts.grain.dense
+                                     ? plan->grain_samples
+                                     : plan->opts.grain.dense;
         if (grains->index_step > grains->index_total) grains->index_step = grains->index_total;
         grains->index_count = ceil_div(grains->index_total, grains->index_step);
         grains->row_count = 1;

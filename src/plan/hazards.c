@@ -130,10 +130,8 @@ far_status fari_plan_find_hazards(fari_plan *plan)
     far_status st = FAR_OK;
     w.histories = fari_calloc((size_t)plan->buffer_count + 1, sizeof *w.histories);
     w.last_to = fari_alloc((size_t)(plan->instr_count + 1) * sizeof *w.last_to);
-    if (w.histories == NULL || w.last_to == NULL)
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
-    else
-        st = hazards_run(&w);
+    if (w.histories == NULL || w.last_to == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    else st = hazards_run(&w);
     for (int64_t b = 0; w.histories != NULL && b < plan->buffer_count; b++) {
         fari_free(w.histories[b].touches);
         fari_free(w.histories[b].before);

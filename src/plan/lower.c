@@ -1,11 +1,12 @@
 /* From nodes to instructions: for each grain of a node's domain one kernel call on ranges of buffers, and for sums across grains the
    combining calls of the tree. Instructions come out in the canonical order, which one thread would follow. */
-#include "base/mem.h"
 #include "plan/lower.h"
+#include "base/mem.h"
 #include <inttypes.h>
 #include <string.h>
 
-far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes, int32_t *buffer_out)
+far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes,
+                             int32_t *buffer_out)
 {
     if (!fari_reserve((void **)&plan->buffers, &plan->buffer_cap, plan->buffer_count + 1, sizeof(fari_buffer)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's buffers");
@@ -52,14 +53,17 @@ static far_status tensor_buffer(fari_plan *plan, far_value value, int32_t *buffe
 static fari_view view_whole(const fari_plan *plan, far_value value)
 {
     const fari_tensor *t = fari_tensor_of(plan->graph, value);
-    fari_view view = { .dtype = fari_plan_dtype(plan, value), .order = t->order, .ndim = t->shape.ndim, .rows_total = 1 };
+    fari_view view = {
+        .dtype = fari_plan_dtype(plan, value), .order = t->order, .ndim = t->shape.ndim, .rows_total = 1
+    };
     memcpy(view.dim, t->shape.dim, sizeof view.dim);
     if (t->shape.ndim >= 3) view.rows_total = t->shape.dim[2];
     return view;
 }
 
 /* Indices [lo, hi) of axis 0 and rows [row_lo, row_hi): contiguous, because rows are cut only with one sample at a time. */
-static fari_view view_piece(const fari_plan *plan, far_value value, int64_t lo, int64_t hi, int64_t row_lo, int64_t row_hi)
+static fari_view view_piece(const fari_plan *plan, far_value value, int64_t lo, int64_t hi, int64_t row_lo,
+                            int64_t row_hi)
 {
     fari_view view = view_whole(plan, value);
     const int64_t index_elems = fari_view_elems(&view) / view.dim[0];
@@ -72,14 +76,17 @@ static fari_view view_piece(const fari_plan *plan, far_value value, int64_t lo, 
         view.dim[2] = row_hi - row_lo;
         view.row0 = row_lo;
     }
-    view.data = (void *)(uintptr_t)(offset * far_dtype_bytes(view.dtype)); /* NOLINT: an offset until the plan is bound */
+    view.data =
+        (void *)(uintptr_t)(offset * far_dtype_bytes(view.dtype)); /* NOLINT: an offset until the plan is bound */
     return view;
 }
 
 /* Elements [lo, hi) of a tensor seen as flat. */
 static fari_view view_flat(const fari_plan *plan, far_value value, int64_t lo, int64_t hi)
 {
-    fari_view view = { .dtype = fari_plan_dtype(plan, value), .ndim = 1, .dim = { hi - lo }, .rows_total = 1, .elem0 = lo };
+    fari_view view = {
+        .dtype = fari_plan_dtype(plan, value), .ndim = 1, .dim = { hi - lo }, .rows_total = 1, .elem0 = lo
+    };
     view.data = (void *)(uintptr_t)(lo * far_dtype_bytes(view.dtype)); /* NOLINT */
     return view;
 }
@@ -111,10 +118,8 @@ far_status fari_lower_view(fari_plan *plan, int32_t buffer, const fari_view *vie
     plan->view_buffer[plan->view_count++] = buffer;
     plan->accesses[plan->access_count++] = (fari_access){ buffer, is_write, lo, lo + bytes };
     plan->access0[plan->instr_count] = plan->access_count;
-    if (is_write)
-        instr->out_count++;
-    else
-        instr->in_count++;
+    if (is_write) instr->out_count++;
+    else instr->in_count++;
     return FAR_OK;
 }
 
@@ -138,7 +143,8 @@ static far_status feed_input(fari_plan *plan, far_value input, int32_t buffer)
     const int64_t rows = t->shape.ndim >= 3 ? t->shape.dim[2] : 1;
     for (int64_t i = 0; i < grains->index_count; i++) {
         const int64_t lo = i * grains->index_step;
-        const int64_t hi = lo + grains->index_step < grains->index_total ? lo + grains->index_step : grains->index_total;
+        const int64_t hi =
+            lo + grains->index_step < grains->index_total ? lo + grains->index_step : grains->index_total;
         const fari_view view = view_piece(plan, input, lo, hi, 0, rows);
         FAR_TRY(fari_lower_begin(plan, FARI_INSTR_FEED, -1));
         plan->instrs[plan->instr_count - 1].aux = input_ordinal(plan->graph, input);
@@ -169,7 +175,8 @@ static far_status prepare(fari_plan *plan, const fari_call *call, int32_t *prepa
 }
 
 /* The packed form of a parameter, packed before its first use in the step. */
-static far_status packed_buffer(lowering *low, int32_t prepared, int32_t input_idx, far_value value, int32_t *buffer_out)
+static far_status packed_buffer(lowering *low, int32_t prepared, int32_t input_idx, far_value value,
+                                int32_t *buffer_out)
 {
     fari_plan *plan = low->plan;
     const fari_prepared *p = &plan->prepared[prepared];
@@ -224,13 +231,15 @@ static far_status emit_call(lowering *low, const fari_call *call, const int32_t 
     plan->instrs[idx].state = plan->prepared[prepared].state;
     plan->instrs[idx].accumulate = call->accumulate;
     for (int32_t i = 0; i < call->in_count; i++) {
-        const int64_t bytes = plan->prepared[prepared].pack_bytes[i] > 0 ? (int64_t)plan->prepared[prepared].pack_bytes[i]
-                                                                         : view_bytes(&in[i]);
+        const int64_t bytes = plan->prepared[prepared].pack_bytes[i] > 0
+                                  ? (int64_t)plan->prepared[prepared].pack_bytes[i]
+                                  : view_bytes(&in[i]);
         FAR_TRY(fari_lower_view(plan, buffer[i], &in[i], bytes, false));
     }
     for (int32_t i = 0; i < call->out_count; i++) {
         const int64_t partial = (int64_t)plan->prepared[prepared].partial_bytes;
-        FAR_TRY(fari_lower_view(plan, out_buffer[i], &call->out[i], partial > 0 ? partial : view_bytes(&call->out[i]), true));
+        FAR_TRY(fari_lower_view(plan, out_buffer[i], &call->out[i], partial > 0 ? partial : view_bytes(&call->out[i]),
+                                true));
     }
     if (node->op->cost != NULL) {
         const fari_cost cost = node->op->cost(&geometry);
@@ -317,10 +326,13 @@ static far_status lower_map(lowering *low)
     for (int64_t i = 0; i < g->index_count; i++)
         for (int64_t j = 0; j < g->row_count; j++) {
             const grain_range range = grain_at(plan, domain_value, i, j);
-            fari_call call = { .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count };
+            fari_call call = {
+                .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count
+            };
             int32_t out_buffer[FARI_OUT_MAX];
             for (int32_t k = 0; k < node->in_count; k++)
-                call.in[k] = domain->batch_of == 0 ? view_whole(plan, node->in[k]) : input_window(low, k, domain, &range);
+                call.in[k] =
+                    domain->batch_of == 0 ? view_whole(plan, node->in[k]) : input_window(low, k, domain, &range);
             for (int32_t k = 0; k < node->out_count; k++) {
                 call.out[k] = view_of_samples(plan, node->out[k], &range);
                 FAR_TRY(tensor_buffer(plan, node->out[k], &out_buffer[k]));
@@ -357,7 +369,8 @@ static void chunk_call(const lowering *low, int64_t lo, int64_t hi, fari_call *c
     const int64_t elems = elems_of(plan, node->in[0]);
     *call = (fari_call){ .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count };
     for (int32_t k = 0; k < node->in_count; k++)
-        call->in[k] = elems_of(plan, node->in[k]) == elems ? view_flat(plan, node->in[k], lo, hi) : view_whole(plan, node->in[k]);
+        call->in[k] =
+            elems_of(plan, node->in[k]) == elems ? view_flat(plan, node->in[k], lo, hi) : view_whole(plan, node->in[k]);
     for (int32_t k = 0; k < node->out_count; k++)
         call->out[k] = elems_of(plan, node->out[k]) == elems && node->op->kind == FARI_CHUNK
                            ? view_flat(plan, node->out[k], lo, hi)
@@ -387,11 +400,11 @@ static far_status lower_chunk(lowering *low)
 typedef struct reduction {
     lowering *low;
     far_value domain;
-    int64_t grain0, grain_count, run;    /* grains of the segment, grains a leaf */
-    fari_view out[FARI_OUT_MAX];         /* where the segment's result lies in the outputs; data: byte offset */
-    int64_t slot_offset[FARI_OUT_MAX];   /* of each output within a slot */
+    int64_t grain0, grain_count, run;  /* grains of the segment, grains a leaf */
+    fari_view out[FARI_OUT_MAX];       /* where the segment's result lies in the outputs; data: byte offset */
+    int64_t slot_offset[FARI_OUT_MAX]; /* of each output within a slot */
     int64_t slot_bytes;
-    int32_t partials;                    /* buffer of slots 1.. (and of slot 0 when packed) */
+    int32_t partials; /* buffer of slots 1.. (and of slot 0 when packed) */
     bool is_packed;
 } reduction;
 
@@ -460,7 +473,8 @@ static far_status reduce_combine(void *ctx, int64_t left, int64_t right)
             fari_view view;
             int32_t buffer = -1;
             slot_view(red, pass == 0 ? right : left, k, &view, &buffer);
-            if (red->is_packed) view = (fari_view){ view.data, FAR_F32, FARI_ROW_MAJOR, 1, { red->slot_bytes / 4 }, 0, 1, 0, 0 };
+            if (red->is_packed)
+                view = (fari_view){ view.data, FAR_F32, FARI_ROW_MAJOR, 1, { red->slot_bytes / 4 }, 0, 1, 0, 0 };
             FAR_TRY(fari_lower_view(plan, buffer, &view, view_bytes(&view), pass == 1));
         }
     return FAR_OK;
@@ -474,11 +488,13 @@ static far_status reduce_unpack(const reduction *red, int32_t prepared)
     FAR_TRY(fari_lower_begin(plan, FARI_INSTR_UNPACK, red->low->node->id));
     plan->instrs[plan->instr_count - 1].prepared = prepared;
     FAR_TRY(fari_lower_view(plan, red->partials, &from, red->slot_bytes, false));
-    return fari_lower_view(plan, plan->tensor_buffer[red->low->node->out[0]], &red->out[0], view_bytes(&red->out[0]), true);
+    return fari_lower_view(plan, plan->tensor_buffer[red->low->node->out[0]], &red->out[0], view_bytes(&red->out[0]),
+                           true);
 }
 
-#define PARTIALS_FREE_BYTES (INT64_C(32) << 20) /* below this every leaf has a slot; above, few slots are reused in order */
-#define LEAVES_BIG_BYTES (INT64_C(16) << 20)    /* partials above this size have at most LEAVES_BIG leaves */
+#define PARTIALS_FREE_BYTES \
+    (INT64_C(32) << 20) /* below this every leaf has a slot; above, few slots are reused in order */
+#define LEAVES_BIG_BYTES (INT64_C(16) << 20) /* partials above this size have at most LEAVES_BIG leaves */
 #define LEAVES_BIG 8
 
 static int64_t align64(int64_t bytes)
@@ -519,7 +535,9 @@ static far_status lower_segment(reduction *red)
     red->run = 1;
     FAR_TRY(reduction_begin(red, &prepared));
     int64_t leaves = red->grain_count;
-    const int64_t most = red->slot_bytes > LEAVES_BIG_BYTES && plan->opts.grain.leaves > LEAVES_BIG ? LEAVES_BIG : plan->opts.grain.leaves;
+    const int64_t most = red->slot_bytes > LEAVES_BIG_BYTES && plan->opts.grain.leaves > LEAVES_BIG
+                             ? LEAVES_BIG
+                             : plan->opts.grain.leaves;
     if (leaves > most) leaves = most;
     red->run = (red->grain_count + leaves - 1) / leaves;
     leaves = (red->grain_count + red->run - 1) / red->run;
@@ -527,7 +545,9 @@ static far_status lower_segment(reduction *red)
     const bool is_frugal = leaves * red->slot_bytes > PARTIALS_FREE_BYTES;
     const int64_t slots = fari_tree_slots(leaves, is_frugal) - (red->is_packed ? 0 : 1);
     red->partials = -1;
-    if (slots > 0) FAR_TRY(fari_lower_buffer(plan, FARI_BUFFER_PARTIAL, red->low->node->out[0], slots * red->slot_bytes, &red->partials));
+    if (slots > 0)
+        FAR_TRY(fari_lower_buffer(plan, FARI_BUFFER_PARTIAL, red->low->node->out[0], slots * red->slot_bytes,
+                                  &red->partials));
     const fari_tree_visitor visitor = { reduce_leaf, reduce_combine, red };
     FAR_TRY(fari_tree_visit(leaves, is_frugal, &visitor));
     return red->is_packed ? reduce_unpack(red, prepared) : FAR_OK;
@@ -551,7 +571,8 @@ static far_status lower_reduce(lowering *low)
     const fari_grains *table = &plan->grains[red.domain];
     int64_t pieces_a_segment = table->index_count; /* pieces of axis 0 of the domain that are summed into one result */
     if (out->batch_of == 1) pieces_a_segment = 1;
-    if (out->batch_of > 1) pieces_a_segment = out->batch_of / table->index_step > 0 ? out->batch_of / table->index_step : 1;
+    if (out->batch_of > 1)
+        pieces_a_segment = out->batch_of / table->index_step > 0 ? out->batch_of / table->index_step : 1;
     for (int64_t i = 0; i < table->index_count; i += pieces_a_segment) {
         const int64_t pieces = i + pieces_a_segment <= table->index_count ? pieces_a_segment : table->index_count - i;
         grain_range range = grain_at(plan, red.domain, i, 0);
@@ -594,7 +615,8 @@ static void mark_used(const fari_plan *plan, bool *used)
     const far_graph *graph = plan->graph;
     for (int64_t i = 0; i < graph->output_count; i++) used[graph->outputs[i].value] = true;
     if (graph->loss >= 0) used[graph->loss] = true;
-    for (int64_t i = 0; i < graph->tensor_count; i++) /* gradients are results as long as nothing consumes them: tests read them */
+    for (int64_t i = 0; i < graph->tensor_count;
+         i++) /* gradients are results as long as nothing consumes them: tests read them */
         if (graph->tensors[i]->grad >= 0 && graph->tensors[i]->producer < 0) used[graph->tensors[i]->grad] = true;
     for (int64_t n = graph->node_count; n-- > 0;) {
         const fari_node *node = graph->nodes[n];
@@ -652,7 +674,8 @@ far_status fari_plan_lower(fari_plan *plan)
         if (is_result && plan->opts.is_keeping_gradients && plan->tensor_buffer[graph->tensors[i]->grad] >= 0)
             plan->buffers[plan->tensor_buffer[graph->tensors[i]->grad]].is_kept = true;
     }
-    if (graph->loss >= 0 && plan->tensor_buffer[graph->loss] >= 0) plan->buffers[plan->tensor_buffer[graph->loss]].is_kept = true;
+    if (graph->loss >= 0 && plan->tensor_buffer[graph->loss] >= 0)
+        plan->buffers[plan->tensor_buffer[graph->loss]].is_kept = true;
     for (int64_t i = 0; i < graph->output_count; i++)
         if (plan->tensor_buffer[graph->outputs[i].value] >= 0)
             plan->buffers[plan->tensor_buffer[graph->outputs[i].value]].is_kept = true;

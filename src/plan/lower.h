@@ -16,7 +16,8 @@ typedef struct lowering {
     int64_t pack_count, pack_cap;
 } lowering;
 
-far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes, int32_t *buffer_out);
+far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes,
+                             int32_t *buffer_out);
 /* Starts an instruction; fari_lower_view then adds its views, inputs before outputs, with the bytes that each touches. */
 far_status fari_lower_begin(fari_plan *plan, fari_instr_kind kind, int32_t node);
 far_status fari_lower_view(fari_plan *plan, int32_t buffer, const fari_view *view, int64_t bytes, bool is_write);

@@ -23,7 +23,8 @@ static void place_updates(const far_graph *graph, const int64_t *last_touch, int
         const fari_node *node = graph->nodes[n];
         if (node->phase != FARI_UPDATE) continue;
         slot[n] = earliest(graph, node, last_touch);
-        for (int64_t m = n; m-- > 0;) { /* what an earlier update wrote or read and this one reads or writes keeps its order */
+        for (int64_t m = n;
+             m-- > 0;) { /* what an earlier update wrote or read and this one reads or writes keeps its order */
             const fari_node *before = graph->nodes[m];
             if (before->phase != FARI_UPDATE || slot[m] <= slot[n]) continue;
             bool touches = false;
@@ -61,7 +62,8 @@ far_status fari_plan_order_nodes(fari_plan *plan)
     plan->order = fari_calloc(nodes + 1, sizeof *plan->order);
     plan->turn = fari_calloc(nodes + 1, sizeof *plan->turn);
     far_status st = FAR_OK;
-    if (last_touch == NULL || slot == NULL || head == NULL || next == NULL || plan->order == NULL || plan->turn == NULL) {
+    if (last_touch == NULL || slot == NULL || head == NULL || next == NULL || plan->order == NULL ||
+        plan->turn == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to order %lld nodes", (long long)graph->node_count);
         goto done;
     }

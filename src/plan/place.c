@@ -72,7 +72,8 @@ far_status fari_plan_place_buffers(fari_plan *plan)
             plan->store_bytes += align(buffer->bytes);
             continue;
         }
-        if (buffer->last_turn < 0) buffer->first_turn = buffer->last_turn = 0; /* never touched: takes part for order's sake */
+        if (buffer->last_turn < 0)
+            buffer->first_turn = buffer->last_turn = 0; /* never touched: takes part for order's sake */
         if (buffer->is_kept) buffer->last_turn = INT32_MAX;
         keys[key_count++] = (sort_key){ buffer->bytes, (int32_t)i };
     }
@@ -81,7 +82,8 @@ far_status fari_plan_place_buffers(fari_plan *plan)
         fari_buffer *buffer = &plan->buffers[keys[i].buffer];
         buffer->offset = best_offset(plan, placed, placed_count, buffer);
         insert_by_offset(plan, placed, placed_count++, keys[i].buffer);
-        if (buffer->offset + align(buffer->bytes) > plan->arena_bytes) plan->arena_bytes = buffer->offset + align(buffer->bytes);
+        if (buffer->offset + align(buffer->bytes) > plan->arena_bytes)
+            plan->arena_bytes = buffer->offset + align(buffer->bytes);
     }
 done:
     fari_free(keys);

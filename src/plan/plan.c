@@ -12,7 +12,8 @@ void fari_plan_destroy(fari_plan *plan)
 {
     if (plan == NULL) return;
     if (plan->opts.backend != NULL && plan->opts.backend->release != NULL)
-        for (int64_t i = 0; i < plan->prepared_count; i++) plan->opts.backend->release(plan->opts.backend, &plan->prepared[i]);
+        for (int64_t i = 0; i < plan->prepared_count; i++)
+            plan->opts.backend->release(plan->opts.backend, &plan->prepared[i]);
     for (int64_t i = 0; i < plan->row_table_count; i++) fari_free(plan->row_tables[i]);
     fari_free(plan->row_tables);
     fari_free(plan->order);
@@ -82,7 +83,7 @@ int64_t fari_plan_own_bytes(const fari_plan *plan)
 
 const char *fari_buffer_kind_name(fari_buffer_kind kind)
 {
-    static const char *const names[] = { "parameters", "state",     "optimizer state", "inputs",
+    static const char *const names[] = { "parameters",  "state",     "optimizer state", "inputs",
                                          "activations", "gradients", "partial sums",    "packed weights" };
     return (size_t)kind < FAR_COUNT(names) ? names[kind] : "?";
 }

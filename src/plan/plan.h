@@ -7,8 +7,9 @@
 
 /* How tensors are cut into grains, the unit of arithmetic. Results depend on this and never on threads, ranks or memory. */
 typedef struct fari_grain_config {
-    int64_t samples;  /* samples a grain; 0: so that the batch makes about 8 grains */
-    int64_t rows;     /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all */
+    int64_t samples; /* samples a grain; 0: so that the batch makes about 8 grains */
+    int64_t
+        rows; /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all */
     int64_t min_rows; /* a level whose grains would have fewer rows is one grain whole; 0: 4 */
     int64_t dense;    /* samples a grain of tensors without rows; 0: 64 */
     int64_t leaves;   /* at most so many leaves in a tree of partial sums; 0: 64 */
@@ -16,10 +17,10 @@ typedef struct fari_grain_config {
 
 typedef struct fari_plan_opts {
     fari_grain_config grain;
-    int32_t threads;        /* scratch is planned for so many; 0: 1 */
+    int32_t threads;           /* scratch is planned for so many; 0: 1 */
     bool is_keeping_gradients; /* gradients of parameters and inputs can be read after a step */
-    bool is_reference_f64;  /* every f32 tensor is held in double: the oracle */
-    fari_backend *backend;  /* borrowed, must outlive the plan */
+    bool is_reference_f64;     /* every f32 tensor is held in double: the oracle */
+    fari_backend *backend;     /* borrowed, must outlive the plan */
 } fari_plan_opts;
 
 /* The grain table of one tensor: pieces of axis 0 times pieces of the rows. */
@@ -54,7 +55,13 @@ typedef struct fari_buffer {
     bool is_kept;                  /* must outlive the step: outputs */
 } fari_buffer;
 
-typedef enum fari_instr_kind { FARI_INSTR_CALL, FARI_INSTR_COMBINE, FARI_INSTR_PACK, FARI_INSTR_UNPACK, FARI_INSTR_FEED } fari_instr_kind;
+typedef enum fari_instr_kind {
+    FARI_INSTR_CALL,
+    FARI_INSTR_COMBINE,
+    FARI_INSTR_PACK,
+    FARI_INSTR_UNPACK,
+    FARI_INSTR_FEED
+} fari_instr_kind;
 
 typedef struct fari_instr {
     uint8_t kind; /* fari_instr_kind */
@@ -80,11 +87,11 @@ typedef struct fari_plan {
     fari_plan_opts opts;
     int64_t batch; /* samples a step */
 
-    int32_t *order; /* [node_count] nodes in the canonical order: a node's position is its turn */
-    int32_t *turn;  /* [node_count] inverse of order */
-    fari_grains *grains;     /* [tensor_count] */
-    int32_t *tensor_buffer;  /* [tensor_count], -1: never used */
-    int64_t **row_tables;    /* owned cut tables */
+    int32_t *order;         /* [node_count] nodes in the canonical order: a node's position is its turn */
+    int32_t *turn;          /* [node_count] inverse of order */
+    fari_grains *grains;    /* [tensor_count] */
+    int32_t *tensor_buffer; /* [tensor_count], -1: never used */
+    int64_t **row_tables;   /* owned cut tables */
     int64_t row_table_count, row_table_cap;
     int64_t grain_samples, grain_rows, rows_at_input; /* what the automatic choice came to */
 
@@ -106,9 +113,9 @@ typedef struct fari_plan {
     int64_t *succ0;
     int32_t *indegree;
 
-    int64_t arena_bytes; /* exact: the one allocation for everything but the store */
-    int64_t store_bytes; /* parameters, state, optimizer state */
-    int64_t scratch_bytes; /* a thread's */
+    int64_t arena_bytes;     /* exact: the one allocation for everything but the store */
+    int64_t store_bytes;     /* parameters, state, optimizer state */
+    int64_t scratch_bytes;   /* a thread's */
     int64_t reference_calls; /* calls that no kernel but the reference serves */
     double flops, bytes_moved;
 } fari_plan;
@@ -127,11 +134,11 @@ bool fari_tensor_has_row_windows(const fari_tensor *tensor);
 far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
 
 /* ---- steps of fari_plan_create, each in its own file ---- */
-far_status fari_plan_order_nodes(fari_plan *plan);  /* order.c: updates as early as they may run */
-far_status fari_plan_cut_grains(fari_plan *plan);   /* grains.c */
-far_status fari_plan_lower(fari_plan *plan);        /* lower.c: instructions, views, accesses */
+far_status fari_plan_order_nodes(fari_plan *plan);   /* order.c: updates as early as they may run */
+far_status fari_plan_cut_grains(fari_plan *plan);    /* grains.c */
+far_status fari_plan_lower(fari_plan *plan);         /* lower.c: instructions, views, accesses */
 far_status fari_plan_place_buffers(fari_plan *plan); /* place.c: lifetimes and offsets */
-far_status fari_plan_find_hazards(fari_plan *plan); /* hazards.c: who must wait for whom */
+far_status fari_plan_find_hazards(fari_plan *plan);  /* hazards.c: who must wait for whom */
 
 /* tree.c: the fixed order of every sum. Calls leaf(ctx, i, slot) and combine(ctx, left slot, right slot) in the order in which one
    thread would work: a left-complete binary tree over `leaf_count` leaves. Slot numbers stay below the slot count given back by

@@ -11,8 +11,12 @@ const char *fari_bytes_text(int64_t bytes, char text_out[32])
         value /= 1000.0;
         unit++;
     }
-    (void)snprintf(text_out, 32, unit == 0 ? "%.0f %s" : value < 10.0 ? "%.2f %s" : value < 100.0 ? "%.1f %s" : "%.0f %s", value,
-                   units[unit]);
+    (void)snprintf(text_out, 32,
+                   unit == 0       ? "%.0f %s"
+                   : value < 10.0  ? "%.2f %s"
+                   : value < 100.0 ? "%.1f %s"
+                                   : "%.0f %s",
+                   value, units[unit]);
     return text_out;
 }
 
@@ -41,9 +45,10 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text)
         const int64_t count = fari_grain_count(&plan->grains[i]);
         if (plan->graph->tensors[i]->role == FARI_ROLE_INPUT && count > grains) grains = count;
     }
-    fari_text_add(text, "batch            %" PRId64 " samples in %" PRId64 " grains of %" PRId64 " samples", plan->batch, grains,
-                  plan->grain_samples);
-    if (plan->rows_at_input > 0) fari_text_add(text, " and %" PRId64 " of %" PRId64 " rows", plan->grain_rows, plan->rows_at_input);
+    fari_text_add(text, "batch            %" PRId64 " samples in %" PRId64 " grains of %" PRId64 " samples",
+                  plan->batch, grains, plan->grain_samples);
+    if (plan->rows_at_input > 0)
+        fari_text_add(text, " and %" PRId64 " of %" PRId64 " rows", plan->grain_rows, plan->rows_at_input);
     fari_text_add(text, "\ninstructions     %" PRId64 " (%" PRId64 " dependences), %d thread%s\n", plan->instr_count,
                   plan->succ0[plan->instr_count], (int)plan->opts.threads, plan->opts.threads == 1 ? "" : "s");
     fari_text_add(text, "arithmetic       %.3g GFLOP a step\n", 1e-9 * plan->flops);
@@ -55,7 +60,8 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text)
     for (int32_t kind = 0; kind < FARI_BUFFER_KIND_COUNT; kind++) {
         const int64_t peak = peak_of_kind(plan, (fari_buffer_kind)kind);
         if (peak > 0)
-            fari_text_add(text, "  %-15s%s at most\n", fari_buffer_kind_name((fari_buffer_kind)kind), fari_bytes_text(peak, bytes));
+            fari_text_add(text, "  %-15s%s at most\n", fari_buffer_kind_name((fari_buffer_kind)kind),
+                          fari_bytes_text(peak, bytes));
     }
 }
 
@@ -67,10 +73,12 @@ static void json_tensor(const fari_plan *plan, int64_t i, fari_text *text)
     fari_text_json(text, t->name);
     fari_text_add(text, ", \"dtype\": \"%s\", \"shape\": [", far_dtype_name(fari_plan_dtype(plan, (far_value)i)));
     for (int32_t k = 0; k < t->shape.ndim; k++) fari_text_add(text, "%s%" PRId64, k > 0 ? ", " : "", t->shape.dim[k]);
-    fari_text_add(text, "], \"buffer\": %d, \"grains\": {\"samples\": %" PRId64 ", \"pieces\": %" PRId64 ", \"rows\": [",
+    fari_text_add(text,
+                  "], \"buffer\": %d, \"grains\": {\"samples\": %" PRId64 ", \"pieces\": %" PRId64 ", \"rows\": [",
                   (int)plan->tensor_buffer[i], g->index_step, g->index_count);
     for (int64_t k = 0; k <= g->row_count && t->shape.ndim >= 3; k++)
-        fari_text_add(text, "%s%" PRId64, k > 0 ? ", " : "", g->row_count == 1 && k == 1 ? t->shape.dim[2] : g->row_start[k]);
+        fari_text_add(text, "%s%" PRId64, k > 0 ? ", " : "",
+                      g->row_count == 1 && k == 1 ? t->shape.dim[2] : g->row_start[k]);
     fari_text_add(text, "]}}");
 }
 
@@ -78,17 +86,18 @@ static void json_buffer(const fari_plan *plan, int64_t i, fari_text *text)
 {
     const fari_buffer *b = &plan->buffers[i];
     fari_text_add(text,
-                  "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"tensor\": %d, \"in\": \"%s\", \"bytes\": %" PRId64 ", \"offset\": %" PRId64
-                  ", \"turns\": [%d, %d]}",
-                  i, fari_buffer_kind_name(b->kind), (int)b->tensor, b->base == FARI_BASE_STORE ? "store" : "arena", b->bytes,
-                  b->offset, (int)b->first_turn, (int)b->last_turn);
+                  "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"tensor\": %d, \"in\": \"%s\", \"bytes\": %" PRId64
+                  ", \"offset\": %" PRId64 ", \"turns\": [%d, %d]}",
+                  i, fari_buffer_kind_name(b->kind), (int)b->tensor, b->base == FARI_BASE_STORE ? "store" : "arena",
+                  b->bytes, b->offset, (int)b->first_turn, (int)b->last_turn);
 }
 
 static void json_instr(const fari_plan *plan, int64_t i, fari_text *text)
 {
     static const char *const kinds[] = { "call", "combine", "pack", "unpack", "feed" };
     const fari_instr *instr = &plan->instrs[i];
-    fari_text_add(text, "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"node\": %d", i, kinds[instr->kind], (int)instr->node);
+    fari_text_add(text, "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"node\": %d", i, kinds[instr->kind],
+                  (int)instr->node);
     if (instr->node >= 0) {
         fari_text_add(text, ", \"op\": \"%s\", \"name\": ", plan->graph->nodes[instr->node]->op->name);
         fari_text_json(text, plan->graph->nodes[instr->node]->name);
@@ -123,7 +132,8 @@ static void json_flush(json_sink *sink, fari_text *text, int64_t at_least)
     text->bytes = 0;
 }
 
-static void json_list(const fari_plan *plan, const char *key, int64_t count, json_item_fn item, fari_text *text, json_sink *sink)
+static void json_list(const fari_plan *plan, const char *key, int64_t count, json_item_fn item, fari_text *text,
+                      json_sink *sink)
 {
     fari_text_add(text, "  \"%s\": [\n", key);
     for (int64_t i = 0; i < count && sink->status == FAR_OK; i++) {
@@ -137,13 +147,15 @@ static void json_list(const fari_plan *plan, const char *key, int64_t count, jso
 static void json_plan(const fari_plan *plan, fari_text *text, json_sink *sink)
 {
     fari_text_add(text,
-                  "{\n  \"version\": 1,\n  \"batch\": %" PRId64 ",\n  \"threads\": %d,\n  \"grain\": {\"samples\": %" PRId64
-                  ", \"rows\": %" PRId64 ", \"min_rows\": %" PRId64 ", \"dense\": %" PRId64 ", \"leaves\": %" PRId64 "},\n",
-                  plan->batch, (int)plan->opts.threads, plan->grain_samples, plan->grain_rows, plan->opts.grain.min_rows,
-                  plan->opts.grain.dense, plan->opts.grain.leaves);
+                  "{\n  \"version\": 1,\n  \"batch\": %" PRId64
+                  ",\n  \"threads\": %d,\n  \"grain\": {\"samples\": %" PRId64 ", \"rows\": %" PRId64
+                  ", \"min_rows\": %" PRId64 ", \"dense\": %" PRId64 ", \"leaves\": %" PRId64 "},\n",
+                  plan->batch, (int)plan->opts.threads, plan->grain_samples, plan->grain_rows,
+                  plan->opts.grain.min_rows, plan->opts.grain.dense, plan->opts.grain.leaves);
     fari_text_add(text,
-                  "  \"arena_bytes\": %" PRId64 ",\n  \"store_bytes\": %" PRId64 ",\n  \"scratch_bytes_a_thread\": %" PRId64
-                  ",\n  \"flops\": %.17g,\n  \"reference_calls\": %" PRId64 ",\n",
+                  "  \"arena_bytes\": %" PRId64 ",\n  \"store_bytes\": %" PRId64
+                  ",\n  \"scratch_bytes_a_thread\": %" PRId64 ",\n  \"flops\": %.17g,\n  \"reference_calls\": %" PRId64
+                  ",\n",
                   plan->arena_bytes, plan->store_bytes, plan->scratch_bytes, plan->flops, plan->reference_calls);
     json_list(plan, "tensors", plan->graph->tensor_count, json_tensor, text, sink);
     fari_text_add(text, ",\n");

@@ -40,7 +40,8 @@ static void slot_return(slot_queue *queue, int64_t slot)
     queue->slot[(queue->head + queue->count++) % (int64_t)FAR_COUNT(queue->slot)] = slot;
 }
 
-static far_status subtree(slot_queue *queue, const fari_tree_visitor *v, int64_t first, int64_t count, int64_t *slot_out)
+static far_status subtree(slot_queue *queue, const fari_tree_visitor *v, int64_t first, int64_t count,
+                          int64_t *slot_out)
 {
     if (count == 1) {
         *slot_out = slot_acquire(queue);
@@ -63,7 +64,8 @@ far_status fari_tree_visit(int64_t leaf_count, bool is_frugal, const fari_tree_v
     const int64_t slots = fari_tree_slots(leaf_count, is_frugal);
     FAR_ASSERT(leaf_count >= 1 && slots <= SLOTS_MAX);
     for (int64_t i = 0; i < slots; i++) slot_return(&queue, i);
-    FAR_TRY(subtree(&queue, visitor, 0, leaf_count, &root)); /* the first leaf takes slot 0 and every combine keeps the left one */
+    FAR_TRY(subtree(&queue, visitor, 0, leaf_count,
+                    &root)); /* the first leaf takes slot 0 and every combine keeps the left one */
     FAR_ASSERT(root == 0);
     return FAR_OK;
 }

@@ -39,10 +39,8 @@ static int64_t lower_bound(const fari_calibration *cal, uint64_t key)
     int64_t lo = 0, hi = cal->count;
     while (lo < hi) {
         const int64_t mid = (lo + hi) / 2;
-        if (cal->entries[mid].key < key)
-            lo = mid + 1;
-        else
-            hi = mid;
+        if (cal->entries[mid].key < key) lo = mid + 1;
+        else hi = mid;
     }
     return lo;
 }
@@ -127,7 +125,8 @@ far_status fari_calibration_open(const char *path, fari_calibration **cal_out)
     far_status st = fari_file_read(cal->path, FILE_LIMIT, &data, &bytes);
     if (st == FAR_OK) st = fari_json_parse(cal->path, 0, data, bytes, &root);
     if (st == FAR_OK) st = entries_read(cal, root);
-    if (st != FAR_OK && st != FAR_E_NOTFOUND) fari_log(FAR_LOG_WARN, "calibration is started anew: %s", far_error_message());
+    if (st != FAR_OK && st != FAR_E_NOTFOUND)
+        fari_log(FAR_LOG_WARN, "calibration is started anew: %s", far_error_message());
     if (st != FAR_OK) far_error_clear();
     if (root != NULL) json_decref(root);
     fari_free(data);
@@ -332,7 +331,9 @@ static double estimate(const fari_plan *plan, int64_t idx)
     for (int64_t a = plan->access0[idx]; a < plan->access0[idx + 1]; a++)
         bytes += (double)(plan->accesses[a].hi - plan->accesses[a].lo);
     if (instr->kind == FARI_INSTR_CALL && plan->graph->nodes[instr->node]->op->cost != NULL) {
-        fari_call call = { .node = plan->graph->nodes[instr->node], .in_count = instr->in_count, .out_count = instr->out_count };
+        fari_call call = { .node = plan->graph->nodes[instr->node],
+                           .in_count = instr->in_count,
+                           .out_count = instr->out_count };
         call.attr = call.node->attr;
         for (int32_t i = 0; i < instr->in_count; i++) call.in[i] = plan->views[instr->view0 + i];
         for (int32_t i = 0; i < instr->out_count; i++) call.out[i] = plan->views[instr->view0 + instr->in_count + i];
@@ -366,10 +367,8 @@ static double schedule(paper *p)
         while (first < plan->instr_count && p->is_ready[first] == 2) first++;
         for (int64_t i = first; i < plan->instr_count && pick < 0 && i < first + 4096; i++) {
             if (p->is_ready[i] == 2 || p->waits[i] > 0) continue;
-            if (p->ready_at[i] <= free_at[t])
-                pick = i;
-            else if (soonest < 0 || p->ready_at[i] < p->ready_at[soonest])
-                soonest = i;
+            if (p->ready_at[i] <= free_at[t]) pick = i;
+            else if (soonest < 0 || p->ready_at[i] < p->ready_at[soonest]) soonest = i;
         }
         if (pick < 0) pick = soonest;
         FAR_ASSERT(pick >= 0);
@@ -387,7 +386,8 @@ static double schedule(paper *p)
     return end;
 }
 
-far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari_prediction *prediction_out, double *per_instr_out)
+far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari_prediction *prediction_out,
+                        double *per_instr_out)
 {
     const size_t instrs = (size_t)plan->instr_count + 1;
     double *seconds = fari_calloc(instrs, sizeof *seconds), measured = 0.0;
@@ -402,7 +402,9 @@ far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari
         goto done;
     }
     for (int64_t i = 0; i < plan->instr_count; i++) {
-        const entry *known = cal != NULL && plan->instrs[i].kind == FARI_INSTR_CALL ? find(cal, instr_key(plan, &plan->instrs[i])) : NULL;
+        const entry *known = cal != NULL && plan->instrs[i].kind == FARI_INSTR_CALL
+                                 ? find(cal, instr_key(plan, &plan->instrs[i]))
+                                 : NULL;
         seconds[i] = known != NULL ? known->seconds : estimate(plan, i);
         prediction_out->busy_s += seconds[i];
         if (known != NULL) measured += seconds[i];

@@ -15,11 +15,13 @@ void fari_calibration_save(fari_calibration *cal);
 far_status fari_calibration_measure(fari_calibration *cal, const fari_plan *plan);
 
 typedef struct fari_prediction {
-    double step_s;         /* of one step on the planned threads */
-    double busy_s;         /* sum over instructions */
-    double measured_share; /* of busy_s that rests on measured kernels; the rest is estimated from operations and bytes */
+    double step_s; /* of one step on the planned threads */
+    double busy_s; /* sum over instructions */
+    double
+        measured_share; /* of busy_s that rests on measured kernels; the rest is estimated from operations and bytes */
 } fari_prediction;
 
 /* Runs the plan on paper: ready instructions in canonical order on the planned threads. per_instr_out [instr_count] may be NULL. */
-far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari_prediction *prediction_out, double *per_instr_out);
+far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari_prediction *prediction_out,
+                        double *per_instr_out);
 #endif

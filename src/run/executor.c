@@ -51,9 +51,10 @@ static uint64_t ready_key(const fari_executor *exec, int32_t instr)
     uint32_t key = (uint32_t)instr;
     if (exec->opts.order == FARI_EXEC_REVERSED) key = UINT32_MAX - key;
     if (exec->opts.order == FARI_EXEC_RANDOM)
-        key = (uint32_t)(fari_rng_bits(fari_rng_key(exec->opts.order_seed, FARI_RNG_ORDER, 0, (uint64_t)exec->generation),
-                                       (uint64_t)instr) >>
-                         32);
+        key =
+            (uint32_t)(fari_rng_bits(fari_rng_key(exec->opts.order_seed, FARI_RNG_ORDER, 0, (uint64_t)exec->generation),
+                                     (uint64_t)instr) >>
+                       32);
     return ((uint64_t)key << 32) | (uint32_t)instr;
 }
 
@@ -126,8 +127,7 @@ static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
         const void *right = view_data(exec, instr->view0 + i);
         if (view->dtype == FAR_F64)
             for (int64_t k = 0; k < elems; k++) ((double *)left)[k] += ((const double *)right)[k];
-        else
-            plan->opts.backend->add_f32(left, right, elems);
+        else plan->opts.backend->add_f32(left, right, elems);
     }
     return FAR_OK;
 }
@@ -143,7 +143,8 @@ static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
     if (view->dtype == FAR_F64) /* the oracle holds f32 inputs in double */
         for (int64_t i = 0; i < elems; i++) ((double *)to)[i] = (double)((const float *)from)[first + i];
     else
-        memcpy(to, (const char *)from + first * far_dtype_bytes(view->dtype), (size_t)(elems * far_dtype_bytes(view->dtype)));
+        memcpy(to, (const char *)from + first * far_dtype_bytes(view->dtype),
+               (size_t)(elems * far_dtype_bytes(view->dtype)));
     return FAR_OK;
 }
 
@@ -160,7 +161,8 @@ static far_status run_instr(fari_executor *exec, int32_t idx, char *scratch)
         return backend->pack(&plan->prepared[instr->prepared], instr->aux, view_data(exec, instr->view0),
                              view_data(exec, instr->view0 + 1));
     case FARI_INSTR_UNPACK:
-        return backend->unpack(&plan->prepared[instr->prepared], view_data(exec, instr->view0), view_data(exec, instr->view0 + 1));
+        return backend->unpack(&plan->prepared[instr->prepared], view_data(exec, instr->view0),
+                               view_data(exec, instr->view0 + 1));
     }
     return FAR_FAIL(FAR_E_INTERNAL, "instruction of no kind");
 }
@@ -234,7 +236,8 @@ static void *worker_main(void *arg)
 {
     worker *self = arg;
     fari_executor *exec = self->exec;
-    if (exec->plan->opts.backend->thread_begin != NULL) exec->plan->opts.backend->thread_begin(exec->plan->opts.backend);
+    if (exec->plan->opts.backend->thread_begin != NULL)
+        exec->plan->opts.backend->thread_begin(exec->plan->opts.backend);
     fari_arena_touch(self->scratch, exec->plan->scratch_bytes);
     fari_thread_touch();
     (void)pthread_mutex_lock(&exec->lock);
@@ -293,7 +296,8 @@ static far_status executor_allocate(fari_executor *exec)
         exec->owns_arena = true;
     }
     for (int32_t i = 0; i < exec->threads; i++)
-        exec->workers[i] = (worker){ .exec = exec, .idx = i, .scratch = exec->arena + plan->arena_bytes + i * plan->scratch_bytes };
+        exec->workers[i] =
+            (worker){ .exec = exec, .idx = i, .scratch = exec->arena + plan->arena_bytes + i * plan->scratch_bytes };
     return FAR_OK;
 }
 
@@ -313,7 +317,8 @@ static far_status threads_start(fari_executor *exec)
     return FAR_OK;
 }
 
-far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts, fari_executor **exec_out)
+far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts,
+                                fari_executor **exec_out)
 {
     far_status st = FAR_OK;
     fari_executor *exec = fari_calloc(1, sizeof *exec);
@@ -324,7 +329,8 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     (void)pthread_mutex_init(&exec->lock, NULL);
     (void)pthread_cond_init(&exec->wake, NULL);
     (void)pthread_cond_init(&exec->finished, NULL);
-    exec->spins = exec->threads <= (int32_t)sysconf(_SC_NPROCESSORS_ONLN) ? 4000 : 0; /* no spinning where cores are shared */
+    exec->spins =
+        exec->threads <= (int32_t)sysconf(_SC_NPROCESSORS_ONLN) ? 4000 : 0; /* no spinning where cores are shared */
     FAR_TRY_GOTO(executor_allocate(exec), failed);
     FAR_TRY_GOTO(bind_buffers(exec, store), failed);
     fari_arena_touch(exec->arena, plan->arena_bytes);
@@ -338,7 +344,8 @@ failed:
 
 int64_t fari_executor_own_bytes(const fari_plan *plan)
 {
-    return plan->buffer_count * (int64_t)sizeof(char *) + plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t));
+    return plan->buffer_count * (int64_t)sizeof(char *) +
+           plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t));
 }
 
 void fari_executor_destroy(fari_executor *exec)
@@ -349,7 +356,8 @@ void fari_executor_destroy(fari_executor *exec)
     (void)pthread_cond_broadcast(&exec->wake);
     (void)pthread_mutex_unlock(&exec->lock);
     for (int32_t i = 1; i < exec->started; i++) (void)pthread_join(exec->workers[i].thread, NULL);
-    if (exec->owns_arena) fari_arena_unmap(exec->arena, exec->plan->arena_bytes + exec->plan->scratch_bytes * exec->threads);
+    if (exec->owns_arena)
+        fari_arena_unmap(exec->arena, exec->plan->arena_bytes + exec->plan->scratch_bytes * exec->threads);
     fari_free(exec->buffer_data);
     fari_free(exec->heap);
     fari_free(exec->waits);
@@ -393,7 +401,8 @@ const void *fari_executor_data(const fari_executor *exec, far_value value)
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out)
 {
     const void *data = fari_executor_data(exec, value);
-    if (data == NULL) return FAR_FAIL(FAR_E_NOTFOUND, "tensor %s was not computed", far_graph_value_name(exec->plan->graph, value));
+    if (data == NULL)
+        return FAR_FAIL(FAR_E_NOTFOUND, "tensor %s was not computed", far_graph_value_name(exec->plan->graph, value));
     const fari_tensor *t = fari_tensor_of(exec->plan->graph, value);
     fari_view view = { .dtype = fari_plan_dtype(exec->plan, value), .order = t->order, .ndim = t->shape.ndim };
     memcpy(view.dim, t->shape.dim, sizeof view.dim);

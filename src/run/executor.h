@@ -10,15 +10,17 @@ typedef enum fari_exec_order { FARI_EXEC_FORWARD = 0, FARI_EXEC_REVERSED, FARI_E
 typedef struct fari_exec_opts {
     fari_exec_order order;
     uint64_t order_seed;
-    int32_t threads;      /* 0: as planned */
-    bool is_timed;        /* keeps the seconds of every instruction: fari_executor_seconds */
-    void *shared_arena;   /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
+    int32_t threads; /* 0: as planned */
+    bool is_timed;   /* keeps the seconds of every instruction: fari_executor_seconds */
+    void *
+        shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
 } fari_exec_opts;
 
 typedef struct fari_executor fari_executor;
 
 /* Allocates the arena, starts the threads, touches the memory. plan, store stay borrowed. */
-far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts, fari_executor **exec_out);
+far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts,
+                                fari_executor **exec_out);
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);

@@ -19,14 +19,13 @@ static far_status choose_folder(far_run *run)
     char stamp[32];
     struct tm local;
     const time_t now = time(NULL);
-    if (run->opts.resume != NULL)
-        run->folder = fari_strdup(run->opts.resume);
-    else if (set[0] != '\0')
-        run->folder = fari_strdup(set);
+    if (run->opts.resume != NULL) run->folder = fari_strdup(run->opts.resume);
+    else if (set[0] != '\0') run->folder = fari_strdup(set);
     else {
         (void)localtime_r(&now, &local);
         (void)strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
-        run->folder = fari_printf("runs/%s-%s", preset[0] != '\0' ? preset : far_config_text(run->config, "model.name"), stamp);
+        run->folder =
+            fari_printf("runs/%s-%s", preset[0] != '\0' ? preset : far_config_text(run->config, "model.name"), stamp);
     }
     return run->folder != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
 }
@@ -108,8 +107,9 @@ static far_status folder_open(far_run *run)
     FAR_TRY_GOTO(fari_ckpt_prepare(checkpoints), done);
     const bool is_used = has_checkpoints(checkpoints);
     if (is_used && run->opts.resume == NULL) {
-        st = FAR_FAIL(FAR_E_ARG, "run folder %s already holds checkpoints: go on with --resume %s, or choose another run.dir", run->folder,
-                      run->folder);
+        st = FAR_FAIL(FAR_E_ARG,
+                      "run folder %s already holds checkpoints: go on with --resume %s, or choose another run.dir",
+                      run->folder, run->folder);
         goto done;
     }
     if (is_used) FAR_TRY_GOTO(run_restore(run, "last"), done); /* killed before the first checkpoint: begins anew */
@@ -127,9 +127,11 @@ static far_status run_prepare(far_run *run)
     FAR_TRY(run_data_open(run));
     FAR_TRY(run_build(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
-    if (start[0] != '\0' && run->opts.resume == NULL) FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
+    if (start[0] != '\0' && run->opts.resume == NULL)
+        FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
-    if (start[0] == '\0') return FAR_FAIL(FAR_E_ARG, "evaluation needs weights: name a run, a checkpoint or a safetensors file");
+    if (start[0] == '\0')
+        return FAR_FAIL(FAR_E_ARG, "evaluation needs weights: name a run, a checkpoint or a safetensors file");
     return FAR_OK;
 }
 
@@ -165,11 +167,12 @@ static void predict_text(const far_run *run, fari_text *text)
     fari_prediction prediction;
     if (fari_calibration_open(NULL, &cal) != FAR_OK) return;
     if (fari_predict(cal, run->train.plan, &prediction, NULL) == FAR_OK) {
-        fari_text_add(text, "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
+        fari_text_add(text,
+                      "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
                       prediction.step_s, (int)run->threads, 100.0 * prediction.measured_share);
         if (run->steps_total > 0)
-            fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n", run->steps_total,
-                          prediction.step_s * (double)run->steps_total / 60.0);
+            fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n",
+                          run->steps_total, prediction.step_s * (double)run->steps_total / 60.0);
     }
     fari_calibration_close(cal);
 }
@@ -193,17 +196,19 @@ static void plan_json(const far_run *run, const fari_plan *plan, fari_text *text
     fari_prediction prediction = { 0 };
     char number[FARI_NUMBER_TEXT];
     fari_plan_print_json(plan, &inner);
-    if (run->train.plan != NULL && fari_calibration_open(NULL, &cal) == FAR_OK) (void)fari_predict(cal, run->train.plan, &prediction, NULL);
+    if (run->train.plan != NULL && fari_calibration_open(NULL, &cal) == FAR_OK)
+        (void)fari_predict(cal, run->train.plan, &prediction, NULL);
     fari_calibration_close(cal);
-    fari_text_add(text, "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
-                        ",\n  \"steps\": %" PRId64 ",\n",
-                  far_run_planned_bytes(run), run->loader_bytes + run->eval_loader_bytes + run->data.bytes, far_graph_param_elems(plan->graph), run->steps_total);
-    fari_text_add(text, "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction.step_s, number));
+    fari_text_add(text,
+                  "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
+                  ",\n  \"steps\": %" PRId64 ",\n",
+                  far_run_planned_bytes(run), run->loader_bytes + run->eval_loader_bytes + run->data.bytes,
+                  far_graph_param_elems(plan->graph), run->steps_total);
+    fari_text_add(text,
+                  "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction.step_s, number));
     fari_text_add(text, "%s,\n", fari_f64_text(prediction.measured_share, number));
-    if (inner.failed)
-        text->failed = true;
-    else
-        fari_text_put(text, inner.data + 2, (size_t)inner.bytes - 2); /* after its own opening brace and newline */
+    if (inner.failed) text->failed = true;
+    else fari_text_put(text, inner.data + 2, (size_t)inner.bytes - 2); /* after its own opening brace and newline */
     fari_text_free(&inner);
 }
 
@@ -215,9 +220,10 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
     if (is_json) {
         plan_json(run, plan, &text);
     } else {
-        fari_text_add(&text, "model            %s%s%s, %" PRId64 " parameters\n", far_config_text(run->config, "model.name"),
-                      far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "", far_config_text(run->config, "model.preset"),
-                      far_graph_param_elems(plan->graph));
+        fari_text_add(&text, "model            %s%s%s, %" PRId64 " parameters\n",
+                      far_config_text(run->config, "model.name"),
+                      far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "",
+                      far_config_text(run->config, "model.preset"), far_graph_param_elems(plan->graph));
         fari_plan_print_text(plan, &text);
         fari_text_add(&text, "input            %s for data and batches made ahead\n",
                       fari_bytes_text(run->loader_bytes + run->eval_loader_bytes + run->data.bytes, bytes));

@@ -50,7 +50,8 @@ static far_status graph_build(far_run *run, bool is_training, int64_t batch, run
     FAR_TRY(far_graph_create(is_training, &side->graph));
     const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
     FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
-    for (int32_t i = 0; i < side->model.count && !is_training; i++) { /* kept to the end of the step: far_run_predict reads them */
+    for (int32_t i = 0; i < side->model.count && !is_training;
+         i++) { /* kept to the end of the step: far_run_predict reads them */
         (void)snprintf(name, sizeof name, "prediction.%d", (int)i);
         far_graph_output(side->graph, name, side->model.logits[i]);
     }
@@ -74,7 +75,8 @@ static far_status side_plan(far_run *run, run_side *side)
 /* Labels repeated for each plane, where the network has several and the data one. */
 static int64_t plane_labels_bytes(const far_run *run)
 {
-    const int64_t batch = run->train.graph != NULL && run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
+    const int64_t batch =
+        run->train.graph != NULL && run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
     if (run->label_planes <= 1) return 0;
     return batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
 }
@@ -124,7 +126,8 @@ static far_status lengths(far_run *run)
 {
     run->steps_per_epoch = run->data.kept_count / run->train.batch;
     if (run->steps_per_epoch < 1)
-        return far_config_fail(run->config, "batch", "a batch of %" PRId64 " needs as many training samples; there are %" PRId64,
+        return far_config_fail(run->config, "batch",
+                               "a batch of %" PRId64 " needs as many training samples; there are %" PRId64,
                                run->train.batch, run->data.kept_count);
     run->steps_total = far_config_i64(run->config, "train.steps");
     if (run->steps_total == 0)
@@ -150,7 +153,8 @@ static far_status allocate(far_run *run)
 
 static far_status backend_create(far_run *run)
 {
-    if (strcmp(far_config_text(run->config, "exec.backend"), "reference") == 0) return fari_backend_reference_create(&run->backend);
+    if (strcmp(far_config_text(run->config, "exec.backend"), "reference") == 0)
+        return fari_backend_reference_create(&run->backend);
     return fari_backend_cpu_create(NULL, &run->backend);
 }
 
@@ -180,7 +184,8 @@ static far_status sides_plan(far_run *run)
     const run_side *sides[] = { &run->train, &run->eval };
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
         if (sides[i]->plan == NULL) continue;
-        if (fari_plan_run_bytes(sides[i]->plan) > run->arena_bytes) run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
+        if (fari_plan_run_bytes(sides[i]->plan) > run->arena_bytes)
+            run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
         if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
         run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
     }

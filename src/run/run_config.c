@@ -13,7 +13,9 @@ static void value_text(const far_config *config, const far_config_key *key, char
     case FAR_CONFIG_INT:
     case FAR_CONFIG_SIZE: (void)snprintf(text_out, bytes, "%" PRId64, far_config_i64(config, key->name)); return;
     case FAR_CONFIG_FLOAT: (void)snprintf(text_out, bytes, "%.17g", far_config_f64(config, key->name)); return;
-    case FAR_CONFIG_BOOL: (void)snprintf(text_out, bytes, "%s", far_config_bool(config, key->name) ? "true" : "false"); return;
+    case FAR_CONFIG_BOOL:
+        (void)snprintf(text_out, bytes, "%s", far_config_bool(config, key->name) ? "true" : "false");
+        return;
     case FAR_CONFIG_STRING:
     case FAR_CONFIG_ENUM:
     case FAR_CONFIG_PATH: (void)snprintf(text_out, bytes, "%s", far_config_text(config, key->name)); return;
@@ -46,7 +48,8 @@ far_status run_config_options(const far_config *config, const char *prefix, cons
             continue;
         }
         value_text(config, key, text, sizeof text);
-        if (key->values != NULL && key->type != FAR_CONFIG_ENUM && strcmp(text, "0") == 0) continue; /* auto: the default */
+        if (key->values != NULL && key->type != FAR_CONFIG_ENUM && strcmp(text, "0") == 0)
+            continue; /* auto: the default */
         if (key->type == FAR_CONFIG_ENUM && strcmp(text, "auto") == 0) continue;
         const far_status st = far_options_set(opts, name, text);
         if (st != FAR_OK) return fari_error_prefix(st, "%s: ", far_config_where(config, key->name));
@@ -98,18 +101,21 @@ far_status run_config_schedule(const far_config *config, far_schedule *schedule)
     schedule->lr = far_config_f64(config, "optim.lr");
     schedule->end_lr = far_config_f64(config, "schedule.final") * schedule->lr;
     schedule->every = far_config_is_set(config, "schedule.every") ? far_config_f64(config, "schedule.every") : 0.0;
-    if (schedule->kind == FAR_SCHEDULE_STEP && schedule->every == 0.0) schedule->every = far_config_f64(config, "schedule.every");
+    if (schedule->kind == FAR_SCHEDULE_STEP && schedule->every == 0.0)
+        schedule->every = far_config_f64(config, "schedule.every");
     const int64_t milestones = far_config_list_count(config, "schedule.milestones");
     if (milestones > FAR_SCHEDULE_MILESTONES_MAX)
         return far_config_fail(config, "schedule.milestones", "at most %d milestones", FAR_SCHEDULE_MILESTONES_MAX);
     schedule->milestone_count = (int32_t)milestones;
-    for (int64_t i = 0; i < milestones; i++) schedule->milestones[i] = far_config_list_f64(config, "schedule.milestones", i);
+    for (int64_t i = 0; i < milestones; i++)
+        schedule->milestones[i] = far_config_list_f64(config, "schedule.milestones", i);
     schedule->gamma = far_config_f64(config, "schedule.gamma");
     schedule->power = far_config_f64(config, "schedule.power");
     schedule->from_start = far_config_bool(config, "schedule.from_zero");
     schedule->per_epoch = far_config_bool(config, "schedule.per_epoch");
     schedule->warmup_start = far_config_f64(config, "schedule.warmup_start");
-    if (strcmp(far_config_text(config, "schedule.warmup_shape"), "quadratic") == 0) schedule->warmup_kind = FAR_WARMUP_QUADRATIC;
+    if (strcmp(far_config_text(config, "schedule.warmup_shape"), "quadratic") == 0)
+        schedule->warmup_kind = FAR_WARMUP_QUADRATIC;
     schedule->unit = FAR_TIME_EPOCHS;
     schedule->warmup = far_config_f64(config, "schedule.warmup_epochs");
     const int64_t warmup_steps = far_config_i64(config, "schedule.warmup_steps");

@@ -28,13 +28,16 @@ static far_status open_synthetic(const far_config *config, run_data *data)
 static far_status open_files(const far_config *config, int32_t classes, bool is_channels_first, run_data *data)
 {
     const char *images = far_config_text(config, "data.images"), *labels = far_config_text(config, "data.labels");
-    const char *test_images = far_config_text(config, "data.test_images"), *test_labels = far_config_text(config, "data.test_labels");
+    const char *test_images = far_config_text(config, "data.test_images"),
+               *test_labels = far_config_text(config, "data.test_labels");
     const size_t length = strlen(images);
     const bool is_npy = length > 4 && strcmp(images + length - 4, ".npy") == 0;
     if (is_npy) {
-        FAR_TRY(far_dataset_open_npy(images, labels[0] != '\0' ? labels : NULL, is_channels_first, classes, &data->train));
+        FAR_TRY(
+            far_dataset_open_npy(images, labels[0] != '\0' ? labels : NULL, is_channels_first, classes, &data->train));
         if (test_images[0] == '\0') return FAR_OK;
-        return far_dataset_open_npy(test_images, test_labels[0] != '\0' ? test_labels : NULL, is_channels_first, classes, &data->test);
+        return far_dataset_open_npy(test_images, test_labels[0] != '\0' ? test_labels : NULL, is_channels_first,
+                                    classes, &data->test);
     }
     FAR_TRY(far_dataset_open_idx(images, labels, classes, &data->train));
     return test_images[0] != '\0' ? far_dataset_open_idx(test_images, test_labels, classes, &data->test) : FAR_OK;
@@ -46,7 +49,8 @@ static far_status open_folder(const far_config *config, int32_t classes, bool is
     const far_data_kind kind = strcmp(kind_name, "idx") == 0   ? FAR_DATA_IDX
                                : strcmp(kind_name, "npy") == 0 ? FAR_DATA_NPY
                                                                : FAR_DATA_AUTO;
-    if (path[0] == '\0') return far_config_fail(config, "data.path", "no data: set data.path to the folder with the data set");
+    if (path[0] == '\0')
+        return far_config_fail(config, "data.path", "no data: set data.path to the folder with the data set");
     FAR_TRY(far_dataset_open_folder(path, kind, FAR_DATA_TRAIN, is_channels_first, classes, &data->train));
     const far_status st = far_dataset_open_folder(path, kind, FAR_DATA_TEST, is_channels_first, classes, &data->test);
     if (st != FAR_E_NOTFOUND) return st;
@@ -69,13 +73,16 @@ static far_status split(far_run *run)
     const int64_t total = far_dataset_info_of(data->train).sample_count;
     data->held_count = far_config_i64(run->config, "data.holdout");
     if (data->held_count >= total)
-        return far_config_fail(run->config, "data.holdout", "%" PRId64 " samples held back of %" PRId64 ": none left to train on",
-                               data->held_count, total);
+        return far_config_fail(run->config, "data.holdout",
+                               "%" PRId64 " samples held back of %" PRId64 ": none left to train on", data->held_count,
+                               total);
     data->kept_count = total - data->held_count;
     data->kept = fari_alloc((size_t)data->kept_count * sizeof *data->kept);
     data->held = fari_alloc((size_t)(data->held_count + 1) * sizeof *data->held);
-    if (data->kept == NULL || data->held == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
-    return far_sample_split(total, data->held_count, (uint64_t)far_config_i64(run->config, "seed"), data->kept, data->held);
+    if (data->kept == NULL || data->held == NULL)
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
+    return far_sample_split(total, data->held_count, (uint64_t)far_config_i64(run->config, "seed"), data->kept,
+                            data->held);
 }
 
 /* Mean and deviation a channel: given, or taken from the training samples. */
@@ -88,16 +95,16 @@ static far_status moments(far_run *run)
     double mean[16] = { 0.0 }, deviation[16];
     if (means == 0 && stds == 0 && !far_config_bool(config, "data.augment.normalize")) return FAR_OK;
     if (channels > (int64_t)FAR_COUNT(data->mean))
-        return far_config_fail(config, "data.mean", "normalisation of %" PRId64 " channels; at most %zu are served", channels,
-                               FAR_COUNT(data->mean));
+        return far_config_fail(config, "data.mean", "normalisation of %" PRId64 " channels; at most %zu are served",
+                               channels, FAR_COUNT(data->mean));
     for (int64_t c = 0; c < channels; c++) deviation[c] = 1.0;
     if (means == 0 && stds == 0) {
         const int64_t count = data->kept_count < MOMENT_SAMPLES ? data->kept_count : MOMENT_SAMPLES;
         FAR_TRY(far_dataset_moments(data->train, data->kept, count, mean, deviation));
     }
     if ((means > 1 && means != channels) || (stds > 1 && stds != channels))
-        return far_config_fail(config, means > 1 ? "data.mean" : "data.std", "give one number, or one for each of %" PRId64 " channels",
-                               channels);
+        return far_config_fail(config, means > 1 ? "data.mean" : "data.std",
+                               "give one number, or one for each of %" PRId64 " channels", channels);
     for (int64_t c = 0; c < channels; c++) {
         if (means > 0) mean[c] = far_config_list_f64(config, "data.mean", means > 1 ? c : 0);
         if (stds > 0) deviation[c] = far_config_list_f64(config, "data.std", stds > 1 ? c : 0);
@@ -138,7 +145,8 @@ far_status run_data_open(far_run *run)
     data->info = far_dataset_info_of(data->train);
     const int64_t blocks = INT64_C(1) << far_config_i64(run->config, "data.downsample");
     if (data->info.height % blocks != 0 || data->info.width % blocks != 0)
-        return far_config_fail(run->config, "data.downsample", "images of %" PRId64 " x %" PRId64 " do not divide into blocks of %" PRId64,
+        return far_config_fail(run->config, "data.downsample",
+                               "images of %" PRId64 " x %" PRId64 " do not divide into blocks of %" PRId64,
                                data->info.height, data->info.width, blocks);
     if (data->info.label == FAR_LABEL_NONE) return far_config_fail(run->config, "data.labels", "training needs labels");
     FAR_TRY(split(run));

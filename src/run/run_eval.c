@@ -126,7 +126,8 @@ static far_status part_of(const far_run *run, eval_part *part_out)
     const run_data *data = &run->data;
     if (run->eval.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was opened only to plan");
     if (data->test == NULL && data->held_count == 0)
-        return far_config_fail(run->config, "data.path", "nothing to evaluate on: the data has no test part; set data.holdout");
+        return far_config_fail(run->config, "data.path",
+                               "nothing to evaluate on: the data has no test part; set data.holdout");
     *part_out = data->test != NULL ? (eval_part){ .set = data->test }
                                    : (eval_part){ .set = data->train, .ids = data->held, .count = data->held_count };
     return FAR_OK;

@@ -37,8 +37,8 @@ static int64_t executor_bytes(const far_run *run)
 
 int64_t far_run_planned_bytes(const far_run *run)
 {
-    return run->arena_bytes + run->store_bytes + run->data.bytes + run->loader_bytes + run->eval_loader_bytes + run->plane_labels_bytes +
-           run->graph_bytes + executor_bytes(run);
+    return run->arena_bytes + run->store_bytes + run->data.bytes + run->loader_bytes + run->eval_loader_bytes +
+           run->plane_labels_bytes + run->graph_bytes + executor_bytes(run);
 }
 
 /* Memory this process may take: as configured, else what is free. */
@@ -62,5 +62,6 @@ far_status run_check_fit(const far_run *run)
     return FAR_FAIL(FAR_E_NOFIT,
                     "the plan needs %s and there are %s: lower batch (now %" PRId64 "), model.width or the image size "
                     "(data.downsample), or give more with memory=SIZE; nothing was started",
-                    fari_bytes_text(bytes, need), fari_bytes_text(limit, have), run->train.batch > 0 ? run->train.batch : run->eval.batch);
+                    fari_bytes_text(bytes, need), fari_bytes_text(limit, have),
+                    run->train.batch > 0 ? run->train.batch : run->eval.batch);
 }

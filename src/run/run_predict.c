@@ -21,7 +21,8 @@ static far_status output_view(const far_run *run, int32_t map, fari_view *view_o
     const fari_tensor *t = fari_tensor_of(run->eval.graph, value);
     const void *data = fari_executor_data(run->eval.exec, value);
     if (data == NULL) return FAR_FAIL(FAR_E_INTERNAL, "output %d of the network was not computed", (int)map);
-    *view_out = (fari_view){ .dtype = fari_plan_dtype(run->eval.plan, value), .order = t->order, .ndim = t->shape.ndim };
+    *view_out =
+        (fari_view){ .dtype = fari_plan_dtype(run->eval.plan, value), .order = t->order, .ndim = t->shape.ndim };
     memcpy(view_out->dim, t->shape.dim, sizeof view_out->dim);
     memcpy(&view_out->data, &data, sizeof data); /* only read */
     shape_out->ndim = t->shape.ndim - 1;
@@ -30,12 +31,15 @@ static far_status output_view(const far_run *run, int32_t map, fari_view *view_o
     return FAR_OK;
 }
 
-static far_status hand_over(const far_run *run, const far_batch *batch, float *elems, far_prediction_fn fn, void *context)
+static far_status hand_over(const far_run *run, const far_batch *batch, float *elems, far_prediction_fn fn,
+                            void *context)
 {
     for (int64_t i = 0; i < batch->count; i++)
         for (int32_t map = 0; map < run->eval.model.count; map++) {
             fari_view view;
-            far_prediction prediction = { .sample = batch->sample_ids[i], .map = map, .map_count = run->eval.model.count, .elems = elems };
+            far_prediction prediction = {
+                .sample = batch->sample_ids[i], .map = map, .map_count = run->eval.model.count, .elems = elems
+            };
             FAR_TRY(output_view(run, map, &view, &prediction.shape));
             read_sample(&view, i, &prediction.shape, elems);
             FAR_TRY(fn(context, &prediction));

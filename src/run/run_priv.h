@@ -19,12 +19,12 @@
 /* The training and the test samples, and which of the training samples are held back for choosing. */
 typedef struct run_data {
     far_dataset *train, *test;
-    far_dataset_info info;       /* of samples as they come out of the loader */
-    int64_t *kept, *held;        /* sample numbers of the training set */
+    far_dataset_info info; /* of samples as they come out of the loader */
+    int64_t *kept, *held;  /* sample numbers of the training set */
     int64_t kept_count, held_count;
     float mean[16], std[16];
     bool has_moments;
-    int64_t bytes;               /* held by both sets */
+    int64_t bytes; /* held by both sets */
 } run_data;
 
 /* A graph with its plan and what runs it. */
@@ -40,32 +40,32 @@ typedef struct run_side {
 struct far_run {
     const far_config *config;
     far_run_opts opts;
-    char *folder;                 /* of the run; NULL while only planning */
+    char *folder; /* of the run; NULL while only planning */
     run_data data;
     far_options *model_opts, *recipe_opts;
     far_optim_opts optim;
     far_schedule schedule;
     fari_backend *backend;
-    run_side train, eval;         /* eval: the network as used after training */
+    run_side train, eval; /* eval: the network as used after training */
     fari_store *store;
-    void *arena;                  /* one block, of the larger of the two sides */
+    void *arena; /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
     int32_t threads;
 
-    int64_t label_planes;          /* label maps the network wants for a sample */
-    int32_t *plane_labels;         /* [batch, H, W, planes], or NULL where one is enough */
+    int64_t label_planes;  /* label maps the network wants for a sample */
+    int32_t *plane_labels; /* [batch, H, W, planes], or NULL where one is enough */
     int64_t plane_labels_bytes;
 
     far_loader *loader;
     int64_t loader_bytes, eval_loader_bytes;
-    int64_t graph_bytes;            /* heap that graphs, plans and kernels took */
+    int64_t graph_bytes; /* heap that graphs, plans and kernels took */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     double best;                    /* NaN before the first evaluation */
     double last_lr;
     fari_metrics_log *metrics;
-    double started_s;               /* clock at the start of training */
-    double before_s;                /* seconds trained in earlier lives of the run */
+    double started_s; /* clock at the start of training */
+    double before_s;  /* seconds trained in earlier lives of the run */
 
     far_score scores[RUN_SCORES_MAX];
     int64_t score_count;
@@ -73,23 +73,25 @@ struct far_run {
 };
 
 /* Each in its own file. */
-far_status run_data_open(far_run *run);                     /* run_data.c */
+far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
 far_augment run_augment(const far_run *run, bool is_training);
-far_status run_build(far_run *run);                         /* run_build.c: graphs, plans, memory */
+far_status run_build(far_run *run); /* run_build.c: graphs, plans, memory */
 void run_unbuild(far_run *run);
-int64_t run_heap_bytes(void);                               /* run_memory.c: of the process, in use */
-void run_heap_trim(void);                                   /* gives free heap back to the system */
-far_status run_check_fit(const far_run *run);               /* FAR_E_NOFIT where the plan needs more than there is */
-far_status run_save(far_run *run, bool is_best);            /* run_save.c */
+int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
+void run_heap_trim(void);                        /* gives free heap back to the system */
+far_status run_check_fit(const far_run *run);    /* FAR_E_NOFIT where the plan needs more than there is */
+far_status run_save(far_run *run, bool is_best); /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
 far_status run_load_weights(far_run *run, const char *path);
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
-far_status run_eval_loader(const far_run *run, far_loader **loader_out); /* over the test part, or the samples held back */
+far_status run_eval_loader(const far_run *run,
+                           far_loader **loader_out); /* over the test part, or the samples held back */
 int64_t run_eval_loader_bytes(const far_run *run);
-far_status run_eval_step(far_run *run, const far_batch *batch);          /* one batch through the evaluation graph */
+far_status run_eval_step(far_run *run, const far_batch *batch); /* one batch through the evaluation graph */
 /* The arrays a step is fed with: image and label. */
 far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2]);
 double run_clock_s(void);
-void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate, const char *message);
+void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
+                const char *message);
 #endif

@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* The store's tensors of some roles, as the checkpoint wants them. */
-static far_status collect(const fari_store *store, bool is_optimizer, fari_ckpt_tensor **tensors_out, int64_t *count_out)
+static far_status collect(const fari_store *store, bool is_optimizer, fari_ckpt_tensor **tensors_out,
+                          int64_t *count_out)
 {
     fari_ckpt_tensor *tensors = fari_calloc((size_t)store->kept_count + 1, sizeof *tensors);
     int64_t count = 0;
@@ -37,7 +38,8 @@ static void describe(const far_run *run, fari_ckpt_state *state)
     state->position = run->batch_idx * run->train.batch;
     state->seed = (uint64_t)far_config_i64(run->config, "seed");
     state->best_metric = run->best;
-    if (far_config_hash(run->config, hash) == FAR_OK) (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
+    if (far_config_hash(run->config, hash) == FAR_OK)
+        (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
     (void)snprintf(state->grains, sizeof state->grains, "%s", run->plan_grains);
     (void)snprintf(state->isa, sizeof state->isa, "%s", run->backend->name);
 }
@@ -67,15 +69,17 @@ done:
 static far_status check_provenance(const far_run *run, const fari_ckpt_state *state, const char *path)
 {
     if (state->grains[0] != '\0' && strncmp(state->grains, run->plan_grains, sizeof state->grains - 1) != 0)
-        return FAR_FAIL(FAR_E_CONFIG,
-                        "checkpoint %s was made with other grains: going on would change results. Use the run's own config (batch, "
-                        "grain.*), or start a new run from its weights with --weights",
-                        path);
+        return FAR_FAIL(
+            FAR_E_CONFIG,
+            "checkpoint %s was made with other grains: going on would change results. Use the run's own config (batch, "
+            "grain.*), or start a new run from its weights with --weights",
+            path);
     if (state->isa[0] != '\0' && strcmp(state->isa, run->backend->name) != 0)
-        return FAR_FAIL(FAR_E_CONFIG,
-                        "checkpoint %s was made by backend %s, this is %s: going on would change results. Start a new run from its "
-                        "weights with --weights, or set exec.backend",
-                        path, state->isa, run->backend->name);
+        return FAR_FAIL(
+            FAR_E_CONFIG,
+            "checkpoint %s was made by backend %s, this is %s: going on would change results. Start a new run from its "
+            "weights with --weights, or set exec.backend",
+            path, state->isa, run->backend->name);
     return FAR_OK;
 }
 

@@ -17,7 +17,8 @@ double run_clock_s(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate, const char *message)
+void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
+                const char *message)
 {
     if (run->opts.progress == NULL) return;
     const double left = (double)(total - at) * (double)run->train.batch;
@@ -43,7 +44,8 @@ static far_status step_loss(const far_run *run, double *loss_out)
     FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
     if (isfinite(*loss_out)) return FAR_OK;
     return FAR_FAIL(FAR_E_NONFINITE,
-                    "the loss is %g at step %" PRId64 " (epoch %" PRId64 "): lower optim.lr, clip gradients (optim.clip_norm), or look "
+                    "the loss is %g at step %" PRId64 " (epoch %" PRId64
+                    "): lower optim.lr, clip gradients (optim.clip_norm), or look "
                     "at the data; the last checkpoint is good",
                     *loss_out, run->step, run->epoch);
 }
@@ -104,10 +106,8 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
 {
     char key[128];
     const run_data *data = &run->data;
-    if (data->held_count > 0)
-        FAR_TRY(run_score(run, data->train, data->held, data->held_count));
-    else
-        FAR_TRY(run_score(run, data->test, NULL, 0));
+    if (data->held_count > 0) FAR_TRY(run_score(run, data->train, data->held, data->held_count));
+    else FAR_TRY(run_score(run, data->test, NULL, 0));
     const double score = chosen_score(run);
     *is_best_out = isnan(run->best) || score > run->best;
     if (*is_best_out) run->best = score;
@@ -139,14 +139,16 @@ static far_status after_step(far_run *run, bool is_last)
             is_saved = true;
         }
     }
-    if (!is_saved && (is_last || is_due(every(run, "train.checkpoint_every"), run->step))) FAR_TRY(run_save(run, false));
+    if (!is_saved && (is_last || is_due(every(run, "train.checkpoint_every"), run->step)))
+        FAR_TRY(run_save(run, false));
     return FAR_OK;
 }
 
 static far_status stop_now(far_run *run)
 {
     FAR_TRY(run_save(run, false));
-    return FAR_FAIL(FAR_E_STOPPED, "stopped on request at step %" PRId64 " of %" PRId64 "; go on with: farandole train --resume %s",
+    return FAR_FAIL(FAR_E_STOPPED,
+                    "stopped on request at step %" PRId64 " of %" PRId64 "; go on with: farandole train --resume %s",
                     run->step, run->steps_total, run->folder);
 }
 
@@ -174,7 +176,8 @@ far_status far_run_train(far_run *run)
             FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, run->step == run->steps_total));
-        if (run->step < run->steps_total && run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context))
+        if (run->step < run->steps_total && run->opts.should_stop != NULL &&
+            run->opts.should_stop(run->opts.stop_context))
             return stop_now(run);
     }
     return FAR_OK;

@@ -57,10 +57,8 @@ static void kept_fill(const fari_store *store, const fari_kept *kept, uint64_t s
     if (kept->init.fan_in > 0) fan_in = (double)kept->init.fan_in;
     for (int64_t i = 0; i < elems; i++) {
         const double value = init_value(&kept->init, key, i, fan_in, fan_out);
-        if (kept->dtype == FAR_F64)
-            ((double *)data)[i] = value;
-        else
-            ((float *)data)[i] = (float)value;
+        if (kept->dtype == FAR_F64) ((double *)data)[i] = value;
+        else ((float *)data)[i] = (float)value;
     }
 }
 

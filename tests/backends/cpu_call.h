@@ -9,7 +9,6 @@
 
 #define CALL_IMPL_BYTES 128
 
-
 static inline void *block(size_t bytes, size_t align)
 {
     void *data = NULL;
@@ -28,7 +27,8 @@ static inline float *floats(int64_t count)
 static inline void check_tail(const char *what, const float *data, int64_t count)
 {
     const unsigned char *tail = (const unsigned char *)(data + count);
-    for (size_t i = 0; i < TAIL * sizeof(float); i++) FAR_CHECK_MSG(tail[i] == 0xff, "%s wrote behind its output", what);
+    for (size_t i = 0; i < TAIL * sizeof(float); i++)
+        FAR_CHECK_MSG(tail[i] == 0xff, "%s wrote behind its output", what);
 }
 
 /* Uniform in [-1, 1). */
@@ -50,7 +50,8 @@ static inline void *scratch_make(size_t bytes)
 static inline void scratch_end(void *scratch, size_t bytes)
 {
     const unsigned char *guard = (const unsigned char *)scratch + bytes;
-    for (int i = 0; i < 64; i++) FAR_CHECK_MSG(guard[i] == 0xa5, "a kernel wrote behind its %zu bytes of scratch", bytes);
+    for (int i = 0; i < 64; i++)
+        FAR_CHECK_MSG(guard[i] == 0xa5, "a kernel wrote behind its %zu bytes of scratch", bytes);
     free(scratch);
 }
 
@@ -184,7 +185,8 @@ static inline fari_view pass_out(const conv_data *data, conv_pass pass, void *ou
 
 /* The pass for rows [lo, hi) of its output (PASS_DW: of dy), with the inputs that the op's row rule asks for. `node` is filled in
    and must outlive the call. `out` is the whole output. */
-static inline fari_call conv_call(const conv_data *data, conv_pass pass, int64_t lo, int64_t hi, void *out, fari_node *node)
+static inline fari_call conv_call(const conv_data *data, conv_pass pass, int64_t lo, int64_t hi, void *out,
+                                  fari_node *node)
 {
     int64_t in_lo = 0, in_hi = 0;
     fari_call call = { .node = node, .attr = &data->attr };

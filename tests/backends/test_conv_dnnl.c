@@ -1,6 +1,6 @@
 /* Convolutions of the CPU backend against the reference kernels, and what their bits must not depend on. */
-#include "cpu_call.h"
 #include "base/mem.h"
+#include "cpu_call.h"
 
 #define SEED UINT64_C(0xfa7a11d01e)
 #define TOLERANCE 2e-6 /* of the largest element, times the square root of the terms of a sum */
@@ -15,21 +15,28 @@ static fari_backend *backend_make(const char *isa_limit)
 static fari_conv_attr conv_2d(int64_t in_channels, int64_t out_channels, int64_t height, int64_t width, int64_t kernel,
                               int64_t stride, int64_t pad, int64_t groups)
 {
-    return (fari_conv_attr){ .spatial_ndim = 2, .kernel = { kernel, kernel, 1 }, .stride = { stride, stride, 1 },
-                             .dilation = { 1, 1, 1 }, .pad_lo = { pad, pad, 0 }, .pad_hi = { pad, pad, 0 }, .groups = groups,
-                             .in_extent = { height, width, 1 }, .in_channels = in_channels, .out_channels = out_channels };
+    return (fari_conv_attr){ .spatial_ndim = 2,
+                             .kernel = { kernel, kernel, 1 },
+                             .stride = { stride, stride, 1 },
+                             .dilation = { 1, 1, 1 },
+                             .pad_lo = { pad, pad, 0 },
+                             .pad_hi = { pad, pad, 0 },
+                             .groups = groups,
+                             .in_extent = { height, width, 1 },
+                             .in_channels = in_channels,
+                             .out_channels = out_channels };
 }
 
 static void attr_text(const fari_conv_attr *a, int64_t samples, char text_out[256])
 {
     (void)snprintf(text_out, 256,
-                   "%dd n%" PRId64 " %" PRId64 "->%" PRId64 " g%" PRId64 " x%" PRId64 ",%" PRId64 ",%" PRId64 " k%" PRId64 ",%" PRId64
-                   ",%" PRId64 " s%" PRId64 ",%" PRId64 ",%" PRId64 " d%" PRId64 ",%" PRId64 ",%" PRId64 " lo%" PRId64 ",%" PRId64
-                   ",%" PRId64 " hi%" PRId64 ",%" PRId64 ",%" PRId64,
-                   a->spatial_ndim, samples, a->in_channels, a->out_channels, a->groups, a->in_extent[0], a->in_extent[1],
-                   a->in_extent[2], a->kernel[0], a->kernel[1], a->kernel[2], a->stride[0], a->stride[1], a->stride[2],
-                   a->dilation[0], a->dilation[1], a->dilation[2], a->pad_lo[0], a->pad_lo[1], a->pad_lo[2], a->pad_hi[0],
-                   a->pad_hi[1], a->pad_hi[2]);
+                   "%dd n%" PRId64 " %" PRId64 "->%" PRId64 " g%" PRId64 " x%" PRId64 ",%" PRId64 ",%" PRId64
+                   " k%" PRId64 ",%" PRId64 ",%" PRId64 " s%" PRId64 ",%" PRId64 ",%" PRId64 " d%" PRId64 ",%" PRId64
+                   ",%" PRId64 " lo%" PRId64 ",%" PRId64 ",%" PRId64 " hi%" PRId64 ",%" PRId64 ",%" PRId64,
+                   a->spatial_ndim, samples, a->in_channels, a->out_channels, a->groups, a->in_extent[0],
+                   a->in_extent[1], a->in_extent[2], a->kernel[0], a->kernel[1], a->kernel[2], a->stride[0],
+                   a->stride[1], a->stride[2], a->dilation[0], a->dilation[1], a->dilation[2], a->pad_lo[0],
+                   a->pad_lo[1], a->pad_lo[2], a->pad_hi[0], a->pad_hi[1], a->pad_hi[2]);
 }
 
 /* Products summed for one element of the output. */
@@ -62,8 +69,8 @@ static void check_close(const conv_data *data, conv_pass pass, const char *what,
     const double limit = TOLERANCE * sqrt(terms(data, pass) + 1.0);
     attr_text(&data->attr, data->samples, text);
     for (int64_t i = 0; i < elems; i++)
-        FAR_CHECK_MSG(fabs((double)got[i] - want[i]) <= limit, "%s %s of %s: element %" PRId64 " is %g, not %g", what, pass_name[pass],
-                      text, i, (double)got[i], want[i]);
+        FAR_CHECK_MSG(fabs((double)got[i] - want[i]) <= limit, "%s %s of %s: element %" PRId64 " is %g, not %g", what,
+                      pass_name[pass], text, i, (double)got[i], want[i]);
 }
 
 /* Whole, and for one sample in bands of rows that meet the whole bit for bit. */
@@ -84,7 +91,8 @@ static void check_pass(fari_backend *backend, const conv_data *data, conv_pass p
     for (int64_t lo = 0; lo < rows && data->samples == 1 && band < rows && pass != PASS_DW; lo += band) {
         const fari_call part = conv_call(data, pass, lo, lo + band < rows ? lo + band : rows, bands, &node);
         run_call(backend, &part, impl);
-        if (wants_fast) FAR_CHECK_MSG(strstr(impl, "ref") == NULL, "rows of %s of %s are run by %s", pass_name[pass], text, impl);
+        if (wants_fast)
+            FAR_CHECK_MSG(strstr(impl, "ref") == NULL, "rows of %s of %s are run by %s", pass_name[pass], text, impl);
     }
     if (data->samples == 1 && band < rows && pass != PASS_DW) check_close(data, pass, "bands", bands, want);
     check_tail("a band", bands, elems);
@@ -123,7 +131,8 @@ static void check_dw_bands(fari_backend *backend, const conv_data *data, int64_t
     free(want);
 }
 
-static void check_conv(fari_backend *backend, const fari_conv_attr *attr, int64_t samples, bool has_bias, int64_t band, bool wants_fast)
+static void check_conv(fari_backend *backend, const fari_conv_attr *attr, int64_t samples, bool has_bias, int64_t band,
+                       bool wants_fast)
 {
     conv_data data = conv_data_make(attr, samples, has_bias, SEED + (uint64_t)band);
     for (int pass = 0; pass < PASS_COUNT; pass++) check_pass(backend, &data, (conv_pass)pass, band, wants_fast);
@@ -264,9 +273,13 @@ static const net_conv net_convs[] = {
 
 static fari_conv_attr net_attr(const net_conv *conv)
 {
-    fari_conv_attr attr = { .spatial_ndim = conv->spatial_ndim, .groups = conv->groups, .in_channels = conv->in_channels,
+    fari_conv_attr attr = { .spatial_ndim = conv->spatial_ndim,
+                            .groups = conv->groups,
+                            .in_channels = conv->in_channels,
                             .out_channels = conv->out_channels };
-    const int64_t extent[3][3] = { { conv->width, 1, 1 }, { conv->height, conv->width, 1 }, { conv->depth, conv->height, conv->width } };
+    const int64_t extent[3][3] = { { conv->width, 1, 1 },
+                                   { conv->height, conv->width, 1 },
+                                   { conv->depth, conv->height, conv->width } };
     for (int d = 0; d < 3; d++) {
         const bool is_used = d < conv->spatial_ndim;
         attr.in_extent[d] = is_used ? extent[conv->spatial_ndim - 1][d] : 1;
@@ -280,13 +293,15 @@ static fari_conv_attr net_attr(const net_conv *conv)
 
 /* Gives whether the kernel is one whose bits do not depend on the number of rows. Not so: "gemm", which AVX2 has for strided volumes,
    and on AVX2 signals, whose rows are the pixels of a line. */
-static bool run_rows(fari_backend *backend, const conv_data *data, conv_pass pass, int64_t lo, int64_t hi, float *out, const char *net)
+static bool run_rows(fari_backend *backend, const conv_data *data, conv_pass pass, int64_t lo, int64_t hi, float *out,
+                     const char *net)
 {
     fari_node node;
     char impl[CALL_IMPL_BYTES];
     const fari_call call = conv_call(data, pass, lo, hi, out, &node);
     run_call(backend, &call, impl);
-    FAR_CHECK_MSG(strstr(impl, "ref") == NULL, "%s: rows %" PRId64 " to %" PRId64 " of %s are run by %s", net, lo, hi, pass_name[pass], impl);
+    FAR_CHECK_MSG(strstr(impl, "ref") == NULL, "%s: rows %" PRId64 " to %" PRId64 " of %s are run by %s", net, lo, hi,
+                  pass_name[pass], impl);
     return strstr(impl, "gemm") == NULL && (data->attr.spatial_ndim > 1 || strstr(impl, "avx2") == NULL);
 }
 
@@ -379,7 +394,8 @@ static void check_dw_bits(fari_backend *backend, const net_conv *conv)
 {
     const fari_conv_attr attr = net_attr(conv);
     conv_data data = conv_data_make(&attr, 2, false, SEED);
-    const int64_t elems = fari_view_elems(&data.weight), x_elems = fari_view_elems(&data.x), y_elems = fari_view_elems(&data.y);
+    const int64_t elems = fari_view_elems(&data.weight), x_elems = fari_view_elems(&data.x),
+                  y_elems = fari_view_elems(&data.y);
     float *first = floats(elems), *again = floats(elems + 4), *x = floats(x_elems + 4), *y = floats(y_elems + 4);
     (void)run_rows(backend, &data, PASS_DW, 0, data.y.dim[2], first, conv->net);
     (void)run_rows(backend, &data, PASS_DW, 0, data.y.dim[2], again, conv->net);
@@ -408,9 +424,11 @@ FAR_TEST(weight_gradients_repeat)
 FAR_TEST(convolutions_of_networks_match_the_reference)
 {
     fari_backend *backend = backend_make(NULL);
-    const fari_conv_attr attrs[] = { conv_2d(1, 8, 33, 40, 5, 1, 2, 1),  conv_2d(8, 8, 33, 40, 3, 1, 1, 1), conv_2d(8, 16, 20, 24, 3, 2, 1, 1),
-                                     conv_2d(24, 32, 17, 19, 1, 1, 0, 1), conv_2d(6, 16, 14, 14, 5, 1, 0, 1), conv_2d(12, 16, 13, 13, 3, 1, 1, 2),
-                                     conv_2d(16, 32, 16, 16, 1, 2, 0, 1), conv_2d(16, 32, 16, 16, 2, 2, 0, 1), conv_2d(3, 16, 30, 31, 7, 2, 3, 1) };
+    const fari_conv_attr attrs[] = { conv_2d(1, 8, 33, 40, 5, 1, 2, 1),   conv_2d(8, 8, 33, 40, 3, 1, 1, 1),
+                                     conv_2d(8, 16, 20, 24, 3, 2, 1, 1),  conv_2d(24, 32, 17, 19, 1, 1, 0, 1),
+                                     conv_2d(6, 16, 14, 14, 5, 1, 0, 1),  conv_2d(12, 16, 13, 13, 3, 1, 1, 2),
+                                     conv_2d(16, 32, 16, 16, 1, 2, 0, 1), conv_2d(16, 32, 16, 16, 2, 2, 0, 1),
+                                     conv_2d(3, 16, 30, 31, 7, 2, 3, 1) };
     for (size_t i = 0; i < FAR_COUNT(attrs); i++)
         for (int64_t samples = 1; samples <= 2; samples++) check_conv(backend, &attrs[i], samples, true, 8, true);
     backend->destroy(backend);

@@ -1,9 +1,9 @@
 /* The CPU backend: instruction sets, products of matrices, sums, sharing of prepared kernels, threads. */
-#include "cpu_call.h"
 #include "backends/cpu/isa_select.h"
 #include "backends/cpu/kernel_table.h"
 #include "backends/cpu/loops.h"
 #include "base/mem.h"
+#include "cpu_call.h"
 #include "ops/linear.h"
 #include "ops/matmul.h"
 #include "ops/pool.h"
@@ -42,7 +42,8 @@ FAR_TEST(every_row_of_the_table_has_its_kernels)
 {
     const fari_kernel_row *row = fari_kernel_find(&fari_op_max_pool);
     FAR_CHECK(row != NULL && fari_kernel_find(&fari_op_conv) == NULL);
-    for (int isa = 0; isa < FARI_ISA_COUNT; isa++) FAR_CHECK(row->kernel[isa] != NULL && strstr(row->impl[isa], "farandole:") != NULL);
+    for (int isa = 0; isa < FARI_ISA_COUNT; isa++)
+        FAR_CHECK(row->kernel[isa] != NULL && strstr(row->impl[isa], "farandole:") != NULL);
 }
 
 FAR_TEST(loops_give_the_same_bits_on_every_instruction_set)
@@ -51,7 +52,8 @@ FAR_TEST(loops_give_the_same_bits_on_every_instruction_set)
     FAR_CHECK_OK(fari_isa_select(NULL, &best));
     for (int64_t channels = 1; channels <= 37; channels += 4) {
         const int64_t pixels = 23, elems = pixels * channels;
-        float *right = random_floats(elems, SEED), *row = random_floats(channels, SEED + 1), *start = random_floats(elems, SEED + 2);
+        float *right = random_floats(elems, SEED), *row = random_floats(channels, SEED + 1),
+              *start = random_floats(elems, SEED + 2);
         float *want = floats(elems), *got = floats(elems);
         for (int isa = 0; isa <= (int)best; isa++) {
             const fari_cpu_loops *loops = fari_cpu_loops_of((fari_isa)isa);
@@ -103,15 +105,18 @@ static void check_product(fari_backend *backend, fari_call call, int64_t inner, 
     call.accumulate = false;
     FAR_CHECK_OK(call.node->op->reference(&call));
     for (int64_t i = 0; i < elems; i++) {
-        const double expect = (more ? 2.0 : 1.0) * want[i], limit = TOLERANCE * sqrt((double)inner + 1.0) * (more ? 2.0 : 1.0);
-        FAR_CHECK_MSG(fabs((double)got[i] - expect) <= limit, "%s (%s): element %" PRId64 " of %" PRId64 " is %g, not %g",
-                      call.node->op->name, impl, i, elems, (double)got[i], expect);
+        const double expect = (more ? 2.0 : 1.0) * want[i],
+                     limit = TOLERANCE * sqrt((double)inner + 1.0) * (more ? 2.0 : 1.0);
+        FAR_CHECK_MSG(fabs((double)got[i] - expect) <= limit,
+                      "%s (%s): element %" PRId64 " of %" PRId64 " is %g, not %g", call.node->op->name, impl, i, elems,
+                      (double)got[i], expect);
     }
     free(got);
     free(want);
 }
 
-static void check_linear(fari_backend *backend, int64_t samples, int64_t tokens, int64_t features, int64_t outputs, bool has_bias)
+static void check_linear(fari_backend *backend, int64_t samples, int64_t tokens, int64_t features, int64_t outputs,
+                         bool has_bias)
 {
     const bool has_tokens = tokens > 0;
     const int64_t positions = samples * (has_tokens ? tokens : 1);
@@ -147,21 +152,23 @@ static void check_linear(fari_backend *backend, int64_t samples, int64_t tokens,
 FAR_TEST(linear_layers_match_the_reference)
 {
     fari_backend *backend = backend_make(NULL);
-    const int64_t shapes[][4] = { { 1, 0, 1, 1 },   { 1, 0, 400, 120 }, { 16, 0, 120, 84 }, { 64, 0, 84, 10 }, { 3, 0, 17, 5 },
-                                  { 7, 5, 12, 9 },  { 2, 33, 64, 48 },  { 16, 0, 512, 1000 }, { 5, 0, 1, 7 },  { 4, 0, 7, 1 },
-                                  { 130, 0, 33, 65 }, { 2, 0, 900, 700 } };
+    const int64_t shapes[][4] = { { 1, 0, 1, 1 },  { 1, 0, 400, 120 }, { 16, 0, 120, 84 }, { 64, 0, 84, 10 },
+                                  { 3, 0, 17, 5 }, { 7, 5, 12, 9 },    { 2, 33, 64, 48 },  { 16, 0, 512, 1000 },
+                                  { 5, 0, 1, 7 },  { 4, 0, 7, 1 },     { 130, 0, 33, 65 }, { 2, 0, 900, 700 } };
     for (size_t i = 0; i < FAR_COUNT(shapes); i++)
         check_linear(backend, shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], i % 2 == 0);
     for (int i = 0; i < 60; i++) {
         const uint64_t key = SEED + 100, at = 4 * (uint64_t)i;
         check_linear(backend, 1 + (int64_t)fari_rng_below(key, at, 20), (int64_t)fari_rng_below(key, at + 1, 4),
-                     1 + (int64_t)fari_rng_below(key, at + 2, 70), 1 + (int64_t)fari_rng_below(key, at + 3, 70), i % 2 == 0);
+                     1 + (int64_t)fari_rng_below(key, at + 2, 70), 1 + (int64_t)fari_rng_below(key, at + 3, 70),
+                     i % 2 == 0);
     }
     backend->destroy(backend);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
-static void check_matmul(fari_backend *backend, int32_t ndim, const int64_t lead[2], int64_t m, int64_t k, int64_t n, bool turn_a, bool turn_b)
+static void check_matmul(fari_backend *backend, int32_t ndim, const int64_t lead[2], int64_t m, int64_t k, int64_t n,
+                         bool turn_a, bool turn_b)
 {
     fari_matmul_attr attr = { turn_a, turn_b };
     fari_node node = { .op = &fari_op_matmul, .name = (char *)"product", .attr = &attr };
@@ -205,9 +212,16 @@ FAR_TEST(products_match_the_reference)
 
 static conv_data conv_small(int64_t channels)
 {
-    const fari_conv_attr attr = { .spatial_ndim = 2, .kernel = { 3, 3, 1 }, .stride = { 1, 1, 1 }, .dilation = { 1, 1, 1 },
-                                  .pad_lo = { 1, 1, 0 }, .pad_hi = { 1, 1, 0 }, .groups = 1, .in_extent = { 40, 24, 1 },
-                                  .in_channels = channels, .out_channels = channels };
+    const fari_conv_attr attr = { .spatial_ndim = 2,
+                                  .kernel = { 3, 3, 1 },
+                                  .stride = { 1, 1, 1 },
+                                  .dilation = { 1, 1, 1 },
+                                  .pad_lo = { 1, 1, 0 },
+                                  .pad_hi = { 1, 1, 0 },
+                                  .groups = 1,
+                                  .in_extent = { 40, 24, 1 },
+                                  .in_channels = channels,
+                                  .out_channels = channels };
     return conv_data_make(&attr, 1, false, SEED);
 }
 
@@ -217,7 +231,8 @@ FAR_TEST(equal_geometries_share_one_kernel)
     conv_data data = conv_small(8);
     fari_node node[3];
     fari_prepared prepared[3];
-    const fari_call calls[3] = { conv_call(&data, PASS_FORWARD, 8, 16, NULL, &node[0]), conv_call(&data, PASS_FORWARD, 16, 24, NULL, &node[1]),
+    const fari_call calls[3] = { conv_call(&data, PASS_FORWARD, 8, 16, NULL, &node[0]),
+                                 conv_call(&data, PASS_FORWARD, 16, 24, NULL, &node[1]),
                                  conv_call(&data, PASS_FORWARD, 0, 8, NULL, &node[2]) };
     for (int i = 0; i < 3; i++) prepare_call(backend, &calls[i], &prepared[i]);
     FAR_CHECK(prepared[0].state == prepared[1].state);
@@ -316,7 +331,8 @@ static void *run_shared(void *arg)
     call.scratch = scratch_make(job->prepared->scratch_bytes);
     for (int round = 0; round < ROUNDS; round++) {
         memset(got, 0xff, (size_t)elems * sizeof *got);
-        if (job->prepared->run(&call) != FAR_OK || memcmp(got, job->want, (size_t)elems * sizeof *got) != 0) job->wrong++;
+        if (job->prepared->run(&call) != FAR_OK || memcmp(got, job->want, (size_t)elems * sizeof *got) != 0)
+            job->wrong++;
     }
     scratch_end(call.scratch, job->prepared->scratch_bytes);
     free(got);

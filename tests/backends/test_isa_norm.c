@@ -131,7 +131,8 @@ static void rows_needed(const scene *s, const fari_node *node, int32_t i, int64_
     *lo = rows == out_rows ? r0 : 0;
     *hi = rows == out_rows ? r1 : rows;
     if (node->op->rows != NULL) node->op->rows(node, in, (int)i, r0, r1, lo, hi);
-    if (in[i]->order != FARI_CHANNELS_LAST && in[i]->shape.ndim >= 3 && in[i]->shape.dim[1] != 1) { /* never cut: comes whole */
+    if (in[i]->order != FARI_CHANNELS_LAST && in[i]->shape.ndim >= 3 &&
+        in[i]->shape.dim[1] != 1) { /* never cut: comes whole */
         *lo = 0;
         *hi = rows;
     }

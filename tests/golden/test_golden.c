@@ -66,20 +66,62 @@ static void check(const char *name, int64_t rows, int32_t steps)
     FAR_CHECK_MSG(beyond == 0, "%d numbers beyond their limits; the first: %s", (int)beyond, first);
 }
 
-FAR_TEST(lenet5) { check("lenet5", 6, 0); }
-FAR_TEST(resnet18) { check("resnet18", 10, 2); }
-FAR_TEST(resnet50) { check("resnet50", 16, 1); }
-FAR_TEST(alexnet_bn) { check("alexnet_bn", 60, 1); }
-FAR_TEST(uresnet_a21) { check("a21", 32, 2); }
-FAR_TEST(uresnet_default) { check("uresnet", 50, 1); }
-FAR_TEST(uresnet_without_norm) { check("scc21", 32, 1); }
-FAR_TEST(uresnet_polaris) { check("polaris", 100, 1); }
-FAR_TEST(unet_without_norm) { check("unet_none", 14, 0); }
-FAR_TEST(unet_batch_norm) { check("unet_batch", 16, 0); }
-FAR_TEST(unet_group_norm) { check("unet_group", 16, 0); }
-FAR_TEST(unet_instance_norm) { check("unet_instance", 20, 0); }
-FAR_TEST(unet3d_group_norm) { check("unet3d_group", 7, 0); }
-FAR_TEST(unet3d_batch_norm) { check("unet3d_batch", 8, 0); }
+FAR_TEST(lenet5)
+{
+    check("lenet5", 6, 0);
+}
+FAR_TEST(resnet18)
+{
+    check("resnet18", 10, 2);
+}
+FAR_TEST(resnet50)
+{
+    check("resnet50", 16, 1);
+}
+FAR_TEST(alexnet_bn)
+{
+    check("alexnet_bn", 60, 1);
+}
+FAR_TEST(uresnet_a21)
+{
+    check("a21", 32, 2);
+}
+FAR_TEST(uresnet_default)
+{
+    check("uresnet", 50, 1);
+}
+FAR_TEST(uresnet_without_norm)
+{
+    check("scc21", 32, 1);
+}
+FAR_TEST(uresnet_polaris)
+{
+    check("polaris", 100, 1);
+}
+FAR_TEST(unet_without_norm)
+{
+    check("unet_none", 14, 0);
+}
+FAR_TEST(unet_batch_norm)
+{
+    check("unet_batch", 16, 0);
+}
+FAR_TEST(unet_group_norm)
+{
+    check("unet_group", 16, 0);
+}
+FAR_TEST(unet_instance_norm)
+{
+    check("unet_instance", 20, 0);
+}
+FAR_TEST(unet3d_group_norm)
+{
+    check("unet3d_group", 7, 0);
+}
+FAR_TEST(unet3d_batch_norm)
+{
+    check("unet3d_batch", 8, 0);
+}
 
 /* ---- mistakes: each must be seen ---- */
 
@@ -106,15 +148,25 @@ static void scale_first(fari_plan *plan, const fari_op *op)
         }
 }
 
-static void scale_weight_gradient(fari_plan *plan) { scale_first(plan, &fari_op_conv_dw); }
-static void scale_input_gradient(fari_plan *plan) { scale_first(plan, &fari_op_conv_dx); }
-static void scale_activation(fari_plan *plan) { scale_first(plan, &fari_op_norm_apply); }
+static void scale_weight_gradient(fari_plan *plan)
+{
+    scale_first(plan, &fari_op_conv_dw);
+}
+static void scale_input_gradient(fari_plan *plan)
+{
+    scale_first(plan, &fari_op_conv_dx);
+}
+static void scale_activation(fari_plan *plan)
+{
+    scale_first(plan, &fari_op_norm_apply);
+}
 
 static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan))
 {
-    const golden_variant v = {
-        .label = "mistake", .grain = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 }, .steps = 1, .change_plan = change_plan
-    };
+    const golden_variant v = { .label = "mistake",
+                               .grain = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 },
+                               .steps = 1,
+                               .change_plan = change_plan };
     golden g;
     golden_outcome o;
     golden_load(name, &g);
@@ -125,6 +177,15 @@ static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan))
     FAR_CHECK_MSG(o.beyond > 0, "one part in 1,000 more in one grain is not seen in %s", name);
 }
 
-FAR_TEST(larger_weight_gradient_of_one_grain_is_seen) { must_be_seen("unet_group", scale_weight_gradient); }
-FAR_TEST(larger_input_gradient_of_one_grain_is_seen) { must_be_seen("unet_group", scale_input_gradient); }
-FAR_TEST(larger_activation_of_one_grain_is_seen) { must_be_seen("a21", scale_activation); }
+FAR_TEST(larger_weight_gradient_of_one_grain_is_seen)
+{
+    must_be_seen("unet_group", scale_weight_gradient);
+}
+FAR_TEST(larger_input_gradient_of_one_grain_is_seen)
+{
+    must_be_seen("unet_group", scale_input_gradient);
+}
+FAR_TEST(larger_activation_of_one_grain_is_seen)
+{
+    must_be_seen("a21", scale_activation);
+}

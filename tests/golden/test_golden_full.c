@@ -63,7 +63,8 @@ static void compare(void *ctx, golden_kind kind, int32_t idx, const float *elems
     }
     for (int32_t i = 0; i < 2; i++) {
         at[i] = fari_st_find(files[i], t->name);
-        FAR_CHECK_MSG(at[i] >= 0 && fari_st_at(files[i], at[i])->elems == count, "%s: no %s", fari_st_path(files[i]), t->name);
+        FAR_CHECK_MSG(at[i] >= 0 && fari_st_at(files[i], at[i])->elems == count, "%s: no %s", fari_st_path(files[i]),
+                      t->name);
     }
     for (int64_t first = 0; first < count; first += CHUNK) {
         const int64_t n = count - first < CHUNK ? count - first : CHUNK;
@@ -76,8 +77,8 @@ static void compare(void *ctx, golden_kind kind, int32_t idx, const float *elems
             norm += f64[i] * f64[i];
         }
     }
-    FAR_CHECK_MSG(fabs(sqrt(norm) - t->norm) <= 1e-6 * t->norm, "%s: %s is not of the case in tests/golden/data", fari_st_path(files[0]),
-                  t->name);
+    FAR_CHECK_MSG(fabs(sqrt(norm) - t->norm) <= 1e-6 * t->norm, "%s: %s is not of the case in tests/golden/data",
+                  fari_st_path(files[0]), t->name);
     golden_outcome_add(o, kind, idx, sqrt(ours), sqrt(norm), sqrt(theirs), 1.0);
 }
 
@@ -87,7 +88,10 @@ static void check(const char *name, int64_t rows)
         { .label = "one grain", .grain = { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 } },
         { .label = "grains of samples", .grain = { .samples = 1, .rows = 1 << 20, .dense = 1 } },
         { .label = "grains of rows", .grain = { .samples = 1, .rows = rows, .min_rows = 1, .dense = 2 } },
-        { .label = "grains of rows, base", .grain = { .samples = 1, .rows = rows, .min_rows = 1, .dense = 2 }, .isa = "base", .steps = 1 },
+        { .label = "grains of rows, base",
+          .grain = { .samples = 1, .rows = rows, .min_rows = 1, .dense = 2 },
+          .isa = "base",
+          .steps = 1 },
     };
     const char *dir = getenv("FAR_GOLDEN_DIR");
     golden g;
@@ -111,17 +115,59 @@ static void check(const char *name, int64_t rows)
     FAR_CHECK_MSG(beyond == 0, "%d numbers beyond their limits; the first: %s", (int)beyond, first);
 }
 
-FAR_TEST_TORTURE(full_lenet5) { check("lenet5", 6); }
-FAR_TEST_TORTURE(full_resnet18) { check("resnet18", 10); }
-FAR_TEST_TORTURE(full_resnet50) { check("resnet50", 16); }
-FAR_TEST_TORTURE(full_alexnet_bn) { check("alexnet_bn", 60); }
-FAR_TEST_TORTURE(full_uresnet_a21) { check("a21", 32); }
-FAR_TEST_TORTURE(full_uresnet_default) { check("uresnet", 50); }
-FAR_TEST_TORTURE(full_uresnet_without_norm) { check("scc21", 32); }
-FAR_TEST_TORTURE(full_uresnet_polaris) { check("polaris", 100); }
-FAR_TEST_TORTURE(full_unet_without_norm) { check("unet_none", 14); }
-FAR_TEST_TORTURE(full_unet_batch_norm) { check("unet_batch", 16); }
-FAR_TEST_TORTURE(full_unet_group_norm) { check("unet_group", 16); }
-FAR_TEST_TORTURE(full_unet_instance_norm) { check("unet_instance", 20); }
-FAR_TEST_TORTURE(full_unet3d_group_norm) { check("unet3d_group", 7); }
-FAR_TEST_TORTURE(full_unet3d_batch_norm) { check("unet3d_batch", 8); }
+FAR_TEST_TORTURE(full_lenet5)
+{
+    check("lenet5", 6);
+}
+FAR_TEST_TORTURE(full_resnet18)
+{
+    check("resnet18", 10);
+}
+FAR_TEST_TORTURE(full_resnet50)
+{
+    check("resnet50", 16);
+}
+FAR_TEST_TORTURE(full_alexnet_bn)
+{
+    check("alexnet_bn", 60);
+}
+FAR_TEST_TORTURE(full_uresnet_a21)
+{
+    check("a21", 32);
+}
+FAR_TEST_TORTURE(full_uresnet_default)
+{
+    check("uresnet", 50);
+}
+FAR_TEST_TORTURE(full_uresnet_without_norm)
+{
+    check("scc21", 32);
+}
+FAR_TEST_TORTURE(full_uresnet_polaris)
+{
+    check("polaris", 100);
+}
+FAR_TEST_TORTURE(full_unet_without_norm)
+{
+    check("unet_none", 14);
+}
+FAR_TEST_TORTURE(full_unet_batch_norm)
+{
+    check("unet_batch", 16);
+}
+FAR_TEST_TORTURE(full_unet_group_norm)
+{
+    check("unet_group", 16);
+}
+FAR_TEST_TORTURE(full_unet_instance_norm)
+{
+    check("unet_instance", 20);
+}
+FAR_TEST_TORTURE(full_unet3d_group_norm)
+{
+    check("unet3d_group", 7);
+}
+FAR_TEST_TORTURE(full_unet3d_batch_norm)
+{
+    check("unet3d_batch", 8);
+}

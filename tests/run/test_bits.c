@@ -81,11 +81,14 @@ static void all_orders(const net_case *net, size_t first_cut, size_t last_cut)
                 if (first.digest[0] == '\0') first = now;
                 FAR_CHECK(isfinite(now.loss));
                 FAR_CHECK(now.sample_grains >= cuts[c].sample_grains_min && now.row_grains >= cuts[c].row_grains_min);
-                FAR_CHECK_MSG(strcmp(now.digest, first.digest) == 0, "%s, %s: %s order on %d threads gives other bits: %s, not %s (loss %.9g, %.9g)",
-                              net->label, cuts[c].label, orders[order], (int)threads[t], now.digest, first.digest, now.loss, first.loss);
+                FAR_CHECK_MSG(strcmp(now.digest, first.digest) == 0,
+                              "%s, %s: %s order on %d threads gives other bits: %s, not %s (loss %.9g, %.9g)",
+                              net->label, cuts[c].label, orders[order], (int)threads[t], now.digest, first.digest,
+                              now.loss, first.loss);
             }
-        printf("%s, %s: %d x %d grains, %d instructions, %d reference calls, 9 equal digests %.16s\n", net->label, cuts[c].label,
-               (int)first.sample_grains, (int)first.row_grains, (int)first.calls, (int)first.reference_calls, first.digest);
+        printf("%s, %s: %d x %d grains, %d instructions, %d reference calls, 9 equal digests %.16s\n", net->label,
+               cuts[c].label, (int)first.sample_grains, (int)first.row_grains, (int)first.calls,
+               (int)first.reference_calls, first.digest);
     }
 }
 
@@ -163,7 +166,8 @@ static void drop_statistics(fari_plan *plan)
 {
     changed = 0;
     for (int64_t i = 0; i < plan->instr_count; i++)
-        if (plan->instrs[i].kind == FARI_INSTR_COMBINE && plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
+        if (plan->instrs[i].kind == FARI_INSTR_COMBINE &&
+            plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
             plan->instrs[i].aux = 0;
             plan->instrs[i].run = no_work;
             changed++;
@@ -186,7 +190,8 @@ static void round_one_tail(fari_plan *plan)
 {
     changed = 0;
     for (int64_t i = 0; i < plan->instr_count && changed == 0; i++)
-        if (plan->instrs[i].kind == FARI_INSTR_CALL && plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_linear) {
+        if (plan->instrs[i].kind == FARI_INSTR_CALL &&
+            plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_linear) {
             true_linear = plan->instrs[i].run;
             plan->instrs[i].run = linear_other_tail;
             changed++;
@@ -216,7 +221,8 @@ static void shorten_halo(fari_plan *plan)
         const fari_instr *instr = &plan->instrs[i];
         const fari_view *x = &plan->views[instr->view0];
         if (instr->kind != FARI_INSTR_CALL || plan->graph->nodes[instr->node]->op != &fari_op_conv) continue;
-        if (x->dim[2] <= plan->views[instr->view0 + instr->in_count].dim[2] || x->row0 + x->dim[2] >= x->rows_total) continue;
+        if (x->dim[2] <= plan->views[instr->view0 + instr->in_count].dim[2] || x->row0 + x->dim[2] >= x->rows_total)
+            continue;
         true_conv = plan->instrs[i].run;
         plan->instrs[i].run = conv_without_last_row;
         changed++;
@@ -237,20 +243,24 @@ static void must_differ(const net_case *net, const net_variant *mutant, const ch
 
 FAR_TEST(swapped_children_are_seen)
 {
-    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = swap_children }, "a swap in the tree");
+    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = swap_children },
+                "a swap in the tree");
 }
 
 FAR_TEST(short_halo_is_seen)
 {
-    must_differ(&nets[3], &(net_variant){ .grain = cuts[1].grain, .threads = 1, .change_plan = shorten_halo }, "a short halo");
+    must_differ(&nets[3], &(net_variant){ .grain = cuts[1].grain, .threads = 1, .change_plan = shorten_halo },
+                "a short halo");
 }
 
 FAR_TEST(statistics_of_one_grain_are_seen)
 {
-    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = drop_statistics }, "local statistics");
+    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = drop_statistics },
+                "local statistics");
 }
 
 FAR_TEST(other_tail_is_seen)
 {
-    must_differ(&nets[0], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = round_one_tail }, "a tail");
+    must_differ(&nets[0], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = round_one_tail },
+                "a tail");
 }

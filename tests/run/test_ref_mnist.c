@@ -20,7 +20,8 @@ static void find_folder(void)
     const char *set = getenv("FAR_SHARED_DATA");
     if (set != NULL) (void)snprintf(folder, sizeof folder, "%s/ref-mnist-cnn", set);
     else (void)snprintf(folder, sizeof folder, "%s/../shared/data/ref-mnist-cnn", FAR_TEST_SOURCE_DIR);
-    if (!fari_path_is_folder(folder)) FAR_SKIP("no shared data: FAR_SHARED_DATA names the folder that holds ref-mnist-cnn");
+    if (!fari_path_is_folder(folder))
+        FAR_SKIP("no shared data: FAR_SHARED_DATA names the folder that holds ref-mnist-cnn");
 }
 
 /* [SAMPLES, CLASSES] f32 of an .npy file of version 1. */
@@ -125,8 +126,8 @@ static void check(const char *label, const char *const *settings)
     read_npy(path, want);
     predict(settings, &got);
     const double relative = largest_error(got.logp, want, 1.0);
-    printf("%s: largest relative error of %d log-probabilities %.3g, absolute %.3g\n", label, SAMPLES * CLASSES, relative,
-           largest_error(got.logp, want, 0.0));
+    printf("%s: largest relative error of %d log-probabilities %.3g, absolute %.3g\n", label, SAMPLES * CLASSES,
+           relative, largest_error(got.logp, want, 0.0));
     FAR_CHECK_MSG(relative <= LIMIT, "%s: log-probabilities are off by up to %g, allowed %g", label, relative, LIMIT);
 }
 

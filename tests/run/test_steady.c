@@ -19,7 +19,8 @@ static void count_allocation(const void *caller)
 {
     if (!atomic_load(&is_counting)) return;
     atomic_fetch_add(&all_allocations, 1);
-    if ((const char *)caller >= &__executable_start && (const char *)caller < &etext) atomic_fetch_add(&own_allocations, 1);
+    if ((const char *)caller >= &__executable_start && (const char *)caller < &etext)
+        atomic_fetch_add(&own_allocations, 1);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -75,8 +76,8 @@ static void watch_run(const char *const *settings, watch *w)
     char folder[512];
     const far_run_opts opts = { .progress = after_step, .progress_context = w };
     memset(w, 0, sizeof *w);
-    (void)snprintf(folder, sizeof folder, "run.dir=%s/steady-%s-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", settings[0],
-                   (int)getpid());
+    (void)snprintf(folder, sizeof folder, "run.dir=%s/steady-%s-%d",
+                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", settings[0], (int)getpid());
     FAR_CHECK_OK(far_config_create(&config));
     for (int32_t i = 1; settings[i] != NULL; i++) FAR_CHECK_OK(far_config_set(config, settings[i]));
     FAR_CHECK_OK(far_config_set(config, folder));
@@ -99,11 +100,14 @@ static void check_steady(const char *const *settings)
     watch w;
     watch_run(settings, &w);
     printf("%s: %d page faults in steps 3 to %d, %d allocations of ours, %d of libraries a step\n", settings[0],
-           (int)(w.faults[STEPS] - w.faults[2]), STEPS, (int)(w.own[STEPS] - w.own[2]), (int)(w.all[STEPS] - w.all[2]) / (STEPS - 2));
-    for (int32_t i = 1; i <= STEPS; i++) printf("step %d: %d faults, %d allocations\n", (int)i, (int)w.faults[i], (int)w.all[i]);
+           (int)(w.faults[STEPS] - w.faults[2]), STEPS, (int)(w.own[STEPS] - w.own[2]),
+           (int)(w.all[STEPS] - w.all[2]) / (STEPS - 2));
+    for (int32_t i = 1; i <= STEPS; i++)
+        printf("step %d: %d faults, %d allocations\n", (int)i, (int)w.faults[i], (int)w.all[i]);
     FAR_CHECK_EQ_I64(w.own[STEPS] - w.own[2], 0);
     FAR_CHECK_EQ_I64(fari_alloc_forbidden_count(), 0);
-    for (int32_t i = 4; i <= STEPS && IS_INTERPOSED; i++) FAR_CHECK_EQ_I64(w.all[i] - w.all[i - 1], w.all[3] - w.all[2]);
+    for (int32_t i = 4; i <= STEPS && IS_INTERPOSED; i++)
+        FAR_CHECK_EQ_I64(w.all[i] - w.all[i - 1], w.all[3] - w.all[2]);
     if (IS_INTERPOSED) FAR_CHECK_EQ_I64(w.faults[STEPS] - w.faults[2], 0);
 }
 
@@ -115,12 +119,14 @@ FAR_TEST(lenet5_is_steady)
 
 FAR_TEST(resnet18_is_steady)
 {
-    check_steady((const char *const[]){ "resnet18", "model.name=resnet18", "batch=8", "data.synthetic.shape=[3, 64, 64]",
-                                        "optim.name=lars", "optim.clip_norm=1", NULL });
+    check_steady((const char *const[]){ "resnet18", "model.name=resnet18", "batch=8",
+                                        "data.synthetic.shape=[3, 64, 64]", "optim.name=lars", "optim.clip_norm=1",
+                                        NULL });
 }
 
 FAR_TEST(a21_is_steady)
 {
     check_steady((const char *const[]){ "a21", "model.name=a21", "batch=1", "data.synthetic.shape=[3, 128, 64]",
-                                        "data.synthetic.classes=3", "data.synthetic.label=map", "optim.name=adam", NULL });
+                                        "data.synthetic.classes=3", "data.synthetic.label=map", "optim.name=adam",
+                                        NULL });
 }

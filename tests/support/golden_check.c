@@ -9,13 +9,14 @@ void golden_outcome_begin(golden_outcome *o, const golden *g, const char *varian
 static void fail_add(golden_outcome *o, const char *what, const char *name, double distance, double limit)
 {
     char line[sizeof o->first_failure];
-    (void)snprintf(line, sizeof line, "%s, %s: %s %s is %.3g from float64, limit %.3g", o->g->label, o->variant, what, name, distance,
-                   limit);
+    (void)snprintf(line, sizeof line, "%s, %s: %s %s is %.3g from float64, limit %.3g", o->g->label, o->variant, what,
+                   name, distance, limit);
     if (o->beyond++ == 0) memcpy(o->first_failure, line, sizeof line);
     printf("BEYOND: %s\n", line);
 }
 
-void golden_outcome_add(golden_outcome *o, golden_kind kind, int32_t idx, double distance, double norm, double d32, double allowance)
+void golden_outcome_add(golden_outcome *o, golden_kind kind, int32_t idx, double distance, double norm, double d32,
+                        double allowance)
 {
     static const char *const what[GOLDEN_KIND_COUNT] = { "gradient of", "statistic", "output" };
     const golden_tensor *t = &o->g->tensors[kind][idx];
@@ -46,11 +47,12 @@ static void compare_losses(golden_outcome *o, const golden_run_info *info)
 void golden_outcome_end(golden_outcome *o, const golden_run_info *info)
 {
     compare_losses(o, info);
-    printf("%s, %s (%d x %d): worst distance / limit: %d losses %.2f; %d gradients %.2f (%s), %d at kinks, %d more truly zero; "
-           "2 outputs %.2f; %d statistics %.2f\n",
-           o->g->label, o->variant, (int)info->sample_grains, (int)info->row_grains, (int)info->steps, o->worst_loss,
-           (int)o->checked[GOLDEN_GRADIENT], o->worst[GOLDEN_GRADIENT], o->worst_name[GOLDEN_GRADIENT], (int)o->kinked, (int)o->zero,
-           o->worst[GOLDEN_OUTPUT], (int)o->checked[GOLDEN_STATISTIC], o->worst[GOLDEN_STATISTIC]);
+    printf(
+        "%s, %s (%d x %d): worst distance / limit: %d losses %.2f; %d gradients %.2f (%s), %d at kinks, %d more truly zero; "
+        "2 outputs %.2f; %d statistics %.2f\n",
+        o->g->label, o->variant, (int)info->sample_grains, (int)info->row_grains, (int)info->steps, o->worst_loss,
+        (int)o->checked[GOLDEN_GRADIENT], o->worst[GOLDEN_GRADIENT], o->worst_name[GOLDEN_GRADIENT], (int)o->kinked,
+        (int)o->zero, o->worst[GOLDEN_OUTPUT], (int)o->checked[GOLDEN_STATISTIC], o->worst[GOLDEN_STATISTIC]);
     FAR_CHECK_EQ_I64(o->checked[GOLDEN_GRADIENT] + o->zero, o->g->count[GOLDEN_GRADIENT]);
     FAR_CHECK_EQ_I64(o->checked[GOLDEN_STATISTIC], o->g->count[GOLDEN_STATISTIC]);
     FAR_CHECK_EQ_I64(o->checked[GOLDEN_OUTPUT], 2);

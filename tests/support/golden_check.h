@@ -19,7 +19,8 @@ typedef struct golden_outcome {
 
 void golden_outcome_begin(golden_outcome *o, const golden *g, const char *variant);
 /* A tensor's distance from float64. d32: PyTorch's; norm: of the float64 tensor; allowance: 1, more for estimates of the distance. */
-void golden_outcome_add(golden_outcome *o, golden_kind kind, int32_t idx, double distance, double norm, double d32, double allowance);
+void golden_outcome_add(golden_outcome *o, golden_kind kind, int32_t idx, double distance, double norm, double d32,
+                        double allowance);
 /* Compares the losses, checks that nothing was left out, prints. */
 void golden_outcome_end(golden_outcome *o, const golden_run_info *info);
 #endif

@@ -45,7 +45,8 @@ static void tensor_read(const golden *g, golden_kind kind, int32_t idx, const js
     t->proj_count = (int32_t)json_array_size(member(g, item, "proj"));
     FAR_CHECK(t->proj_count >= 1 && t->proj_count <= GOLDEN_PROJECTIONS_MAX);
     numbers(g, item, "proj", t->proj_count, t->proj);
-    for (int32_t p = 0; p < t->proj_count; p++) t->key[p] = fari_rng_key(g->seed, purpose[kind], (uint64_t)idx, (uint64_t)p);
+    for (int32_t p = 0; p < t->proj_count; p++)
+        t->key[p] = fari_rng_key(g->seed, purpose[kind], (uint64_t)idx, (uint64_t)p);
     if (kind == GOLDEN_OUTPUT) return;
     t->name = json_string_value(member(g, item, "name"));
     if (kind == GOLDEN_STATISTIC) return;
@@ -55,8 +56,8 @@ static void tensor_read(const golden *g, golden_kind kind, int32_t idx, const js
     t->init_scale = init[1];
     t->init_bits = (uint64_t)json_integer_value(member(g, item, "bits_sum"));
     t->flip = number(g, item, "flip");
-    FAR_CHECK_MSG(golden_is_zero(g, t) == json_is_true(member(g, item, "zero")), "%s: %s is marked by another rule", g->label,
-                  t->name);
+    FAR_CHECK_MSG(golden_is_zero(g, t) == json_is_true(member(g, item, "zero")), "%s: %s is marked by another rule",
+                  g->label, t->name);
 }
 
 static void tensors_read(golden *g, golden_kind kind, const char *key)
@@ -90,7 +91,8 @@ void golden_load(const char *name, golden *g)
     g->root = json_load_file(path, 0, &error);
     FAR_CHECK_MSG(g->root != NULL, "%s: %s (line %d)", path, error.text, error.line);
     FAR_CHECK_EQ_I64(json_integer_value(member(g, g->root, "format")), 1);
-    const json_t *x = member(g, g->root, "x"), *labels = member(g, g->root, "labels"), *loss = member(g, g->root, "loss");
+    const json_t *x = member(g, g->root, "x"), *labels = member(g, g->root, "labels"),
+                 *loss = member(g, g->root, "loss");
     const json_t *sgd = member(g, g->root, "sgd");
     g->seed = (uint64_t)json_integer_value(member(g, g->root, "seed"));
     g->x = shape_of(g, x);

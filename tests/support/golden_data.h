@@ -19,7 +19,7 @@ typedef struct golden_tensor {
     double init_offset, init_scale; /* gradients: where their parameter starts */
     uint64_t init_bits;
     double norm;
-    double d32; /* |torch_f32 - f64| */
+    double d32;  /* |torch_f32 - f64| */
     double flip; /* gradients: what the kinks within reach of float32 would change, kinks.py */
     double proj[GOLDEN_PROJECTIONS_MAX];
     int32_t proj_count;

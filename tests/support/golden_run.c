@@ -62,7 +62,8 @@ static far_value loss_of(const golden *g, far_graph *graph, const far_model_resu
     for (int32_t p = 0; p < model->count; p++) {
         const far_value own = model->count == 1 ? labels : far_slice(graph, "plane_labels", labels, 1, p, 1);
         far_value term;
-        if (strcmp(g->loss_name, "cross_entropy") == 0) term = far_cross_entropy(graph, "loss", model->logits[p], own, NULL);
+        if (strcmp(g->loss_name, "cross_entropy") == 0)
+            term = far_cross_entropy(graph, "loss", model->logits[p], own, NULL);
         else if (strcmp(g->loss_name, "focal") == 0) term = far_focal_loss(graph, "loss", model->logits[p], own, NULL);
         else term = far_focal_loss(graph, "loss", model->logits[p], own, &v21);
         loss = p == 0 ? term : far_add(graph, "loss", loss, term);
@@ -99,7 +100,8 @@ static float *kept_floats(const fari_store *store, fari_role role, const char *n
 {
     fari_kept *kept = fari_store_find(store, role, name);
     FAR_CHECK_MSG(kept != NULL, "the model has no %s", name);
-    FAR_CHECK_MSG(kept->dtype == FAR_F32 && far_shape_elems(&kept->shape) == far_shape_elems(shape), "%s has another shape", name);
+    FAR_CHECK_MSG(kept->dtype == FAR_F32 && far_shape_elems(&kept->shape) == far_shape_elems(shape),
+                  "%s has another shape", name);
     return fari_store_data(store, kept);
 }
 
@@ -176,7 +178,8 @@ static void visit_statistics(const golden *g, const machine *m, golden_visit_fn 
 {
     for (int32_t i = 0; i < g->count[GOLDEN_STATISTIC]; i++) {
         const golden_tensor *t = &g->tensors[GOLDEN_STATISTIC][i];
-        visit(ctx, GOLDEN_STATISTIC, i, kept_floats(m->store, FARI_ROLE_STATE, t->name, &t->shape), far_shape_elems(&t->shape));
+        visit(ctx, GOLDEN_STATISTIC, i, kept_floats(m->store, FARI_ROLE_STATE, t->name, &t->shape),
+              far_shape_elems(&t->shape));
     }
 }
 

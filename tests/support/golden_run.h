@@ -11,9 +11,9 @@ typedef void (*golden_visit_fn)(void *ctx, golden_kind kind, int32_t idx, const 
 typedef struct golden_variant {
     const char *label;
     fari_grain_config grain;
-    int32_t steps; /* of GOLDEN_STEPS; 0: all */
-    const char *isa;                        /* NULL: the best here; else "base", "avx2", "avx512" */
-    void (*change_plan)(fari_plan *plan);   /* a mistake, to see it found; NULL: none */
+    int32_t steps;                        /* of GOLDEN_STEPS; 0: all */
+    const char *isa;                      /* NULL: the best here; else "base", "avx2", "avx512" */
+    void (*change_plan)(fari_plan *plan); /* a mistake, to see it found; NULL: none */
 } golden_variant;
 
 typedef struct golden_run_info {
@@ -22,5 +22,6 @@ typedef struct golden_run_info {
     int64_t sample_grains, row_grains; /* of the input */
 } golden_run_info;
 
-void golden_run(const golden *g, const golden_variant *variant, golden_visit_fn visit, void *ctx, golden_run_info *info_out);
+void golden_run(const golden *g, const golden_variant *variant, golden_visit_fn visit, void *ctx,
+                golden_run_info *info_out);
 #endif

@@ -45,7 +45,8 @@ static far_graph *graph_of(const net_case *net)
     (void)snprintf(classes, sizeof classes, "%d", (int)net->classes);
     FAR_CHECK_OK(far_options_set(opts, "classes", classes));
     if (net->options != NULL) set_options(opts, net->options);
-    far_value x = far_graph_input(graph, "image", FAR_F32, &(far_shape){ 4, { net->batch, net->channels, net->height, net->width } });
+    far_value x = far_graph_input(graph, "image", FAR_F32,
+                                  &(far_shape){ 4, { net->batch, net->channels, net->height, net->width } });
     const far_shape label_shape =
         net->is_map ? (far_shape){ 4, { net->batch, 1, net->height, net->width } } : (far_shape){ 1, { net->batch } };
     const far_value y = far_graph_input(graph, "label", FAR_I32, &label_shape);
@@ -78,8 +79,8 @@ static far_loader *loader_of(const net_case *net, far_dataset **set_out)
     return loader;
 }
 
-static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader, far_value loss,
-                  int64_t steps, net_result *result)
+static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader,
+                  far_value loss, int64_t steps, net_result *result)
 {
     double hyper[GROUPS * FAR_HYPER_COUNT];
     for (int64_t i = 0; i < steps; i++) {

@@ -8,13 +8,13 @@
 
 typedef struct net_case {
     const char *label;
-    const char *model, *preset;       /* of the zoo */
-    const char *options;              /* "width=4 depth=2": of the model; NULL: none */
+    const char *model, *preset; /* of the zoo */
+    const char *options;        /* "width=4 depth=2": of the model; NULL: none */
     int64_t batch, channels, height, width;
     int32_t classes;
-    bool is_map;                      /* a label for each pixel */
-    bool is_focal;                    /* CosmicTagger's loss, summed over the planes */
-    double dropout_input;             /* dropout on the image itself, for networks without any */
+    bool is_map;          /* a label for each pixel */
+    bool is_focal;        /* CosmicTagger's loss, summed over the planes */
+    double dropout_input; /* dropout on the image itself, for networks without any */
     far_optim_opts optim;
     double lr;
 } net_case;

@@ -50,7 +50,8 @@ static far_graph *graph_make(const bench *b, far_value *y_out)
     const far_shape shape = far_graph_shape(graph, y);
     far_graph_output(graph, "y", y);
     for (int64_t i = 0; i < graph->tensor_count; i++)
-        if (graph->tensors[i]->role == FARI_ROLE_INPUT && graph->tensors[i]->dtype == FAR_F32) extra[extra_count++] = (far_value)i;
+        if (graph->tensors[i]->role == FARI_ROLE_INPUT && graph->tensors[i]->dtype == FAR_F32)
+            extra[extra_count++] = (far_value)i;
     if (!b->opts->has_no_gradient) {
         far_value loss = y;
         if (far_shape_elems(&shape) != 1 || fari_tensor_of(graph, y)->batch_of != 0) {
@@ -82,7 +83,8 @@ static double input_value(const fari_tensor *t, int64_t elem, const op_check_opt
 {
     const uint64_t key = input_key(t->name);
     if (t->dtype == FAR_F32)
-        return (double)(float)((opts->input_scale > 0.0 ? opts->input_scale : 1.0) * (2.0 * fari_rng_unit_f64(key, (uint64_t)elem) - 1.0));
+        return (double)(float)((opts->input_scale > 0.0 ? opts->input_scale : 1.0) *
+                               (2.0 * fari_rng_unit_f64(key, (uint64_t)elem) - 1.0));
     return (double)fari_rng_below(key, (uint64_t)elem, opts->class_count > 0 ? (uint64_t)opts->class_count : 2);
 }
 
@@ -114,16 +116,20 @@ static void machine_open(machine *m, const bench *b, const variant *v)
 {
     memset(m, 0, sizeof *m);
     m->graph = graph_make(b, &m->y);
-    FAR_CHECK_OK(v->is_reference ? fari_backend_reference_create(&m->backend) : fari_backend_cpu_create(NULL, &m->backend));
-    const fari_plan_opts opts = {
-        .grain = v->grain, .threads = v->threads, .is_reference_f64 = v->is_f64, .backend = m->backend, .is_keeping_gradients = true
-    };
+    FAR_CHECK_OK(v->is_reference ? fari_backend_reference_create(&m->backend)
+                                 : fari_backend_cpu_create(NULL, &m->backend));
+    const fari_plan_opts opts = { .grain = v->grain,
+                                  .threads = v->threads,
+                                  .is_reference_f64 = v->is_f64,
+                                  .backend = m->backend,
+                                  .is_keeping_gradients = true };
     FAR_CHECK_OK(fari_plan_create(m->graph, &opts, &m->plan));
     FAR_CHECK_OK(fari_store_create(m->graph, v->is_f64, SEED, &m->store));
     const fari_exec_opts exec_opts = { .order = v->order, .order_seed = 5 };
     FAR_CHECK_OK(fari_executor_create(m->plan, m->store, &exec_opts, &m->exec));
     for (int64_t i = 0; i < m->graph->tensor_count; i++)
-        if (m->graph->tensors[i]->role == FARI_ROLE_INPUT) m->feed[m->feed_count++] = input_make(m->graph->tensors[i], b->opts);
+        if (m->graph->tensors[i]->role == FARI_ROLE_INPUT)
+            m->feed[m->feed_count++] = input_make(m->graph->tensors[i], b->opts);
     /* parameters hold float values in every variant */
     for (int64_t i = 0; i < m->store->kept_count; i++) {
         fari_kept *kept = &m->store->kept[i];
@@ -137,7 +143,9 @@ static void machine_open(machine *m, const bench *b, const variant *v)
 static void machine_step(machine *m)
 {
     const double hyper[64] = { 0.0 };
-    const fari_step step = { .seed = SEED, .step = 3, .epoch = 1, .sample_ids = m->ids, .hyper = hyper, .feed = m->feed };
+    const fari_step step = {
+        .seed = SEED, .step = 3, .epoch = 1, .sample_ids = m->ids, .hyper = hyper, .feed = m->feed
+    };
     FAR_CHECK_OK(fari_executor_step(m->exec, &step));
 }
 
@@ -192,8 +200,8 @@ static void result_free(result *r)
     }
 }
 
-static void compare(const bench *b, const variant *v, const char *what, const double *got, const double *want, int64_t elems,
-                    double limit)
+static void compare(const bench *b, const variant *v, const char *what, const double *got, const double *want,
+                    int64_t elems, double limit)
 {
     double top = 0.0, worst = 0.0;
     int64_t at = -1;
@@ -217,7 +225,8 @@ static void compare_results(const bench *b, const variant *v, const result *got,
     FAR_CHECK_EQ_I64(got->grad_count, want->grad_count);
     for (int32_t i = 0; i < want->grad_count; i++) {
         FAR_CHECK_STR(got->grad_name[i], want->grad_name[i]);
-        compare(b, v, want->grad_name[i], got->grad[i], want->grad[i], want->grad_elems[i], v->is_f64 ? 1e-10 : backward);
+        compare(b, v, want->grad_name[i], got->grad[i], want->grad[i], want->grad_elems[i],
+                v->is_f64 ? 1e-10 : backward);
     }
 }
 
@@ -248,8 +257,10 @@ static void check_differences(const bench *b, const variant *oracle, const resul
         }
         const int64_t count = r->grad_elems[g] < 24 ? r->grad_elems[g] : 24;
         for (int64_t k = 0; k < count; k++) {
-            const int64_t elem =
-                count == r->grad_elems[g] ? k : (int64_t)fari_rng_below(input_key(r->grad_name[g]), (uint64_t)k + 900, (uint64_t)r->grad_elems[g]);
+            const int64_t elem = count == r->grad_elems[g]
+                                     ? k
+                                     : (int64_t)fari_rng_below(input_key(r->grad_name[g]), (uint64_t)k + 900,
+                                                               (uint64_t)r->grad_elems[g]);
             int64_t idx[FAR_NDIM_MAX] = { 0 }, rest = elem;
             for (int32_t i = view.ndim; i-- > 0;) {
                 idx[i] = rest % view.dim[i];
@@ -270,26 +281,60 @@ static void check_differences(const bench *b, const variant *oracle, const resul
             checked++;
             if (!(fabs(slope - want) <= 2e-3 * top + 1e-6)) {
                 if (missed++ == 0)
-                    (void)snprintf(first_miss, sizeof first_miss, "%s[%lld]: gradient %.9g, central difference %.9g (largest %.3g)",
-                                   r->grad_name[g], (long long)elem, want, slope, top);
+                    (void)snprintf(first_miss, sizeof first_miss,
+                                   "%s[%lld]: gradient %.9g, central difference %.9g (largest %.3g)", r->grad_name[g],
+                                   (long long)elem, want, slope, top);
             }
         }
     }
     machine_close(&m);
-    FAR_CHECK_MSG((double)missed <= b->opts->kink_margin * (double)checked, "%s: %lld of %lld central differences miss: %s", b->label,
-                  (long long)missed, (long long)checked, first_miss);
+    FAR_CHECK_MSG((double)missed <= b->opts->kink_margin * (double)checked,
+                  "%s: %lld of %lld central differences miss: %s", b->label, (long long)missed, (long long)checked,
+                  first_miss);
 }
 
 void op_check_with(const char *label, op_build_fn build, const void *arg, const op_check_opts *opts)
 {
-    static const variant oracle = { "oracle f64", true, true, { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, FARI_EXEC_FORWARD, 1 };
+    static const variant oracle = {
+        "oracle f64", true, true, { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, FARI_EXEC_FORWARD, 1
+    };
     static const variant variants[] = {
-        { "f64 reference in grains", true, true, { .samples = 1, .rows = 5, .min_rows = 1, .dense = 2 }, FARI_EXEC_REVERSED, 1 },
-        { "f32 reference", false, true, { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, FARI_EXEC_FORWARD, 1 },
-        { "cpu, one grain", false, false, { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 }, FARI_EXEC_FORWARD, 1 },
-        { "cpu, grains of samples", false, false, { .samples = 2, .rows = 1 << 20, .dense = 3 }, FARI_EXEC_REVERSED, 2 },
-        { "cpu, grains of rows", false, false, { .samples = 1, .rows = 3, .min_rows = 1, .dense = 1 }, FARI_EXEC_RANDOM, 2 },
-        { "cpu, grains of many rows", false, false, { .samples = 1, .rows = 7, .min_rows = 2, .dense = 2 }, FARI_EXEC_FORWARD, 2 },
+        { "f64 reference in grains",
+          true,
+          true,
+          { .samples = 1, .rows = 5, .min_rows = 1, .dense = 2 },
+          FARI_EXEC_REVERSED,
+          1 },
+        { "f32 reference",
+          false,
+          true,
+          { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 },
+          FARI_EXEC_FORWARD,
+          1 },
+        { "cpu, one grain",
+          false,
+          false,
+          { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 },
+          FARI_EXEC_FORWARD,
+          1 },
+        { "cpu, grains of samples",
+          false,
+          false,
+          { .samples = 2, .rows = 1 << 20, .dense = 3 },
+          FARI_EXEC_REVERSED,
+          2 },
+        { "cpu, grains of rows",
+          false,
+          false,
+          { .samples = 1, .rows = 3, .min_rows = 1, .dense = 1 },
+          FARI_EXEC_RANDOM,
+          2 },
+        { "cpu, grains of many rows",
+          false,
+          false,
+          { .samples = 1, .rows = 7, .min_rows = 2, .dense = 2 },
+          FARI_EXEC_FORWARD,
+          2 },
     };
     const bench b = { label, build, arg, opts };
     result want, got;

@@ -16,9 +16,9 @@ typedef struct op_check_opts {
     bool has_no_gradient;
     bool is_eval;          /* a graph that is not training */
     bool is_free_of_kinks; /* not used for relu, max: central differences are checked everywhere */
-    double kink_margin;    /* share of elements that may miss their central difference (relu at 0, max at ties); 0: none */
-    double input_scale;    /* inputs uniform in [-scale, scale); 0: 1 */
-    int32_t class_count;   /* i32 and u8 inputs are drawn from [0, class_count); 0: 2 */
+    double kink_margin; /* share of elements that may miss their central difference (relu at 0, max at ties); 0: none */
+    double input_scale; /* inputs uniform in [-scale, scale); 0: 1 */
+    int32_t class_count; /* i32 and u8 inputs are drawn from [0, class_count); 0: 2 */
 } op_check_opts;
 
 void op_check(const char *label, op_build_fn build, const void *arg);

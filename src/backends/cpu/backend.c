@@ -1,10 +1,10 @@
 /* The CPU backend: for each geometry of an op a library's primitive, else a kernel of ours, else the op's reference. */
+#include "plan/backend.h"
 #include "backends/cpu/dnnl_wrap.h"
 #include "backends/cpu/kernel_table.h"
 #include "backends/cpu/state.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "plan/backend.h"
 #include <pthread.h>
 
 typedef struct cpu_backend {
@@ -15,7 +15,8 @@ typedef struct cpu_backend {
     fari_cpu_cache cache;
 } cpu_backend;
 
-static far_status prepare_library(cpu_backend *backend, const fari_call *call, fari_prepared *prepared_out, bool *is_done_out)
+static far_status prepare_library(cpu_backend *backend, const fari_call *call, fari_prepared *prepared_out,
+                                  bool *is_done_out)
 {
     fari_cpu_state *state = NULL;
     (void)pthread_mutex_lock(&backend->lock);

@@ -29,8 +29,9 @@ typedef struct conv_state {
     fari_dnnl_primitive primitive;
     dnnl_memory_desc_t weight_plain, weight; /* row-major; as packed, and as partials are */
     fari_dnnl_primitive weight_reorder;      /* into `weight`; CONV_DW: out of it. Empty: the two are equal */
-    fari_dnnl_primitive x_reorder, y_reorder; /* between channels-last and the primitive's layouts; empty: they are equal */
-    fari_dnnl_primitive dw_reorder;          /* the primitive's weight gradient into `weight`; empty: they are equal */
+    fari_dnnl_primitive x_reorder,
+        y_reorder;                  /* between channels-last and the primitive's layouts; empty: they are equal */
+    fari_dnnl_primitive dw_reorder; /* the primitive's weight gradient into `weight`; empty: they are equal */
     size_t x_at, y_at, dw_at, sum_at, own_at; /* in the scratch; own: the primitive's */
     char impl[96];
 } conv_state;
@@ -69,7 +70,8 @@ static void describe_whole(const fari_conv_attr *attr, fari_conv_piece *whole_ou
     int64_t y_rows = y_extent[0] < CANONICAL_ROWS ? y_extent[0] : CANONICAL_ROWS, lo = 0, hi = 0;
     fari_conv_rows_x(attr, 0, 0, y_rows, &lo, &hi);
     if (hi > attr->in_extent[0]) hi = attr->in_extent[0];
-    const fari_view x = rows_of(attr->spatial_ndim, attr->in_extent, hi), y = rows_of(attr->spatial_ndim, y_extent, y_rows);
+    const fari_view x = rows_of(attr->spatial_ndim, attr->in_extent, hi),
+                    y = rows_of(attr->spatial_ndim, y_extent, y_rows);
     fari_conv_piece_of(attr, &x, &y, whole_out);
 }
 
@@ -106,7 +108,9 @@ static bool describe_dw(const fari_call *call, void *key_out)
 /* Dense row-major layout of ndim axes. */
 static dnnl_format_tag_t tag_plain(int ndim)
 {
-    static const dnnl_format_tag_t tags[] = { dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef };
+    static const dnnl_format_tag_t tags[] = {
+        dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef
+    };
     return tags[ndim];
 }
 
@@ -138,7 +142,8 @@ static far_status weight_md(const fari_conv_piece *piece, bool is_any, dnnl_memo
     dims[ndim++] = piece->out_channels / piece->groups;
     dims[ndim++] = piece->in_channels / piece->groups;
     for (int d = 0; d < piece->spatial_ndim; d++) dims[ndim++] = piece->kernel[d];
-    FARI_DNNL_TRY(dnnl_memory_desc_init_by_tag(md_out, ndim, dims, dnnl_f32, is_any ? dnnl_format_tag_any : tag_plain(ndim)));
+    FARI_DNNL_TRY(
+        dnnl_memory_desc_init_by_tag(md_out, ndim, dims, dnnl_f32, is_any ? dnnl_format_tag_any : tag_plain(ndim)));
     return FAR_OK;
 }
 
@@ -194,20 +199,22 @@ static far_status choose(conv_kind kind, bool has_bias, const fari_conv_piece *p
         pad_lo[d] = piece->pad_lo[d];
         pad_hi[d] = piece->pad_hi[d];
     }
-    FARI_DNNL_TRY(dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &mds->x,
-                                                             &mds->weight, has_bias ? &mds->bias : NULL, &mds->y, stride, dilation,
-                                                             pad_lo, pad_hi));
+    FARI_DNNL_TRY(dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct,
+                                                             &mds->x, &mds->weight, has_bias ? &mds->bias : NULL,
+                                                             &mds->y, stride, dilation, pad_lo, pad_hi));
     if (kind == CONV_DX)
-        FARI_DNNL_TRY(dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &mds->x, &mds->weight,
-                                                                       &mds->y, stride, dilation, pad_lo, pad_hi));
+        FARI_DNNL_TRY(dnnl_dilated_convolution_backward_data_desc_init(
+            &backward, dnnl_convolution_direct, &mds->x, &mds->weight, &mds->y, stride, dilation, pad_lo, pad_hi));
     if (kind == CONV_DW)
-        FARI_DNNL_TRY(dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &mds->x, &mds->weight,
-                                                                          NULL, &mds->y, stride, dilation, pad_lo, pad_hi));
+        FARI_DNNL_TRY(dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &mds->x,
+                                                                          &mds->weight, NULL, &mds->y, stride, dilation,
+                                                                          pad_lo, pad_hi));
     const dnnl_primitive_attr_t attr = fari_dnnl_attr();
     if (attr == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution's attributes");
     const dnnl_primitive_desc_t hint = kind == CONV_FORWARD ? NULL : fari_dnnl_hint(&forward);
     const fari_dnnl_taste taste = { .avoid = impl_to_avoid(kind, piece) };
-    const far_status st = fari_dnnl_choose(kind == CONV_FORWARD ? (const void *)&forward : &backward, attr, hint, taste, primitive_out);
+    const far_status st =
+        fari_dnnl_choose(kind == CONV_FORWARD ? (const void *)&forward : &backward, attr, hint, taste, primitive_out);
     if (hint != NULL) (void)dnnl_primitive_desc_destroy(hint);
     (void)dnnl_primitive_attr_destroy(attr);
     return st;
@@ -222,15 +229,18 @@ static const dnnl_memory_desc_t *x_md(const conv_state *state)
 
 static const dnnl_memory_desc_t *y_md(const conv_state *state)
 {
-    return fari_dnnl_md(&state->primitive, state->key.kind == CONV_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md);
+    return fari_dnnl_md(&state->primitive,
+                        state->key.kind == CONV_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md);
 }
 
 static const dnnl_memory_desc_t *w_md(const conv_state *state)
 {
-    return fari_dnnl_md(&state->primitive, state->key.kind == CONV_DW ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
+    return fari_dnnl_md(&state->primitive,
+                        state->key.kind == CONV_DW ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
 }
 
-static far_status reorder_unless_equal(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to, fari_dnnl_primitive *reorder_out)
+static far_status reorder_unless_equal(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                       fari_dnnl_primitive *reorder_out)
 {
     if (dnnl_memory_desc_equal(from, to)) return FAR_OK;
     return fari_dnnl_reorder_make(from, to, reorder_out);
@@ -324,11 +334,12 @@ static void conv_destroy(fari_cpu_state *base);
 static void answer(conv_state *state)
 {
     static const fari_kernel_fn runs[] = { conv_forward_run, conv_dx_run, conv_dw_run };
-    const bool is_copied = state->x_reorder.desc != NULL || state->y_reorder.desc != NULL || state->dw_reorder.desc != NULL;
+    const bool is_copied =
+        state->x_reorder.desc != NULL || state->y_reorder.desc != NULL || state->dw_reorder.desc != NULL;
     fari_prepared *answer = &state->base.answer;
     lay_out_scratch(state);
-    (void)snprintf(state->impl, sizeof state->impl, "%s%s", state->primitive.impl != NULL ? state->primitive.impl : "fill",
-                   is_copied ? "+copy" : "");
+    (void)snprintf(state->impl, sizeof state->impl, "%s%s",
+                   state->primitive.impl != NULL ? state->primitive.impl : "fill", is_copied ? "+copy" : "");
     answer->run = runs[state->key.kind];
     answer->state = state;
     answer->impl = state->impl;
@@ -457,8 +468,8 @@ static far_status forward_once(const fari_call *call, const conv_run *run)
 }
 
 /* Rows of every sample outside the piece: the bias alone, or zero. */
-static void fill_around(const fari_cpu_loops *loops, float *data, int64_t samples, int64_t lead, int64_t rows, int64_t tail,
-                        int64_t row_elems, int64_t channels, const float *bias)
+static void fill_around(const fari_cpu_loops *loops, float *data, int64_t samples, int64_t lead, int64_t rows,
+                        int64_t tail, int64_t row_elems, int64_t channels, const float *bias)
 {
     if (lead == 0 && tail == 0) return;
     for (int64_t n = 0; n < samples; n++) {
@@ -474,15 +485,16 @@ static far_status conv_forward_run(const fari_call *call)
     const fari_conv_piece *piece = &state->key.piece;
     const int64_t row = fari_conv_piece_row_y(piece), channels = piece->out_channels;
     if (piece->is_empty) {
-        state->loops->fill_row(call->out[0].data, bias_of(call), piece->samples * view_rows_y(piece) * row / channels, channels);
+        state->loops->fill_row(call->out[0].data, bias_of(call), piece->samples * view_rows_y(piece) * row / channels,
+                               channels);
         return FAR_OK;
     }
     for (int64_t n = 0; n < piece->samples; n += samples_a_run(piece)) {
         const conv_run run = run_of(call, &call->in[0], &call->out[0], n);
         FAR_TRY(forward_once(call, &run));
     }
-    fill_around(state->loops, call->out[0].data, piece->samples, piece->y_lead, piece->y[0], piece->y_tail, row, channels,
-                bias_of(call));
+    fill_around(state->loops, call->out[0].data, piece->samples, piece->y_lead, piece->y[0], piece->y_tail, row,
+                channels, bias_of(call));
     return FAR_OK;
 }
 
@@ -493,7 +505,9 @@ static far_status dx_once(const fari_call *call, const conv_run *run)
     void *d_src = is_copied ? (void *)(run->scratch + state->x_at) : run->x;
     const void *d_dst = NULL;
     FAR_TRY(operand(run, &state->y_reorder, run->y, state->y_at, &d_dst));
-    const fari_dnnl_arg args[] = { { DNNL_ARG_DIFF_DST, d_dst }, { DNNL_ARG_WEIGHTS, call->in[1].data }, { DNNL_ARG_DIFF_SRC, d_src } };
+    const fari_dnnl_arg args[] = { { DNNL_ARG_DIFF_DST, d_dst },
+                                   { DNNL_ARG_WEIGHTS, call->in[1].data },
+                                   { DNNL_ARG_DIFF_SRC, d_src } };
     FAR_TRY(fari_dnnl_run(&state->primitive, 3, args, run->scratch + state->own_at));
     if (is_copied) FAR_TRY(fari_dnnl_reorder_run(&state->x_reorder, d_src, run->x));
     if (state->key.has_bias) {
@@ -510,15 +524,16 @@ static far_status conv_dx_run(const fari_call *call)
     const fari_conv_piece *piece = &state->key.piece;
     const int64_t row = fari_conv_piece_row_x(piece), channels = piece->in_channels;
     if (piece->is_empty) {
-        state->loops->fill_row(call->out[0].data, bias_of(call), piece->samples * view_rows_x(piece) * row / channels, channels);
+        state->loops->fill_row(call->out[0].data, bias_of(call), piece->samples * view_rows_x(piece) * row / channels,
+                               channels);
         return FAR_OK;
     }
     for (int64_t n = 0; n < piece->samples; n += samples_a_run(piece)) {
         const conv_run run = run_of(call, &call->out[0], &call->in[0], n);
         FAR_TRY(dx_once(call, &run));
     }
-    fill_around(state->loops, call->out[0].data, piece->samples, piece->x_lead, piece->x[0], piece->x_tail, row, channels,
-                bias_of(call));
+    fill_around(state->loops, call->out[0].data, piece->samples, piece->x_lead, piece->x[0], piece->x_tail, row,
+                channels, bias_of(call));
     return FAR_OK;
 }
 
@@ -531,7 +546,9 @@ static far_status dw_once(const conv_run *run, float *target)
     const void *src = NULL, *d_dst = NULL;
     FAR_TRY(operand(run, &state->x_reorder, run->x, state->x_at, &src));
     FAR_TRY(operand(run, &state->y_reorder, run->y, state->y_at, &d_dst));
-    const fari_dnnl_arg args[] = { { DNNL_ARG_SRC, src }, { DNNL_ARG_DIFF_DST, d_dst }, { DNNL_ARG_DIFF_WEIGHTS, d_weight } };
+    const fari_dnnl_arg args[] = { { DNNL_ARG_SRC, src },
+                                   { DNNL_ARG_DIFF_DST, d_dst },
+                                   { DNNL_ARG_DIFF_WEIGHTS, d_weight } };
     FAR_TRY(fari_dnnl_run(&state->primitive, 3, args, run->scratch + state->own_at));
     return is_copied ? fari_dnnl_reorder_run(&state->dw_reorder, d_weight, target) : FAR_OK;
 }

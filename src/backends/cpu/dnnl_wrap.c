@@ -42,7 +42,7 @@ static void kit_destroy(void *kit_ptr)
 
 far_status fari_dnnl_fail(dnnl_status_t status, const char *what)
 {
-    static const char *const names[] = { "success",      "out of memory",    "invalid arguments", "unimplemented",
+    static const char *const names[] = { "success",       "out of memory",  "invalid arguments", "unimplemented",
                                          "iterator ends", "run-time error", "not required" };
     const char *name = (size_t)status < FAR_COUNT(names) ? names[status] : "unknown status";
     return FAR_FAIL(status == dnnl_out_of_memory ? FAR_E_NOMEM : FAR_E_LIBRARY, "oneDNN: %s in %s", name, what);
@@ -186,8 +186,8 @@ static far_status walk(dnnl_primitive_desc_iterator_t iterator, fari_dnnl_taste 
     return FAR_OK;
 }
 
-far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint,
-                            fari_dnnl_taste taste, fari_dnnl_primitive *primitive_out)
+far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr,
+                            const_dnnl_primitive_desc_t hint, fari_dnnl_taste taste, fari_dnnl_primitive *primitive_out)
 {
     dnnl_primitive_desc_iterator_t iterator = NULL;
     dnnl_primitive_desc_t desc = NULL;
@@ -257,7 +257,8 @@ far_status fari_dnnl_run(const fari_dnnl_primitive *primitive, int count, const 
 
 /* ---- layouts ---- */
 
-far_status fari_dnnl_reorder_make(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to, fari_dnnl_primitive *reorder_out)
+far_status fari_dnnl_reorder_make(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                  fari_dnnl_primitive *reorder_out)
 {
     memset(reorder_out, 0, sizeof *reorder_out);
     const dnnl_engine_t engine = fari_dnnl_engine();
@@ -273,7 +274,8 @@ far_status fari_dnnl_reorder_run(const fari_dnnl_primitive *reorder, const void 
 {
     thread_kit *kit = NULL;
     dnnl_memory_t memory[2] = { NULL, NULL };
-    const dnnl_memory_desc_t *md[2] = { fari_dnnl_md(reorder, dnnl_query_src_md), fari_dnnl_md(reorder, dnnl_query_dst_md) };
+    const dnnl_memory_desc_t *md[2] = { fari_dnnl_md(reorder, dnnl_query_src_md),
+                                        fari_dnnl_md(reorder, dnnl_query_dst_md) };
     FAR_TRY(kit_of_thread(&kit));
     dnnl_status_t st = dnnl_memory_create(&memory[0], md[0], fari_dnnl_engine(), no_const(from));
     if (st == dnnl_success) st = dnnl_memory_create(&memory[1], md[1], fari_dnnl_engine(), to);

@@ -9,10 +9,10 @@
 #define FARI_CPU_DNNL_WRAP_H
 #include "backends/cpu/isa_select.h"
 #include <dnnl.h>
+#include <farandole/status.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <farandole/status.h>
 
 #define FARI_DNNL_ARGS_MAX 6
 
@@ -38,8 +38,9 @@ typedef struct fari_dnnl_taste {
 } fari_dnnl_taste;
 
 /* Asks oneDNN for an implementation, in its own order. `desc` stays NULL where it has none, or only its reference. */
-far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint,
-                            fari_dnnl_taste taste, fari_dnnl_primitive *primitive_out);
+far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr,
+                            const_dnnl_primitive_desc_t hint, fari_dnnl_taste taste,
+                            fari_dnnl_primitive *primitive_out);
 /* A primitive descriptor that only serves as the hint of a backward one; NULL where there is none. */
 dnnl_primitive_desc_t fari_dnnl_hint(const_dnnl_op_desc_t op_desc);
 /* Generates the code. */
@@ -56,16 +57,17 @@ typedef struct fari_dnnl_arg {
 far_status fari_dnnl_run(const fari_dnnl_primitive *primitive, int count, const fari_dnnl_arg *args, void *scratch);
 
 /* A copy between layouts. As fari_dnnl_run, but pads with zeros where the target's layout has room beyond the tensor. */
-far_status fari_dnnl_reorder_make(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to, fari_dnnl_primitive *reorder_out);
+far_status fari_dnnl_reorder_make(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                  fari_dnnl_primitive *reorder_out);
 far_status fari_dnnl_reorder_run(const fari_dnnl_primitive *reorder, const void *from, void *to);
 
 const dnnl_memory_desc_t *fari_dnnl_md(const fari_dnnl_primitive *primitive, dnnl_query_t what);
 uint64_t fari_dnnl_md_hash(const dnnl_memory_desc_t *md);
 /* Words a failure of the library. */
 far_status fari_dnnl_fail(dnnl_status_t status, const char *what);
-#define FARI_DNNL_TRY(call)                                              \
-    do {                                                                 \
-        dnnl_status_t dnnl_st_ = (call);                                 \
+#define FARI_DNNL_TRY(call)                                                   \
+    do {                                                                      \
+        dnnl_status_t dnnl_st_ = (call);                                      \
         if (dnnl_st_ != dnnl_success) return fari_dnnl_fail(dnnl_st_, #call); \
     } while (0)
 #endif

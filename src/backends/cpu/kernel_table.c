@@ -80,13 +80,28 @@ static bool any_call(const fari_call *call)
 /* ---- the table ---- */
 
 #if defined(FARI_ISA_X86)
-#define KERNELS(name) { name##_base, name##_avx2, name##_avx512 }
+#define KERNELS(name)                           \
+    {                                           \
+        name##_base, name##_avx2, name##_avx512 \
+    }
 #else
-#define KERNELS(name) { name##_base, name##_base, name##_base }
+#define KERNELS(name)                         \
+    {                                         \
+        name##_base, name##_base, name##_base \
+    }
 #endif
-#define IMPLS { "farandole:base", "farandole:avx2", "farandole:avx512" }
-#define ROW(op, name, supports) { &fari_op_##op, IMPLS, KERNELS(fari_##name), supports, NULL }
-#define ROW_SCRATCH(op, name, supports, scratch) { &fari_op_##op, IMPLS, KERNELS(fari_##name), supports, scratch }
+#define IMPLS                                                  \
+    {                                                          \
+        "farandole:base", "farandole:avx2", "farandole:avx512" \
+    }
+#define ROW(op, name, supports)                                    \
+    {                                                              \
+        &fari_op_##op, IMPLS, KERNELS(fari_##name), supports, NULL \
+    }
+#define ROW_SCRATCH(op, name, supports, scratch)                      \
+    {                                                                 \
+        &fari_op_##op, IMPLS, KERNELS(fari_##name), supports, scratch \
+    }
 
 static const fari_kernel_row rows[] = {
     ROW(max_pool, max_pool, is_f32_image),

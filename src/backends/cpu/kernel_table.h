@@ -8,7 +8,7 @@ typedef struct fari_kernel_row {
     const fari_op *op;
     const char *impl[FARI_ISA_COUNT]; /* "farandole:avx2" */
     fari_kernel_fn kernel[FARI_ISA_COUNT];
-    bool (*supports)(const fari_call *call); /* data is NULL */
+    bool (*supports)(const fari_call *call);  /* data is NULL */
     size_t (*scratch)(const fari_call *call); /* NULL: none */
 } fari_kernel_row;
 

@@ -62,8 +62,13 @@ static bool describe_forward(const fari_call *call, void *key_out)
     linear_key *key = key_out;
     if (!all_plain(call)) return false;
     const int64_t *weight = call->in[1].dim; /* [O, F] */
-    *key = (linear_key){ .kind = LINEAR_FORWARD, .batch = 1, .m = leading(&call->in[0], 1), .k = weight[1], .n = weight[0],
-                         .is_b_turned = true, .has_bias = call->in_count > 2 };
+    *key = (linear_key){ .kind = LINEAR_FORWARD,
+                         .batch = 1,
+                         .m = leading(&call->in[0], 1),
+                         .k = weight[1],
+                         .n = weight[0],
+                         .is_b_turned = true,
+                         .has_bias = call->in_count > 2 };
     return fits(key);
 }
 
@@ -81,7 +86,11 @@ static bool describe_dw(const fari_call *call, void *key_out)
     linear_key *key = key_out;
     if (!all_plain(call)) return false;
     const int64_t *weight = call->out[0].dim;
-    *key = (linear_key){ .kind = LINEAR_DW, .batch = 1, .m = weight[0], .k = leading(&call->in[0], 1), .n = weight[1],
+    *key = (linear_key){ .kind = LINEAR_DW,
+                         .batch = 1,
+                         .m = weight[0],
+                         .k = leading(&call->in[0], 1),
+                         .n = weight[1],
                          .is_a_turned = true };
     return fits(key);
 }
@@ -92,9 +101,13 @@ static bool describe_matmul(const fari_call *call, void *key_out)
     const fari_matmul_attr *attr = call->attr;
     const fari_view *a = &call->in[0], *out = &call->out[0];
     if (!all_plain(call) || a->ndim < 2) return false;
-    *key = (linear_key){ .kind = LINEAR_MATMUL, .batch = leading(out, 2), .m = out->dim[out->ndim - 2],
-                         .k = a->dim[a->ndim - (attr->transpose_a ? 2 : 1)], .n = out->dim[out->ndim - 1],
-                         .is_a_turned = attr->transpose_a, .is_b_turned = attr->transpose_b };
+    *key = (linear_key){ .kind = LINEAR_MATMUL,
+                         .batch = leading(out, 2),
+                         .m = out->dim[out->ndim - 2],
+                         .k = a->dim[a->ndim - (attr->transpose_a ? 2 : 1)],
+                         .n = out->dim[out->ndim - 1],
+                         .is_a_turned = attr->transpose_a,
+                         .is_b_turned = attr->transpose_b };
     return fits(key);
 }
 
@@ -128,7 +141,8 @@ static far_status add_to_target(dnnl_primitive_attr_t attr)
 
 static fari_dnnl_taste taste_of(const linear_key *key, bool is_add)
 {
-    const bool is_gemm = key->kind == LINEAR_DW ? !is_add : key->kind == LINEAR_DX && key->k * key->n >= GEMM_WEIGHT_ELEMS;
+    const bool is_gemm =
+        key->kind == LINEAR_DW ? !is_add : key->kind == LINEAR_DX && key->k * key->n >= GEMM_WEIGHT_ELEMS;
     return (fari_dnnl_taste){ .prefer = is_gemm ? "gemm" : "brg" };
 }
 
@@ -177,7 +191,8 @@ static far_status linear_make(const void *key, const fari_cpu_loops *loops, fari
         linear_destroy(&state->base);
         return st;
     }
-    (void)snprintf(state->impl, sizeof state->impl, "%s%s%s", state->set.impl, is_dw ? ", adding " : "", is_dw ? state->add.impl : "");
+    (void)snprintf(state->impl, sizeof state->impl, "%s%s%s", state->set.impl, is_dw ? ", adding " : "",
+                   is_dw ? state->add.impl : "");
     state->base.answer.run = runs[state->key.kind];
     state->base.answer.state = state;
     state->base.answer.impl = state->impl;

@@ -1,9 +1,9 @@
 #include "backends/cpu/loops.h"
 
-#define LOOPS(suffix)                                                                \
-    void fari_add_f32##suffix(float *, const float *, int64_t);                      \
-    void fari_add_row##suffix(float *, const float *, int64_t, int64_t);             \
-    void fari_fill_row##suffix(float *, const float *, int64_t, int64_t);            \
+#define LOOPS(suffix)                                                     \
+    void fari_add_f32##suffix(float *, const float *, int64_t);           \
+    void fari_add_row##suffix(float *, const float *, int64_t, int64_t);  \
+    void fari_fill_row##suffix(float *, const float *, int64_t, int64_t); \
     static const fari_cpu_loops loops##suffix = { fari_add_f32##suffix, fari_add_row##suffix, fari_fill_row##suffix }
 
 LOOPS(_base);

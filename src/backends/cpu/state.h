@@ -39,7 +39,8 @@ typedef struct fari_cpu_cache {
 } fari_cpu_cache;
 
 /* A state for the call, new or shared: one more user. *state_out is NULL where no library runs it. */
-far_status fari_cpu_cache_take(fari_cpu_cache *cache, const fari_call *call, const fari_cpu_loops *loops, fari_cpu_state **state_out);
+far_status fari_cpu_cache_take(fari_cpu_cache *cache, const fari_call *call, const fari_cpu_loops *loops,
+                               fari_cpu_state **state_out);
 /* One user less; the last one destroys the state. */
 void fari_cpu_cache_return(fari_cpu_cache *cache, fari_cpu_state *state);
 void fari_cpu_cache_clear(fari_cpu_cache *cache);

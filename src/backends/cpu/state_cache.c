@@ -42,7 +42,8 @@ static far_status add(fari_cpu_cache *cache, uint64_t hash, const cache_key *key
     return FAR_OK;
 }
 
-far_status fari_cpu_cache_take(fari_cpu_cache *cache, const fari_call *call, const fari_cpu_loops *loops, fari_cpu_state **state_out)
+far_status fari_cpu_cache_take(fari_cpu_cache *cache, const fari_call *call, const fari_cpu_loops *loops,
+                               fari_cpu_state **state_out)
 {
     const fari_cpu_maker *maker = maker_of(call->node->op);
     cache_key key;

@@ -24,5 +24,6 @@ void FARI_ISA(fari_fill_row)(float *restrict pixels, const float *restrict row, 
         memset(pixels, 0, (size_t)(pixel_count * channels) * sizeof *pixels);
         return;
     }
-    for (int64_t p = 0; p < pixel_count; p++, pixels += channels) memcpy(pixels, row, (size_t)channels * sizeof *pixels);
+    for (int64_t p = 0; p < pixel_count; p++, pixels += channels)
+        memcpy(pixels, row, (size_t)channels * sizeof *pixels);
 }
