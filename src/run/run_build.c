@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plan/print.h"
+#include "run/machine.h"
 #include "run/run_config.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
@@ -180,6 +181,7 @@ static far_status sides_plan(far_run *run)
         run->loader_bytes = far_loader_bytes(run->data.train, &loader);
     }
     FAR_TRY(graph_build(run, false, samples_a_step(run, "eval.batch"), &run->eval));
+    if (is_training) FAR_TRY(run_metric_choose(run));
     FAR_TRY(side_plan(run, &run->eval));
     const run_side *sides[] = { &run->train, &run->eval };
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {

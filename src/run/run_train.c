@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define HYPER_GROUPS_MAX 65
+#define LINES_MAX 10000
 
 double run_clock_s(void)
 {
@@ -88,19 +89,6 @@ static far_status log_step(far_run *run, double loss, double rate)
     return fari_metrics_log_end(run->metrics);
 }
 
-/* The figure that "best" goes by: larger is better. */
-static double chosen_score(const far_run *run)
-{
-    static const char *const names[] = { "accuracy", "miou", "top1" };
-    const char *wanted = far_config_text(run->config, "eval.metric");
-    for (int64_t i = 0; i < run->score_count && wanted[0] != '\0'; i++)
-        if (strcmp(run->scores[i].name, wanted) == 0) return run->scores[i].value;
-    for (size_t n = 0; n < FAR_COUNT(names); n++)
-        for (int64_t i = 0; i < run->score_count; i++)
-            if (strcmp(run->scores[i].name, names[n]) == 0) return run->scores[i].value;
-    return NAN;
-}
-
 /* Scores the held-back samples (without any, the test set) and says whether this is the best so far. */
 static far_status evaluate_now(far_run *run, bool *is_best_out)
 {
@@ -108,9 +96,7 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
     const run_data *data = &run->data;
     if (data->held_count > 0) FAR_TRY(run_score(run, data->train, data->held, data->held_count));
     else FAR_TRY(run_score(run, data->test, NULL, 0));
-    const double score = chosen_score(run);
-    *is_best_out = isnan(run->best) || score > run->best;
-    if (*is_best_out) run->best = score;
+    *is_best_out = run_metric_take(run);
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
     fari_metrics_log_f64(run->metrics, "time_s", run_clock_s() - run->started_s);
@@ -119,6 +105,13 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
         fari_metrics_log_f64(run->metrics, key, run->scores[i].value);
     }
     return fari_metrics_log_end(run->metrics);
+}
+
+/* Steps between lines of metrics; auto: every step, as long as that makes no more than LINES_MAX of them. */
+static int64_t log_every(const far_run *run)
+{
+    const int64_t set = far_config_i64(run->config, "train.log_every");
+    return set > 0 ? set : 1 + run->steps_total / LINES_MAX;
 }
 
 /* Steps between two events: config counts in steps, or 0 for once an epoch. */
@@ -172,7 +165,7 @@ far_status far_run_train(far_run *run)
             window_s = now;
             window_step = run->step;
         }
-        if (is_due(far_config_i64(run->config, "train.log_every"), run->step) || run->step == run->steps_total)
+        if (is_due(log_every(run), run->step) || run->step == run->steps_total)
             FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, run->step == run->steps_total));

@@ -7,6 +7,7 @@
 #include "backends/cpu/conv_piece.h"
 #include "backends/cpu/dnnl_wrap.h"
 #include "backends/cpu/state.h"
+#include "backends/cpu/tiles.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
@@ -28,6 +29,7 @@ typedef struct conv_state {
     const fari_cpu_loops *loops;
     fari_dnnl_primitive primitive;
     dnnl_memory_desc_t weight_plain, weight; /* row-major; as packed, and as partials are */
+    fari_tiles tiles;                        /* CONV_DW: how `weight` lies; edge 0: in some other way */
     fari_dnnl_primitive weight_reorder;      /* into `weight`; CONV_DW: out of it. Empty: the two are equal */
     fari_dnnl_primitive x_reorder,
         y_reorder;                  /* between channels-last and the primitive's layouts; empty: they are equal */
