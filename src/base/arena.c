@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define HUGE_BYTES (INT64_C(2) << 20)
 #define PAGE_BYTES 4096
@@ -66,7 +67,9 @@ __attribute__((noinline)) void fari_thread_touch(void)
     for (size_t k = 0; k < HEAP_TOUCH_BLOCKS; k++) free(heap[k]);
 }
 
-int64_t fari_thread_touch_bytes(void)
+/* Threads beyond glibc's number of heaps share those: what one has touched the next one takes. */
+int64_t fari_threads_touch_bytes(int64_t threads)
 {
-    return STACK_TOUCH_BYTES + (int64_t)HEAP_TOUCH_BLOCKS * HEAP_TOUCH_BYTES;
+    const int64_t heaps = 8 * (int64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    return threads * STACK_TOUCH_BYTES + (threads < heaps ? threads : heaps) * HEAP_TOUCH_BLOCKS * HEAP_TOUCH_BYTES;
 }

@@ -11,5 +11,5 @@ void fari_arena_unmap(void *data, int64_t bytes); /* NULL is allowed */
 void fari_arena_touch(void *data, int64_t bytes);
 /* Touches the calling thread's stack, and the heap from which libraries take their small blocks: no step faults on them later. */
 void fari_thread_touch(void);
-int64_t fari_thread_touch_bytes(void); /* what it leaves in memory */
+int64_t fari_threads_touch_bytes(int64_t threads); /* what that leaves in memory */
 #endif

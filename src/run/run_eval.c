@@ -145,7 +145,7 @@ int64_t run_eval_loader_bytes(const far_run *run)
 
 far_status run_eval_loader(const far_run *run, far_loader **loader_out)
 {
-    eval_part part;
+    eval_part part = { 0 };
     FAR_TRY(part_of(run, &part));
     const far_loader_opts opts = loader_opts(run, part.ids, part.count);
     return far_loader_open(part.set, &opts, loader_out);
@@ -153,7 +153,7 @@ far_status run_eval_loader(const far_run *run, far_loader **loader_out)
 
 far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out)
 {
-    eval_part part;
+    eval_part part = { 0 };
     FAR_TRY(part_of(run, &part));
     FAR_TRY(run_score(run, part.set, part.ids, part.count));
     *scores_out = run->scores;

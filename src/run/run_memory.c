@@ -28,11 +28,13 @@ void run_heap_trim(void)
 static int64_t executor_bytes(const far_run *run)
 {
     const run_side *sides[] = { &run->train, &run->eval };
-    int64_t bytes = fari_thread_touch_bytes();
-    for (size_t i = 0; i < FAR_COUNT(sides); i++)
-        if (sides[i]->plan != NULL)
-            bytes += fari_executor_own_bytes(sides[i]->plan) + (run->threads - 1) * fari_thread_touch_bytes();
-    return bytes;
+    int64_t bytes = 0, threads = 1;
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        if (sides[i]->plan == NULL) continue;
+        bytes += fari_executor_own_bytes(sides[i]->plan);
+        threads += run->threads - 1;
+    }
+    return bytes + fari_threads_touch_bytes(threads);
 }
 
 int64_t far_run_planned_bytes(const far_run *run)

@@ -111,7 +111,7 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
 static int64_t log_every(const far_run *run)
 {
     const int64_t set = far_config_i64(run->config, "train.log_every");
-    return set > 0 ? set : 1 + run->steps_total / LINES_MAX;
+    return set > 0 ? set : (run->steps_total + LINES_MAX - 1) / LINES_MAX;
 }
 
 /* Steps between two events: config counts in steps, or 0 for once an epoch. */

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "test.h"
 #include <farandole/config.h>
+#include <farandole/model.h>
+#include <farandole/recipe.h>
 #include <unistd.h>
 
 static far_config *defaults(void)
@@ -288,6 +290,48 @@ FAR_TEST(options_of_networks_are_kept_as_written)
     FAR_CHECK_STATUS(parse(config, "model: {widht: 32}\n"), FAR_E_CONFIG);
     FAR_CHECK_HAS(far_error_message(), "\"model.width\"");
     far_config_destroy(config);
+}
+
+/* Each row of an options table once, and each a key of the configuration. */
+static void check_reachable(const char *group, const char *whose, const far_config_key *options, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        char key[128];
+        (void)snprintf(key, sizeof key, "%s.%s", group, options[i].name);
+        FAR_CHECK_MSG(far_config_key_find(key) != NULL, "%s has an option that no configuration reaches: %s", whose, key);
+        for (int32_t k = 0; k < i; k++)
+            FAR_CHECK_MSG(strcmp(options[i].name, options[k].name) != 0, "%s has the option %s twice", whose, options[i].name);
+    }
+}
+
+FAR_TEST(options_of_networks_and_recipes_are_all_keys)
+{
+    for (int32_t i = 0; i < far_model_count(); i++)
+        check_reachable("model", far_model_at(i)->name, far_model_at(i)->options, far_model_at(i)->option_count);
+    for (int32_t i = 0; i < far_recipe_count(); i++)
+        check_reachable("loss", far_recipe_at(i)->name, far_recipe_at(i)->options, far_recipe_at(i)->option_count);
+}
+
+FAR_TEST(grain_is_short_for_its_samples)
+{
+    far_config *config = defaults();
+    FAR_CHECK_OK(parse(config, "grain: 4\n"));
+    FAR_CHECK(far_config_i64(config, "grain.samples") == 4 && far_config_i64(config, "grain.rows") == 0);
+    FAR_CHECK_OK(parse(config, "grain: {samples: 1, rows: 64}\n"));
+    FAR_CHECK(far_config_i64(config, "grain.samples") == 1 && far_config_i64(config, "grain.rows") == 64);
+    FAR_CHECK_OK(far_config_set(config, "grain=8"));
+    FAR_CHECK(far_config_i64(config, "grain.samples") == 8 && far_config_i64(config, "grain.rows") == 64);
+    FAR_CHECK_OK(far_config_set(config, "grain={samples: 2, rows: 32}"));
+    FAR_CHECK(far_config_i64(config, "grain.samples") == 2 && far_config_i64(config, "grain.rows") == 32);
+    FAR_CHECK_OK(far_config_set(config, "grain=samples=1,rows=16"));
+    FAR_CHECK(far_config_i64(config, "grain.samples") == 1 && far_config_i64(config, "grain.rows") == 16);
+    FAR_CHECK_OK(far_config_set(config, "grain=auto"));
+    FAR_CHECK(!far_config_is_set(config, "grain.samples"));
+    FAR_CHECK_STATUS(far_config_set(config, "grain=0"), FAR_E_CONFIG);
+    FAR_CHECK_STATUS(far_config_set(config, "grain=few"), FAR_E_CONFIG);
+    FAR_CHECK_STATUS(parse(config, "grain: [4]\n"), FAR_E_CONFIG);
+    far_config_destroy(config);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
 FAR_TEST(home_is_expanded)

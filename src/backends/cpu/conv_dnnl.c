@@ -268,6 +268,25 @@ static far_status choose_primitive(conv_state *state)
     return FAR_OK;
 }
 
+/* Whether the weights lie in tiles: blocked by b of C and b of O, in this order, everything else dense and in order. */
+static fari_tiles tiles_of(const fari_conv_piece *piece, const dnnl_memory_desc_t *md)
+{
+    const dnnl_blocking_desc_t *blocks = &md->format_desc.blocking;
+    const int first = piece->groups > 1 ? 1 : 0; /* axis of O */
+    fari_tiles tiles = { 0, piece->groups, piece->out_channels / piece->groups, piece->in_channels / piece->groups, 1 };
+    if (md->format_kind != dnnl_blocked || blocks->inner_nblks != 2 || blocks->inner_blks[0] != blocks->inner_blks[1]) return tiles;
+    if (blocks->inner_idxs[0] != first + 1 || blocks->inner_idxs[1] != first) return tiles;
+    int64_t stride = blocks->inner_blks[0] * blocks->inner_blks[1];
+    for (int axis = md->ndims - 1; axis >= 0; axis--) {
+        const bool is_blocked = axis == first || axis == first + 1;
+        if (blocks->strides[axis] != stride && md->padded_dims[axis] != (is_blocked ? blocks->inner_blks[0] : 1)) return tiles;
+        stride *= md->padded_dims[axis] / (is_blocked ? blocks->inner_blks[0] : 1);
+        if (axis > first + 1) tiles.taps *= md->dims[axis];
+    }
+    tiles.edge = blocks->inner_blks[0];
+    return tiles;
+}
+
 /* The one layout of a convolution's partial weight gradients. */
 static far_status choose_partial(conv_state *state)
 {
@@ -279,6 +298,7 @@ static far_status choose_partial(conv_state *state)
     FAR_TRY(choose(CONV_DW, false, &state->key.whole, &mds, &whole));
     if (whole.desc != NULL) state->weight = *fari_dnnl_md(&whole, dnnl_query_diff_weights_md);
     fari_dnnl_drop(&whole);
+    state->tiles = tiles_of(&state->key.piece, &state->weight);
     return FAR_OK;
 }
 
@@ -409,7 +429,9 @@ static far_status conv_unpack(const fari_cpu_state *base, const void *partial, v
 {
     const conv_state *state = (const conv_state *)base;
     FAR_ASSERT(state->weight_reorder.desc != NULL);
-    return fari_dnnl_reorder_run(&state->weight_reorder, partial, plain);
+    if (state->tiles.edge == 0) return fari_dnnl_reorder_run(&state->weight_reorder, partial, plain);
+    fari_tiles_to_plain(&state->tiles, partial, plain);
+    return FAR_OK;
 }
 
 /* One run of the primitive: samples [n, n + samples_a_run) of a call. Views' rows before and after the piece are stepped over. */
