@@ -22,10 +22,11 @@ static far_status no_such_score(const far_run *run, const far_meter *meter, cons
         const char *name = far_meter_score_name(meter, i);
         const size_t used = strlen(names);
         if (fari_edit_distance(wanted, name) < fari_edit_distance(wanted, nearest)) nearest = name;
-        if (strchr(name, '/') == NULL) (void)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
+        if (strchr(name, '/') == NULL)
+            (void)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", name);
     }
-    return far_config_fail(run->config, "eval.metric", "no evaluation gives a score \"%s\"; nearest: \"%s\"; there are %s", wanted, nearest,
-                           names);
+    return far_config_fail(run->config, "eval.metric",
+                           "no evaluation gives a score \"%s\"; nearest: \"%s\"; there are %s", wanted, nearest, names);
 }
 
 far_status run_metric_choose(far_run *run)

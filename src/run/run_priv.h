@@ -80,8 +80,8 @@ void run_data_close(run_data *data);
 far_augment run_augment(const far_run *run, bool is_training);
 far_status run_build(far_run *run); /* run_build.c: graphs, plans, memory */
 void run_unbuild(far_run *run);
-far_status run_metric_choose(far_run *run);                 /* run_metric.c: the score that makes a checkpoint the best */
-bool run_metric_take(far_run *run);                         /* after an evaluation: whether it is the best so far */
+far_status run_metric_choose(far_run *run);      /* run_metric.c: the score that makes a checkpoint the best */
+bool run_metric_take(far_run *run);              /* after an evaluation: whether it is the best so far */
 int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
 void run_heap_trim(void);                        /* gives free heap back to the system */
 far_status run_check_fit(const far_run *run);    /* FAR_E_NOFIT where the plan needs more than there is */

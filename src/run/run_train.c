@@ -165,8 +165,7 @@ far_status far_run_train(far_run *run)
             window_s = now;
             window_step = run->step;
         }
-        if (is_due(log_every(run), run->step) || run->step == run->steps_total)
-            FAR_TRY(log_step(run, loss, rate));
+        if (is_due(log_every(run), run->step) || run->step == run->steps_total) FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, run->step == run->steps_total));
         if (run->step < run->steps_total && run->opts.should_stop != NULL &&

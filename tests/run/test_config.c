@@ -298,9 +298,11 @@ static void check_reachable(const char *group, const char *whose, const far_conf
     for (int32_t i = 0; i < count; i++) {
         char key[128];
         (void)snprintf(key, sizeof key, "%s.%s", group, options[i].name);
-        FAR_CHECK_MSG(far_config_key_find(key) != NULL, "%s has an option that no configuration reaches: %s", whose, key);
+        FAR_CHECK_MSG(far_config_key_find(key) != NULL, "%s has an option that no configuration reaches: %s", whose,
+                      key);
         for (int32_t k = 0; k < i; k++)
-            FAR_CHECK_MSG(strcmp(options[i].name, options[k].name) != 0, "%s has the option %s twice", whose, options[i].name);
+            FAR_CHECK_MSG(strcmp(options[i].name, options[k].name) != 0, "%s has the option %s twice", whose,
+                          options[i].name);
     }
 }
 

@@ -7,20 +7,24 @@
 #include <farandole/run.h>
 #include <unistd.h>
 
-static const char *const classes[] = { "data={kind: synthetic, synthetic.samples: 64, synthetic.test_samples: 32, synthetic.classes: 7}",
-                                       "data.synthetic.shape=[1, 12, 12]",
-                                       "model={name: layers, layers: [{op: flatten}, {op: linear, out_features: 7}]}",
-                                       "batch=16",
-                                       "train={epochs: 4, eval_every: 2, keep: 0}",
-                                       "optim.lr=0.1",
-                                       NULL };
-static const char *const maps[] = { "data={kind: synthetic, synthetic.samples: 32, synthetic.test_samples: 16, synthetic.classes: 3}",
-                                    "data.synthetic={shape: [1, 16, 16], label: map}",
-                                    "model={name: layers, layers: [{op: conv, out_channels: 3, kernel: 3, pad: 1}]}",
-                                    "batch=8",
-                                    "train={epochs: 2, eval_every: 2, keep: 0}",
-                                    "optim.lr=0.1",
-                                    NULL };
+static const char *const classes[] = {
+    "data={kind: synthetic, synthetic.samples: 64, synthetic.test_samples: 32, synthetic.classes: 7}",
+    "data.synthetic.shape=[1, 12, 12]",
+    "model={name: layers, layers: [{op: flatten}, {op: linear, out_features: 7}]}",
+    "batch=16",
+    "train={epochs: 4, eval_every: 2, keep: 0}",
+    "optim.lr=0.1",
+    NULL
+};
+static const char *const maps[] = {
+    "data={kind: synthetic, synthetic.samples: 32, synthetic.test_samples: 16, synthetic.classes: 3}",
+    "data.synthetic={shape: [1, 16, 16], label: map}",
+    "model={name: layers, layers: [{op: conv, out_channels: 3, kernel: 3, pad: 1}]}",
+    "batch=8",
+    "train={epochs: 2, eval_every: 2, keep: 0}",
+    "optim.lr=0.1",
+    NULL
+};
 
 static far_config *config_of(const char *const *settings, const char *const *more)
 {
@@ -29,7 +33,8 @@ static far_config *config_of(const char *const *settings, const char *const *mor
     FAR_CHECK_OK(far_config_create(&config));
     for (; *settings != NULL; settings++) FAR_CHECK_OK(far_config_set(config, *settings));
     for (; *more != NULL; more++) FAR_CHECK_OK(far_config_set(config, *more));
-    (void)snprintf(folder, sizeof folder, "run.dir=%s/options-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (int)getpid());
+    (void)snprintf(folder, sizeof folder, "run.dir=%s/options-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
+                   (int)getpid());
     FAR_CHECK_OK(far_config_set(config, folder));
     return config;
 }
@@ -76,9 +81,11 @@ static void check_best(const char *const *settings, const char *metric, const ch
     far_config *config = config_of(settings, (const char *const[]){ assignment, NULL });
     FAR_CHECK_OK(far_run_open(config, NULL, &run));
     FAR_CHECK_OK(far_run_train(run));
-    const double want = extreme(far_run_folder(run), score, is_least, &evaluations), best = best_of(far_run_folder(run));
+    const double want = extreme(far_run_folder(run), score, is_least, &evaluations),
+                 best = best_of(far_run_folder(run));
     FAR_CHECK(evaluations >= 4);
-    FAR_CHECK_MSG(best == want, "eval.metric=%s: best %g, expected %s %g of %d evaluations", metric, best, score, want, (int)evaluations);
+    FAR_CHECK_MSG(best == want, "eval.metric=%s: best %g, expected %s %g of %d evaluations", metric, best, score, want,
+                  (int)evaluations);
     FAR_CHECK_OK(fari_remove_tree(far_run_folder(run)));
     far_run_close(run);
     far_config_destroy(config);
@@ -123,8 +130,9 @@ FAR_TEST(options_of_recipes_come_from_the_configuration)
     far_run *run = NULL;
     const far_score *scores = NULL;
     int64_t count = 0, tops = 0, named = 0;
-    far_config *config = config_of(classes, (const char *const[]){ "loss.top=[2, 3]", "loss.class_names=[a, b, c, d, e, f, g]",
-                                                                   "eval.metric=top3", "loss.confusion=yes", NULL });
+    far_config *config =
+        config_of(classes, (const char *const[]){ "loss.top=[2, 3]", "loss.class_names=[a, b, c, d, e, f, g]",
+                                                  "eval.metric=top3", "loss.confusion=yes", NULL });
     FAR_CHECK_OK(far_run_open(config, NULL, &run));
     FAR_CHECK_OK(far_run_evaluate(run, &scores, &count));
     for (int64_t i = 0; i < count; i++) {

@@ -274,12 +274,14 @@ static fari_tiles tiles_of(const fari_conv_piece *piece, const dnnl_memory_desc_
     const dnnl_blocking_desc_t *blocks = &md->format_desc.blocking;
     const int first = piece->groups > 1 ? 1 : 0; /* axis of O */
     fari_tiles tiles = { 0, piece->groups, piece->out_channels / piece->groups, piece->in_channels / piece->groups, 1 };
-    if (md->format_kind != dnnl_blocked || blocks->inner_nblks != 2 || blocks->inner_blks[0] != blocks->inner_blks[1]) return tiles;
+    if (md->format_kind != dnnl_blocked || blocks->inner_nblks != 2 || blocks->inner_blks[0] != blocks->inner_blks[1])
+        return tiles;
     if (blocks->inner_idxs[0] != first + 1 || blocks->inner_idxs[1] != first) return tiles;
     int64_t stride = blocks->inner_blks[0] * blocks->inner_blks[1];
     for (int axis = md->ndims - 1; axis >= 0; axis--) {
         const bool is_blocked = axis == first || axis == first + 1;
-        if (blocks->strides[axis] != stride && md->padded_dims[axis] != (is_blocked ? blocks->inner_blks[0] : 1)) return tiles;
+        if (blocks->strides[axis] != stride && md->padded_dims[axis] != (is_blocked ? blocks->inner_blks[0] : 1))
+            return tiles;
         stride *= md->padded_dims[axis] / (is_blocked ? blocks->inner_blks[0] : 1);
         if (axis > first + 1) tiles.taps *= md->dims[axis];
     }

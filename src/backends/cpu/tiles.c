@@ -6,8 +6,8 @@ static inline int64_t at_most(int64_t value, int64_t limit)
 }
 
 /* One tile column: `rows` of O by `columns` of C, all taps. `stride`: elements of plain between outputs. */
-static void tile_to_plain(const float *restrict tile, float *restrict plain, int64_t edge, int64_t taps, int64_t rows, int64_t columns,
-                          int64_t stride)
+static void tile_to_plain(const float *restrict tile, float *restrict plain, int64_t edge, int64_t taps, int64_t rows,
+                          int64_t columns, int64_t stride)
 {
     for (int64_t o = 0; o < rows; o++)
         for (int64_t c = 0; c < columns; c++)

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef struct fari_tiles {
-    int64_t edge; /* b; 0: not a layout of tiles */
+    int64_t edge;                              /* b; 0: not a layout of tiles */
     int64_t groups, out_channels, in_channels; /* of one group; not padded */
     int64_t taps;
 } fari_tiles;

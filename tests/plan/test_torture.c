@@ -1,0 +1,285 @@
+/* Every allocation of building, differentiating, optimizing and planning a network fails once: each time the caller gets FAR_E_NOMEM and
+   nothing leaks. The short cases fail some of the allocations, `make torture` all of them. */
+#include "base/file.h"
+#include "base/mem.h"
+#include "plan/plan.h"
+#include "plan/print.h"
+#include "test.h"
+#include <farandole/model.h>
+#include <farandole/optim.h>
+#include <farandole/recipe.h>
+#include <farandole/run.h>
+#include <unistd.h>
+
+/* ---- what is tried ---- */
+
+typedef struct trial {
+    const char *label;
+    const char *model, *settings; /* "depth=2 width=4" */
+    const char *recipe;
+    int64_t batch, channels, height, width;
+    fari_grain_config grain;
+    far_optim_opts optim;
+    bool is_reference;
+} trial;
+
+static far_status set_all(far_options *opts, const char *settings)
+{
+    char copy[256], *save = NULL;
+    far_status st = FAR_OK;
+    (void)snprintf(copy, sizeof copy, "%s", settings);
+    for (char *word = strtok_r(copy, " ", &save); word != NULL && st == FAR_OK; word = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(word, '=');
+        FAR_CHECK(value != NULL);
+        *value++ = '\0';
+        st = far_options_set(opts, word, value);
+    }
+    return st;
+}
+
+static far_status build_into(const trial *t, far_graph *graph, const far_options *model_opts,
+                             const far_options *recipe_opts)
+{
+    far_model_result model;
+    far_shape label;
+    far_value loss = FAR_NO_VALUE;
+    const far_shape image = { 4, { t->batch, t->channels, t->height, t->width } };
+    far_status st = far_model_build(graph, model_opts, far_graph_input(graph, "image", FAR_F32, &image), &model);
+    if (st == FAR_OK) st = far_recipe_labels(graph, recipe_opts, &model, &label);
+    if (st == FAR_OK)
+        st = far_recipe_build(graph, recipe_opts, &model, far_graph_input(graph, "label", FAR_I32, &label), &loss);
+    if (st == FAR_OK) st = far_optim_freeze(graph, &t->optim);
+    if (st == FAR_OK) st = far_graph_backward(graph, loss);
+    if (st == FAR_OK) st = far_optim_apply(graph, &t->optim);
+    return st;
+}
+
+static far_status plan_of(const trial *t, const far_graph *graph, fari_backend *backend)
+{
+    fari_plan *plan = NULL;
+    fari_text json = { 0 };
+    const fari_plan_opts opts = { .grain = t->grain, .threads = 2, .backend = backend };
+    far_status st = fari_plan_create(graph, &opts, &plan);
+    if (st != FAR_OK) return st;
+    fari_plan_print_json(plan, &json);
+    if (json.failed) st = FAR_E_NOMEM;
+    fari_text_free(&json);
+    fari_plan_destroy(plan);
+    return st;
+}
+
+static far_status attempt_plan(const void *arg)
+{
+    const trial *t = arg;
+    fari_backend *backend = NULL;
+    far_graph *graph = NULL;
+    far_options *model_opts = NULL, *recipe_opts = NULL;
+    far_status st = t->is_reference ? fari_backend_reference_create(&backend) : fari_backend_cpu_create(NULL, &backend);
+    if (st == FAR_OK) st = far_model_opts_create(t->model, NULL, &model_opts);
+    if (st == FAR_OK) st = set_all(model_opts, t->settings);
+    if (st == FAR_OK) st = far_recipe_opts_create(t->recipe, &recipe_opts);
+    if (st == FAR_OK) st = far_graph_create(true, &graph);
+    if (st == FAR_OK) st = build_into(t, graph, model_opts, recipe_opts);
+    if (st == FAR_OK) st = plan_of(t, graph, backend);
+    far_graph_destroy(graph);
+    far_options_destroy(recipe_opts);
+    far_options_destroy(model_opts);
+    if (backend != NULL) backend->destroy(backend);
+    return st;
+}
+
+/* ---- the torture ---- */
+
+typedef far_status (*attempt_fn)(const void *arg);
+
+#define FAR_AWAY (INT64_C(1) << 22) /* more allocations than any attempt makes */
+
+/* Allocations of one attempt: how many are left to the failing one tells how many there were. */
+static int64_t count_allocations(const char *label, attempt_fn attempt, const void *arg)
+{
+    int64_t left = 0;
+    FAR_CHECK_MSG(attempt(arg) == FAR_OK, "%s: %s", label, far_error_message()); /* libraries warm up */
+    fari_alloc_fail_after(FAR_AWAY);
+    FAR_CHECK_OK(attempt(arg));
+    for (void *block = fari_alloc(1); block != NULL; block = fari_alloc(1)) {
+        fari_free(block);
+        left++;
+    }
+    fari_alloc_fail_after(-1);
+    return FAR_AWAY - left;
+}
+
+static void torture(const char *label, attempt_fn attempt, const void *arg, int64_t every)
+{
+    const int64_t total = count_allocations(label, attempt, arg), live = fari_alloc_live();
+    printf("%s: %d allocations, each %d. fails\n", label, (int)total, (int)every);
+    FAR_CHECK(total > 0);
+    for (int64_t nth = 0; nth < total; nth += every) {
+        far_error_clear();
+        fari_alloc_fail_after(nth);
+        const far_status st = attempt(arg);
+        fari_alloc_fail_after(-1);
+        FAR_CHECK_MSG(st == FAR_E_NOMEM, "%s, allocation %d of %d: %s (%s)\n%s", label, (int)nth, (int)total,
+                      far_status_name(st), far_error_message(), far_error_trace());
+        FAR_CHECK_MSG(fari_alloc_live() == live, "%s, allocation %d of %d: %d blocks leaked; %s\n%s", label, (int)nth,
+                      (int)total, (int)(fari_alloc_live() - live), far_error_message(), far_error_trace());
+    }
+    FAR_CHECK_OK(attempt(arg)); /* and as if nothing had been */
+    FAR_CHECK_EQ_I64(fari_alloc_live(), live);
+}
+
+static const trial trials[] = {
+    { "lenet5, reference", "lenet5", "", "classify", 4, 1, 28, 28, { .samples = 2 }, { .momentum = 0.9 }, true },
+    { "lenet5, cpu",
+      "lenet5",
+      "",
+      "classify",
+      4,
+      1,
+      28,
+      28,
+      { .samples = 2 },
+      { .name = "adam", .clip_norm = 1.0 },
+      false },
+    { "unet, reference", "unet", "width=4 depth=2", "segment", 2, 1, 16, 16, { .rows = 8 }, { .name = "lamb" }, true },
+    { "unet, cpu",
+      "unet",
+      "width=8 depth=2 up=linear",
+      "segment",
+      2,
+      1,
+      16,
+      16,
+      { .rows = 8 },
+      { .name = "rmsprop", .centered = true },
+      false },
+    { "a21, reference",
+      "a21",
+      "width=4 depth=2 blocks=1 blocks_deep=1 bottleneck=16",
+      "cosmictagger",
+      2,
+      3,
+      16,
+      24,
+      { .samples = 1 },
+      { .name = "lars", .ema_decay = 0.9 },
+      true },
+    { "a21, cpu",
+      "a21",
+      "width=8 depth=2 blocks=1 blocks_deep=1 bottleneck=16",
+      "cosmictagger",
+      2,
+      3,
+      16,
+      24,
+      { .rows = 8 },
+      { .name = "adamw", .clip_value = 1.0 },
+      false },
+};
+
+static void torture_plan(int32_t idx, int64_t every)
+{
+    torture(trials[idx].label, attempt_plan, &trials[idx], every);
+}
+
+FAR_TEST(planning_survives_some_failures)
+{
+    for (int32_t i = 0; i < (int32_t)FAR_COUNT(trials); i++) torture_plan(i, 61);
+}
+
+FAR_TEST_TORTURE(lenet5_by_reference)
+{
+    torture_plan(0, 1);
+}
+
+FAR_TEST_TORTURE(lenet5_by_cpu)
+{
+    torture_plan(1, 1);
+}
+
+FAR_TEST_TORTURE(unet_by_reference)
+{
+    torture_plan(2, 1);
+}
+
+FAR_TEST_TORTURE(unet_by_cpu)
+{
+    torture_plan(3, 1);
+}
+
+FAR_TEST_TORTURE(a21_by_reference)
+{
+    torture_plan(4, 1);
+}
+
+FAR_TEST_TORTURE(a21_by_cpu)
+{
+    torture_plan(5, 1);
+}
+
+/* ---- a whole run: configuration, data, training of two steps, evaluation, checkpoint ---- */
+
+static char folder[512];
+
+static const char text[] =
+    "data: {kind: synthetic, synthetic.samples: 8, synthetic.test_samples: 4, synthetic.classes: 3}\n"
+    "data.synthetic: {shape: [1, 8, 8]}\n"
+    "data.augment: {flip: true, normalize: true}\n"
+    "model:\n"
+    "  name: layers\n"
+    "  layers:\n"
+    "    - {op: conv, out_channels: 4, kernel: 3, pad: 1}\n"
+    "    - {op: batch_norm, act: relu}\n"
+    "    - {op: flatten}\n"
+    "    - {op: linear, out_features: 3}\n"
+    "optim: {name: adam, lr: 0.01}\n"
+    "batch: 4\n"
+    "train.steps: 2\n"
+    "threads: 1\n";
+
+/* purpose: FAR_RUN_PLAN opens only; FAR_RUN_TRAIN also trains. */
+static far_status attempt_run(const void *arg)
+{
+    const far_run_opts opts = { .purpose = *(const far_run_purpose *)arg };
+    far_config *config = NULL;
+    far_run *run = NULL;
+    char *json = NULL;
+    far_status st = far_config_create(&config);
+    if (st == FAR_OK) st = far_config_parse(config, "torture.yaml", text, strlen(text));
+    if (st == FAR_OK) st = far_config_set(config, folder);
+    if (st == FAR_OK) st = far_run_open(config, &opts, &run);
+    if (st == FAR_OK && opts.purpose == FAR_RUN_TRAIN) st = far_run_train(run);
+    if (st == FAR_OK && opts.purpose == FAR_RUN_PLAN) st = far_run_plan_text(run, true, &json);
+    far_config_text_free(json);
+    far_run_close(run);
+    far_config_destroy(config);
+    fari_error_copy error;
+    fari_error_save(&error);
+    fari_alloc_fail_after(-1); /* what is not reached fails nobody else */
+    FAR_CHECK_OK(fari_remove_tree(folder + strlen("run.dir=")));
+    fari_error_restore(&error);
+    return st;
+}
+
+static void torture_run(far_run_purpose purpose, const char *label, int64_t every)
+{
+    (void)snprintf(folder, sizeof folder, "run.dir=%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
+                   (int)getpid());
+    torture(label, attempt_run, &purpose, every);
+}
+
+FAR_TEST(a_run_survives_some_failures)
+{
+    torture_run(FAR_RUN_PLAN, "plan of a run", 61);
+    torture_run(FAR_RUN_TRAIN, "run", 97);
+}
+
+FAR_TEST_TORTURE(plan_of_a_run)
+{
+    torture_run(FAR_RUN_PLAN, "plan of a run", 1);
+}
+
+FAR_TEST_TORTURE(whole_run)
+{
+    torture_run(FAR_RUN_TRAIN, "run", 1);
+}
