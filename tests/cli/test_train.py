@@ -138,12 +138,11 @@ def case_stop_and_resume(tmp):
 
 def case_second_signal_ends_at_once(tmp):
     # the references are slow: one step takes seconds, so that the first signal is still waiting for its end
-    run = start("train", tiny_config(tmp), f"run.dir={tmp}/r", "exec.backend=reference", "batch=256", "data.synthetic.shape=[1, 64, 64]",
+    run = start("train", tiny_config(tmp), f"run.dir={tmp}/r", "exec.backend=reference", "batch=256", "data.synthetic.shape=[1, 160, 160]",
                 "train.steps=100", "data.synthetic.test_samples=1")  # fmt: skip
     wait_for_step(run)
-    time.sleep(0.2)
     run.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
+    time.sleep(0.05)
     was_running = run.poll() is None
     run.send_signal(signal.SIGTERM)
     _, err = run.communicate(timeout=60)
