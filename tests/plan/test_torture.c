@@ -90,41 +90,56 @@ static far_status attempt_plan(const void *arg)
 
 /* ---- the torture ---- */
 
-typedef far_status (*attempt_fn)(const void *arg);
+typedef struct procedure {
+    const char *label;
+    far_status (*attempt)(const void *arg);
+    void (*clean)(void); /* after each attempt, out of the count; may be NULL */
+    const void *arg;
+} procedure;
 
-#define FAR_AWAY (INT64_C(1) << 22) /* more allocations than any attempt makes */
-
-/* Allocations of one attempt: how many are left to the failing one tells how many there were. */
-static int64_t count_allocations(const char *label, attempt_fn attempt, const void *arg)
+static far_status once(const procedure *p, int64_t fail_at, int64_t *left_out)
 {
+    fari_error_copy error;
     int64_t left = 0;
-    FAR_CHECK_MSG(attempt(arg) == FAR_OK, "%s: %s", label, far_error_message()); /* libraries warm up */
-    fari_alloc_fail_after(FAR_AWAY);
-    FAR_CHECK_OK(attempt(arg));
-    for (void *block = fari_alloc(1); block != NULL; block = fari_alloc(1)) {
+    far_error_clear();
+    fari_alloc_fail_after(fail_at);
+    const far_status st = p->attempt(p->arg);
+    fari_error_save(&error);
+    for (void *block = left_out != NULL ? fari_alloc(1) : NULL; block != NULL; block = fari_alloc(1)) {
         fari_free(block);
         left++;
     }
     fari_alloc_fail_after(-1);
+    if (p->clean != NULL) p->clean();
+    fari_error_restore(&error);
+    if (left_out != NULL) *left_out = left;
+    return st;
+}
+
+#define FAR_AWAY (INT64_C(1) << 22) /* more allocations than any attempt makes */
+
+/* Allocations of one attempt: how many are left to the failing one tells how many there were. */
+static int64_t count_allocations(const procedure *p)
+{
+    int64_t left = 0;
+    FAR_CHECK_MSG(once(p, -1, NULL) == FAR_OK, "%s: %s", p->label, far_error_message()); /* libraries warm up */
+    FAR_CHECK_OK(once(p, FAR_AWAY, &left));
     return FAR_AWAY - left;
 }
 
-static void torture(const char *label, attempt_fn attempt, const void *arg, int64_t every)
+static void torture(const procedure *p, int64_t every)
 {
-    const int64_t total = count_allocations(label, attempt, arg), live = fari_alloc_live();
-    printf("%s: %d allocations, each %d. fails\n", label, (int)total, (int)every);
+    const int64_t total = count_allocations(p), live = fari_alloc_live();
+    printf("%s: %d allocations, each %d. fails\n", p->label, (int)total, (int)every);
     FAR_CHECK(total > 0);
     for (int64_t nth = 0; nth < total; nth += every) {
-        far_error_clear();
-        fari_alloc_fail_after(nth);
-        const far_status st = attempt(arg);
-        fari_alloc_fail_after(-1);
-        FAR_CHECK_MSG(st == FAR_E_NOMEM, "%s, allocation %d of %d: %s (%s)\n%s", label, (int)nth, (int)total,
-                      far_status_name(st), far_error_message(), far_error_trace());
-        FAR_CHECK_MSG(fari_alloc_live() == live, "%s, allocation %d of %d: %d blocks leaked; %s\n%s", label, (int)nth,
-                      (int)total, (int)(fari_alloc_live() - live), far_error_message(), far_error_trace());
+        const far_status st = once(p, nth, NULL);
+        FAR_CHECK_MSG(st == FAR_E_NOMEM, "%s, allocation %d of %d: %s (%s)\n%s", p->label, (int)nth, (int)total, far_status_name(st),
+                      far_error_message(), far_error_trace());
+        FAR_CHECK_MSG(fari_alloc_live() == live, "%s, allocation %d of %d: %d blocks leaked; %s\n%s", p->label, (int)nth, (int)total,
+                      (int)(fari_alloc_live() - live), far_error_message(), far_error_trace());
     }
-    FAR_CHECK_OK(attempt(arg)); /* and as if nothing had been */
+    FAR_CHECK_OK(once(p, -1, NULL)); /* and as if nothing had been */
     FAR_CHECK_EQ_I64(fari_alloc_live(), live);
 }
 
@@ -179,7 +194,8 @@ static const trial trials[] = {
 
 static void torture_plan(int32_t idx, int64_t every)
 {
-    torture(trials[idx].label, attempt_plan, &trials[idx], every);
+    const procedure p = { trials[idx].label, attempt_plan, NULL, &trials[idx] };
+    torture(&p, every);
 }
 
 FAR_TEST(planning_survives_some_failures)
@@ -253,19 +269,20 @@ static far_status attempt_run(const void *arg)
     far_config_text_free(json);
     far_run_close(run);
     far_config_destroy(config);
-    fari_error_copy error;
-    fari_error_save(&error);
-    fari_alloc_fail_after(-1); /* what is not reached fails nobody else */
-    FAR_CHECK_OK(fari_remove_tree(folder + strlen("run.dir=")));
-    fari_error_restore(&error);
     return st;
+}
+
+static void remove_folder(void)
+{
+    FAR_CHECK_OK(fari_remove_tree(folder + strlen("run.dir=")));
 }
 
 static void torture_run(far_run_purpose purpose, const char *label, int64_t every)
 {
     (void)snprintf(folder, sizeof folder, "run.dir=%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
                    (int)getpid());
-    torture(label, attempt_run, &purpose, every);
+    const procedure p = { label, attempt_run, remove_folder, &purpose };
+    torture(&p, every);
 }
 
 FAR_TEST(a_run_survives_some_failures)
