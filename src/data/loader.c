@@ -1,5 +1,6 @@
 /* Batches made ahead. Batch number s (counted through the epochs) lies in slot s % slot_count; workers take runs of its samples. A slot is free
    again when the batch that was lent from it has been given back, which the next far_loader_next does. */
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/status.h"
@@ -229,6 +230,7 @@ static void *work(void *arg)
     worker *w = arg;
     far_loader *loader = w->loader;
     const int64_t length = run_length(loader);
+    fari_thread_touch();
     (void)pthread_mutex_lock(&loader->mutex);
     while (!loader->is_stopped) {
         if (!has_work(loader)) {

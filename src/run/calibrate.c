@@ -121,15 +121,19 @@ far_status fari_calibration_open(const char *path, fari_calibration **cal_out)
         fari_calibration_close(cal);
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the calibration");
     }
-    *cal_out = cal;
     far_status st = fari_file_read(cal->path, FILE_LIMIT, &data, &bytes);
     if (st == FAR_OK) st = fari_json_parse(cal->path, 0, data, bytes, &root);
     if (st == FAR_OK) st = entries_read(cal, root);
+    if (root != NULL) json_decref(root);
+    fari_free(data);
+    if (st == FAR_E_NOMEM) {
+        fari_calibration_close(cal);
+        return st;
+    }
     if (st != FAR_OK && st != FAR_E_NOTFOUND)
         fari_log(FAR_LOG_WARN, "calibration is started anew: %s", far_error_message());
     if (st != FAR_OK) far_error_clear();
-    if (root != NULL) json_decref(root);
-    fari_free(data);
+    *cal_out = cal;
     return FAR_OK;
 }
 
@@ -170,25 +174,25 @@ void fari_calibration_save(fari_calibration *cal)
 /* ---- what makes two instructions alike ---- */
 
 /* Everything a kernel's time depends on: op, its attribute, implementation, geometry, but not where in the image it works. */
-static uint64_t instr_key(const fari_plan *plan, const fari_instr *instr)
+static far_status instr_key(const fari_plan *plan, const fari_instr *instr, fari_text *text, uint64_t *key_out)
 {
-    fari_text text = { 0 };
-    fari_text_add(&text, "%d %d ", (int)instr->kind, (int)instr->accumulate);
+    text->bytes = 0;
+    fari_text_add(text, "%d %d ", (int)instr->kind, (int)instr->accumulate);
     if (instr->node >= 0) {
         const fari_node *node = plan->graph->nodes[instr->node];
-        fari_text_add(&text, "%s ", node->op->name);
-        if (instr->kind == FARI_INSTR_CALL) fari_text_put(&text, node->attr, node->op->attr_bytes);
+        fari_text_add(text, "%s ", node->op->name);
+        if (instr->kind == FARI_INSTR_CALL) fari_text_put(text, node->attr, node->op->attr_bytes);
     }
-    if (instr->prepared >= 0) fari_text_add(&text, "%s ", plan->prepared[instr->prepared].impl);
+    if (instr->prepared >= 0) fari_text_add(text, "%s ", plan->prepared[instr->prepared].impl);
     for (int32_t i = 0; i < instr->in_count + instr->out_count; i++) {
         const fari_view *view = &plan->views[instr->view0 + i];
-        fari_text_add(&text, "%d:", (int)view->dtype);
-        for (int32_t k = 0; k < view->ndim; k++) fari_text_add(&text, "%" PRId64 "x", view->dim[k]);
+        fari_text_add(text, "%d:", (int)view->dtype);
+        for (int32_t k = 0; k < view->ndim; k++) fari_text_add(text, "%" PRId64 "x", view->dim[k]);
     }
-    fari_text_add(&text, " t%d", (int)plan->opts.threads);
-    const uint64_t key = text.failed ? 0 : fari_xxh3(text.data, (size_t)text.bytes);
-    fari_text_free(&text);
-    return key;
+    fari_text_add(text, " t%d", (int)plan->opts.threads);
+    if (text->failed) return FAR_FAIL(FAR_E_NOMEM, "no memory to look up the speed of a kernel");
+    *key_out = fari_xxh3(text->data, (size_t)text->bytes);
+    return FAR_OK;
 }
 
 /* ---- measuring ---- */
@@ -308,18 +312,27 @@ static far_status measure_call(const fari_plan *plan, int64_t instr_idx, double 
     return st;
 }
 
+/* Measures what is not known yet; `text` is for keys. */
+static far_status measure_instr(fari_calibration *cal, const fari_plan *plan, int64_t instr_idx, fari_text *text)
+{
+    uint64_t key = 0;
+    double seconds = 0.0;
+    FAR_TRY(instr_key(plan, &plan->instrs[instr_idx], text, &key));
+    if (find(cal, key) != NULL) return FAR_OK;
+    FAR_TRY(measure_call(plan, instr_idx, &seconds));
+    FAR_TRY(insert(cal, key, seconds));
+    cal->is_changed = true;
+    return FAR_OK;
+}
+
 far_status fari_calibration_measure(fari_calibration *cal, const fari_plan *plan)
 {
-    for (int64_t i = 0; i < plan->instr_count; i++) {
-        double seconds = 0.0;
-        if (plan->instrs[i].kind != FARI_INSTR_CALL) continue;
-        const uint64_t key = instr_key(plan, &plan->instrs[i]);
-        if (find(cal, key) != NULL) continue;
-        FAR_TRY(measure_call(plan, i, &seconds));
-        FAR_TRY(insert(cal, key, seconds));
-        cal->is_changed = true;
-    }
-    return FAR_OK;
+    fari_text text = { 0 };
+    far_status st = FAR_OK;
+    for (int64_t i = 0; i < plan->instr_count && st == FAR_OK; i++)
+        if (plan->instrs[i].kind == FARI_INSTR_CALL) st = measure_instr(cal, plan, i, &text);
+    fari_text_free(&text);
+    return st;
 }
 
 /* ---- predicting ---- */
@@ -392,6 +405,7 @@ far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari
     const size_t instrs = (size_t)plan->instr_count + 1;
     double *seconds = fari_calloc(instrs, sizeof *seconds), measured = 0.0;
     paper p = { .plan = plan, .seconds = seconds };
+    fari_text text = { 0 };
     far_status st = FAR_OK;
     memset(prediction_out, 0, sizeof *prediction_out);
     p.waits = fari_calloc(instrs, sizeof *p.waits);
@@ -402,9 +416,10 @@ far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari
         goto done;
     }
     for (int64_t i = 0; i < plan->instr_count; i++) {
-        const entry *known = cal != NULL && plan->instrs[i].kind == FARI_INSTR_CALL
-                                 ? find(cal, instr_key(plan, &plan->instrs[i]))
-                                 : NULL;
+        uint64_t key = 0;
+        const bool is_looked_up = cal != NULL && plan->instrs[i].kind == FARI_INSTR_CALL;
+        if (is_looked_up) FAR_TRY_GOTO(instr_key(plan, &plan->instrs[i], &text, &key), done);
+        const entry *known = is_looked_up ? find(cal, key) : NULL;
         seconds[i] = known != NULL ? known->seconds : estimate(plan, i);
         prediction_out->busy_s += seconds[i];
         if (known != NULL) measured += seconds[i];
@@ -413,6 +428,7 @@ far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari
     prediction_out->step_s = schedule(&p);
     prediction_out->measured_share = prediction_out->busy_s > 0.0 ? measured / prediction_out->busy_s : 0.0;
 done:
+    fari_text_free(&text);
     fari_free(seconds);
     fari_free(p.waits);
     fari_free(p.is_ready);

@@ -148,17 +148,22 @@ static far_status point_link(const char *folder, const char *link, int64_t step)
     return st;
 }
 
-/* The step a link points at, -1 when it points at none. */
-static int64_t step_of_link(const char *folder, const char *link)
+/* The step a link points at, -1 when it points at none. A link that cannot be read is an error: what it points at has to stay. */
+static far_status step_of_link(const char *folder, const char *link, int64_t *step_out)
 {
     char target[64];
-    int64_t step;
     char *path = fari_path_join(folder, link);
-    const ssize_t length = path == NULL ? -1 : readlink(path, target, sizeof target - 1);
+    *step_out = -1;
+    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to follow %s in %s", link, folder);
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    const int error = errno;
     fari_free(path);
-    if (length <= 0) return -1;
+    if (length < 0 && error != ENOENT && error != EINVAL)
+        return FAR_FAIL(FAR_E_IO, "cannot read link %s in %s: %s", link, folder, strerror(error));
+    if (length <= 0) return FAR_OK;
     target[length] = '\0';
-    return fari_ckpt_parse_step(target, &step) ? step : -1;
+    if (!fari_ckpt_parse_step(target, step_out)) *step_out = -1;
+    return FAR_OK;
 }
 
 static far_status remove_step(const char *folder, int64_t step)
@@ -183,10 +188,11 @@ free_names:
 static far_status remove_old(const char *folder, int64_t keep)
 {
     int64_t *steps = NULL;
-    int64_t count = 0;
+    int64_t count = 0, last = -1, best = -1;
     far_status st = FAR_OK;
+    FAR_TRY(step_of_link(folder, "last", &last));
+    FAR_TRY(step_of_link(folder, "best", &best));
     FAR_TRY(fari_ckpt_list(folder, &steps, &count));
-    const int64_t last = step_of_link(folder, "last"), best = step_of_link(folder, "best");
     int64_t left = count;
     for (int64_t i = 0; i < count && left > keep && st == FAR_OK; i++) {
         if (steps[i] == last || steps[i] == best) continue;

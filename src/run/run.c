@@ -83,18 +83,20 @@ static far_status write_papers(far_run *run)
     return st == FAR_OK ? write_plan(run) : st;
 }
 
-static bool has_checkpoints(const char *checkpoints)
+static far_status has_checkpoints(const char *checkpoints, bool *has_out)
 {
     int64_t *steps = NULL, count = 0;
-    const bool has = fari_ckpt_list(checkpoints, &steps, &count) == FAR_OK && count > 0;
+    FAR_TRY(fari_ckpt_list(checkpoints, &steps, &count));
     fari_free(steps);
-    return has;
+    *has_out = count > 0;
+    return FAR_OK;
 }
 
 /* The folder, its papers, metrics; weights from where they are asked for. */
 static far_status folder_open(far_run *run)
 {
     char *checkpoints = NULL, *metrics = NULL;
+    bool is_used = false;
     far_status st = FAR_OK;
     FAR_TRY(choose_folder(run));
     FAR_TRY(fari_folder_make(run->folder));
@@ -105,7 +107,7 @@ static far_status folder_open(far_run *run)
         goto done;
     }
     FAR_TRY_GOTO(fari_ckpt_prepare(checkpoints), done);
-    const bool is_used = has_checkpoints(checkpoints);
+    FAR_TRY_GOTO(has_checkpoints(checkpoints, &is_used), done);
     if (is_used && run->opts.resume == NULL) {
         st = FAR_FAIL(FAR_E_ARG,
                       "run folder %s already holds checkpoints: go on with --resume %s, or choose another run.dir",
@@ -161,20 +163,25 @@ void far_run_close(far_run *run)
     fari_free(run);
 }
 
-static void predict_text(const far_run *run, fari_text *text)
+/* How long a step of the training takes, by what was measured on this machine and estimates for the rest. */
+static far_status predict_step(const far_run *run, fari_prediction *prediction_out)
 {
     fari_calibration *cal = NULL;
-    fari_prediction prediction;
-    if (fari_calibration_open(NULL, &cal) != FAR_OK) return;
-    if (fari_predict(cal, run->train.plan, &prediction, NULL) == FAR_OK) {
-        fari_text_add(text,
-                      "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
-                      prediction.step_s, (int)run->threads, 100.0 * prediction.measured_share);
-        if (run->steps_total > 0)
-            fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n",
-                          run->steps_total, prediction.step_s * (double)run->steps_total / 60.0);
-    }
+    *prediction_out = (fari_prediction){ 0 };
+    if (run->train.plan == NULL) return FAR_OK;
+    FAR_TRY(fari_calibration_open(NULL, &cal));
+    const far_status st = fari_predict(cal, run->train.plan, prediction_out, NULL);
     fari_calibration_close(cal);
+    return st;
+}
+
+static void prediction_text(const far_run *run, const fari_prediction *prediction, fari_text *text)
+{
+    fari_text_add(text, "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
+                  prediction->step_s, (int)run->threads, 100.0 * prediction->measured_share);
+    if (run->steps_total > 0)
+        fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n", run->steps_total,
+                      prediction->step_s * (double)run->steps_total / 60.0);
 }
 
 far_status far_run_calibrate(far_run *run)
@@ -189,24 +196,19 @@ far_status far_run_calibrate(far_run *run)
 }
 
 /* The plan's JSON with the run's own figures in front. */
-static void plan_json(const far_run *run, const fari_plan *plan, fari_text *text)
+static void plan_json(const far_run *run, const fari_plan *plan, const fari_prediction *prediction, fari_text *text)
 {
     fari_text inner = { 0 };
-    fari_calibration *cal = NULL;
-    fari_prediction prediction = { 0 };
     char number[FARI_NUMBER_TEXT];
     fari_plan_print_json(plan, &inner);
-    if (run->train.plan != NULL && fari_calibration_open(NULL, &cal) == FAR_OK)
-        (void)fari_predict(cal, run->train.plan, &prediction, NULL);
-    fari_calibration_close(cal);
     fari_text_add(text,
                   "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
                   ",\n  \"steps\": %" PRId64 ",\n",
                   far_run_planned_bytes(run), run->loader_bytes + run->eval_loader_bytes + run->data.bytes,
                   far_graph_param_elems(plan->graph), run->steps_total);
     fari_text_add(text,
-                  "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction.step_s, number));
-    fari_text_add(text, "%s,\n", fari_f64_text(prediction.measured_share, number));
+                  "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction->step_s, number));
+    fari_text_add(text, "%s,\n", fari_f64_text(prediction->measured_share, number));
     if (inner.failed) text->failed = true;
     else fari_text_put(text, inner.data + 2, (size_t)inner.bytes - 2); /* after its own opening brace and newline */
     fari_text_free(&inner);
@@ -216,9 +218,11 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
 {
     fari_text text = { 0 };
     char bytes[32];
+    fari_prediction prediction;
     const fari_plan *plan = run->train.plan != NULL ? run->train.plan : run->eval.plan;
+    FAR_TRY(predict_step(run, &prediction));
     if (is_json) {
-        plan_json(run, plan, &text);
+        plan_json(run, plan, &prediction, &text);
     } else {
         fari_text_add(&text, "model            %s%s%s, %" PRId64 " parameters\n",
                       far_config_text(run->config, "model.name"),
@@ -229,7 +233,7 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
                       fari_bytes_text(run->loader_bytes + run->eval_loader_bytes + run->data.bytes, bytes));
         fari_text_add(&text, "process          %s in all, with at most 40 MB for code and libraries on top\n",
                       fari_bytes_text(far_run_planned_bytes(run), bytes));
-        if (run->train.plan != NULL) predict_text(run, &text);
+        if (run->train.plan != NULL) prediction_text(run, &prediction, &text);
     }
     if (text.failed) {
         fari_text_free(&text);

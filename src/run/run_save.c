@@ -29,7 +29,7 @@ static far_status checkpoint_folder(const far_run *run, char **folder_out)
     return *folder_out != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
 }
 
-static void describe(const far_run *run, fari_ckpt_state *state)
+static far_status describe(const far_run *run, fari_ckpt_state *state)
 {
     char hash[65];
     memset(state, 0, sizeof *state);
@@ -38,10 +38,11 @@ static void describe(const far_run *run, fari_ckpt_state *state)
     state->position = run->batch_idx * run->train.batch;
     state->seed = (uint64_t)far_config_i64(run->config, "seed");
     state->best_metric = run->best;
-    if (far_config_hash(run->config, hash) == FAR_OK)
-        (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
+    FAR_TRY(far_config_hash(run->config, hash));
+    (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
     (void)snprintf(state->grains, sizeof state->grains, "%s", run->plan_grains);
     (void)snprintf(state->isa, sizeof state->isa, "%s", run->backend->name);
+    return FAR_OK;
 }
 
 far_status run_save(far_run *run, bool is_best)
@@ -51,7 +52,7 @@ far_status run_save(far_run *run, bool is_best)
     char *folder = NULL;
     fari_ckpt_state state;
     far_status st = FAR_OK;
-    describe(run, &state);
+    FAR_TRY(describe(run, &state));
     FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
     FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
     FAR_TRY_GOTO(collect(run->store, true, &optimizer, &optimizer_count), done);

@@ -167,6 +167,31 @@ FAR_TEST(linear_layers_match_the_reference)
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
+/* Documented of "brg" alone: a position's bits are the same whatever positions are beside it. */
+FAR_TEST(positions_of_a_linear_layer_are_those_alone)
+{
+    fari_backend *backend = backend_make(NULL);
+    const int64_t features = 400, outputs = 120, positions = 70, w_dim[2] = { outputs, features };
+    float *x = random_floats(positions * features, SEED), *w = random_floats(outputs * features, SEED + 1);
+    float *all = floats(positions * outputs), *some = floats(positions * outputs);
+    fari_node node = { .op = &fari_op_linear, .name = (char *)"fc" };
+    for (int64_t count = positions; count >= 1; count -= 3) {
+        char impl[CALL_IMPL_BYTES];
+        fari_call call = { .node = &node, .in_count = 2, .out_count = 1 };
+        call.in[0] = plain_view(x, 2, (int64_t[2]){ count, features });
+        call.in[1] = plain_view(w, 2, w_dim);
+        call.out[0] = plain_view(count == positions ? all : some, 2, (int64_t[2]){ count, outputs });
+        run_call(backend, &call, impl);
+        if (strncmp(impl, "brg", 3) != 0) break;
+        if (count < positions) FAR_CHECK_BITS("fewer positions", some, all, count * outputs);
+    }
+    free(x);
+    free(w);
+    free(all);
+    free(some);
+    backend->destroy(backend);
+}
+
 static void check_matmul(fari_backend *backend, int32_t ndim, const int64_t lead[2], int64_t m, int64_t k, int64_t n,
                          bool turn_a, bool turn_b)
 {
@@ -244,6 +269,7 @@ FAR_TEST(equal_geometries_share_one_kernel)
     (void)snprintf(what, sizeof what, "%s", prepared[1].impl); /* still held by the second user */
     backend->release(backend, &prepared[1]);
     backend->release(backend, &prepared[2]);
+    conv_data_free(&data);
     backend->destroy(backend);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -259,6 +285,7 @@ FAR_TEST(a_backend_frees_what_nobody_returned)
         prepare_call(backend, &call, &prepared);
         FAR_CHECK(!prepared.is_reference);
     }
+    conv_data_free(&data);
     backend->destroy(backend);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -279,6 +306,7 @@ FAR_TEST(what_no_library_does_is_the_references)
     call.in[0].order = FARI_ROW_MAJOR;
     prepare_call(backend, &call, &prepared);
     FAR_CHECK(prepared.is_reference);
+    conv_data_free(&data);
     backend->destroy(backend);
 }
 
@@ -302,6 +330,7 @@ FAR_TEST(preparing_survives_each_allocation_failure)
             FAR_CHECK(nth < 100);
         }
     }
+    conv_data_free(&data);
 }
 
 /* ---- threads ---- */
@@ -363,6 +392,9 @@ FAR_TEST(threads_share_a_prepared_kernel)
         FAR_CHECK_EQ_I64(job[i].wrong, 0);
     }
     backend->release(backend, &prepared);
+    conv_data_free(&data);
+    free(want);
+    free(packed);
     backend->destroy(backend);
 }
 
@@ -385,5 +417,6 @@ FAR_TEST(running_allocates_nothing_of_ours)
         backend->release(backend, &prepared);
         free(out);
     }
+    conv_data_free(&data);
     backend->destroy(backend);
 }

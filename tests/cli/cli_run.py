@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ def farandole(*words, cwd=None, env=None):
 
 def start(*words, cwd=None):
     """The same in the background."""
+    # a shell that runs things in the background ignores SIGINT for them, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen([CLI, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
 
 

@@ -129,9 +129,9 @@ static conv_case draw_case(uint64_t key)
     c.opts.groups = 1 + (int64_t)fari_rng_below(key, draws++, 3);
     c.opts.out_channels = c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4));
     c.opts.no_bias = fari_rng_below(key, draws++, 2) != 0;
-    c.x = (far_shape){ axes + 2,
-                       { 1 + (int64_t)fari_rng_below(key, draws++, 2),
-                         c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4)) } };
+    c.x.ndim = axes + 2;
+    c.x.dim[0] = 1 + (int64_t)fari_rng_below(key, draws++, 2);
+    c.x.dim[1] = c.opts.groups * (1 + (int64_t)fari_rng_below(key, draws++, 4));
     for (int32_t d = 0; d < axes; d++) {
         c.opts.kernel[d] = 1 + (int64_t)fari_rng_below(key, draws++, axes == 3 ? 3 : 5);
         c.opts.stride[d] = 1 + (int64_t)fari_rng_below(key, draws++, 4);

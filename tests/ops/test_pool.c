@@ -93,9 +93,9 @@ static pool_case draw_case(uint64_t key)
     const int32_t axes = 1 + (int32_t)fari_rng_below(key, draws++, 3);
     pool_case c = { .name = "random", .kind = (pool_kind)fari_rng_below(key, draws++, 5) };
     const bool is_adaptive = c.kind == ADAPTIVE_MAX || c.kind == ADAPTIVE_AVG;
-    c.x =
-        (far_shape){ axes + 2,
-                     { 1 + (int64_t)fari_rng_below(key, draws++, 2), 1 + (int64_t)fari_rng_below(key, draws++, 20) } };
+    c.x.ndim = axes + 2;
+    c.x.dim[0] = 1 + (int64_t)fari_rng_below(key, draws++, 2);
+    c.x.dim[1] = 1 + (int64_t)fari_rng_below(key, draws++, 20);
     c.ceil_mode = fari_rng_below(key, draws++, 2) != 0;
     for (int32_t d = 0; d < axes; d++) {
         c.kernel[d] = 1 + (int64_t)fari_rng_below(key, draws++, 4);

@@ -134,10 +134,10 @@ static void torture(const procedure *p, int64_t every)
     FAR_CHECK(total > 0);
     for (int64_t nth = 0; nth < total; nth += every) {
         const far_status st = once(p, nth, NULL);
-        FAR_CHECK_MSG(st == FAR_E_NOMEM, "%s, allocation %d of %d: %s (%s)\n%s", p->label, (int)nth, (int)total, far_status_name(st),
-                      far_error_message(), far_error_trace());
-        FAR_CHECK_MSG(fari_alloc_live() == live, "%s, allocation %d of %d: %d blocks leaked; %s\n%s", p->label, (int)nth, (int)total,
-                      (int)(fari_alloc_live() - live), far_error_message(), far_error_trace());
+        FAR_CHECK_MSG(st == FAR_E_NOMEM, "%s, allocation %d of %d: %s (%s)\n%s", p->label, (int)nth, (int)total,
+                      far_status_name(st), far_error_message(), far_error_trace());
+        FAR_CHECK_MSG(fari_alloc_live() == live, "%s, allocation %d of %d: %d blocks leaked; %s\n%s", p->label,
+                      (int)nth, (int)total, (int)(fari_alloc_live() - live), far_error_message(), far_error_trace());
     }
     FAR_CHECK_OK(once(p, -1, NULL)); /* and as if nothing had been */
     FAR_CHECK_EQ_I64(fari_alloc_live(), live);
@@ -235,7 +235,7 @@ FAR_TEST_TORTURE(a21_by_cpu)
 
 /* ---- a whole run: configuration, data, training of two steps, evaluation, checkpoint ---- */
 
-static char folder[512];
+static char folder[500], setting[600], weights[600];
 
 static const char text[] =
     "data: {kind: synthetic, synthetic.samples: 8, synthetic.test_samples: 4, synthetic.classes: 3}\n"
@@ -253,19 +253,34 @@ static const char text[] =
     "train.steps: 2\n"
     "threads: 1\n";
 
-/* purpose: FAR_RUN_PLAN opens only; FAR_RUN_TRAIN also trains. */
+static far_status count_prediction(void *context, const far_prediction *prediction)
+{
+    ++*(int64_t *)context;
+    return prediction->shape.dim[0] == 3 ? FAR_OK : FAR_E_INTERNAL;
+}
+
+/* What is done with the opened run, by purpose. Going on is only opened: training would change what the next attempt finds. */
+static far_status use(far_run *run, const far_run_opts *opts, char **json_out)
+{
+    const far_score *scores = NULL;
+    int64_t score_count = 0, predictions = 0;
+    if (opts->purpose == FAR_RUN_PLAN) return far_run_plan_text(run, true, json_out);
+    if (opts->purpose == FAR_RUN_TRAIN) return opts->resume != NULL ? FAR_OK : far_run_train(run);
+    const far_status st = far_run_predict(run, count_prediction, &predictions);
+    return st == FAR_OK ? far_run_evaluate(run, &scores, &score_count) : st;
+}
+
 static far_status attempt_run(const void *arg)
 {
-    const far_run_opts opts = { .purpose = *(const far_run_purpose *)arg };
+    const far_run_opts *opts = arg;
     far_config *config = NULL;
     far_run *run = NULL;
     char *json = NULL;
     far_status st = far_config_create(&config);
     if (st == FAR_OK) st = far_config_parse(config, "torture.yaml", text, strlen(text));
-    if (st == FAR_OK) st = far_config_set(config, folder);
-    if (st == FAR_OK) st = far_run_open(config, &opts, &run);
-    if (st == FAR_OK && opts.purpose == FAR_RUN_TRAIN) st = far_run_train(run);
-    if (st == FAR_OK && opts.purpose == FAR_RUN_PLAN) st = far_run_plan_text(run, true, &json);
+    if (st == FAR_OK) st = far_config_set(config, setting);
+    if (st == FAR_OK) st = far_run_open(config, opts, &run);
+    if (st == FAR_OK) st = use(run, opts, &json);
     far_config_text_free(json);
     far_run_close(run);
     far_config_destroy(config);
@@ -274,29 +289,61 @@ static far_status attempt_run(const void *arg)
 
 static void remove_folder(void)
 {
-    FAR_CHECK_OK(fari_remove_tree(folder + strlen("run.dir=")));
+    FAR_CHECK_OK(fari_remove_tree(folder));
 }
 
-static void torture_run(far_run_purpose purpose, const char *label, int64_t every)
+static void name_folder(void)
 {
-    (void)snprintf(folder, sizeof folder, "run.dir=%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
-                   (int)getpid());
-    const procedure p = { label, attempt_run, remove_folder, &purpose };
+    (void)snprintf(folder, sizeof folder, "%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (int)getpid());
+    (void)snprintf(setting, sizeof setting, "run.dir=%s", folder);
+    (void)snprintf(weights, sizeof weights, "%s/checkpoints/last", folder);
+}
+
+static void torture_new_run(far_run_purpose purpose, const char *label, int64_t every)
+{
+    const far_run_opts opts = { .purpose = purpose };
+    const procedure p = { label, attempt_run, remove_folder, &opts };
+    name_folder();
     torture(&p, every);
+}
+
+/* A run that has been trained is opened again. */
+static void torture_old_run(bool is_resumed, const char *label, int64_t every)
+{
+    const far_run_opts train = { .purpose = FAR_RUN_TRAIN };
+    far_run_opts opts = { .purpose = FAR_RUN_TRAIN, .resume = folder };
+    const procedure p = { label, attempt_run, NULL, &opts };
+    name_folder();
+    FAR_CHECK_OK(attempt_run(&train));
+    if (!is_resumed) opts = (far_run_opts){ .purpose = FAR_RUN_EVALUATE, .weights = weights };
+    torture(&p, every);
+    remove_folder();
 }
 
 FAR_TEST(a_run_survives_some_failures)
 {
-    torture_run(FAR_RUN_PLAN, "plan of a run", 61);
-    torture_run(FAR_RUN_TRAIN, "run", 97);
+    torture_new_run(FAR_RUN_PLAN, "plan of a run", 61);
+    torture_new_run(FAR_RUN_TRAIN, "run", 97);
+    torture_old_run(true, "resumed run", 97);
+    torture_old_run(false, "evaluation", 61);
 }
 
 FAR_TEST_TORTURE(plan_of_a_run)
 {
-    torture_run(FAR_RUN_PLAN, "plan of a run", 1);
+    torture_new_run(FAR_RUN_PLAN, "plan of a run", 1);
 }
 
 FAR_TEST_TORTURE(whole_run)
 {
-    torture_run(FAR_RUN_TRAIN, "run", 1);
+    torture_new_run(FAR_RUN_TRAIN, "run", 1);
+}
+
+FAR_TEST_TORTURE(resumed_run)
+{
+    torture_old_run(true, "resumed run", 1);
+}
+
+FAR_TEST_TORTURE(evaluation)
+{
+    torture_old_run(false, "evaluation", 1);
 }

@@ -27,17 +27,17 @@ static void count_allocation(const void *caller)
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
 extern void *__libc_realloc(void *old, size_t bytes);
-void *malloc(size_t bytes)
+__attribute__((visibility("default"))) void *malloc(size_t bytes)
 {
     count_allocation(__builtin_return_address(0));
     return __libc_malloc(bytes);
 }
-void *calloc(size_t count, size_t bytes)
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t bytes)
 {
     count_allocation(__builtin_return_address(0));
     return __libc_calloc(count, bytes);
 }
-void *realloc(void *old, size_t bytes)
+__attribute__((visibility("default"))) void *realloc(void *old, size_t bytes)
 {
     count_allocation(__builtin_return_address(0));
     return __libc_realloc(old, bytes);

@@ -1,5 +1,5 @@
-/* oneDNN 2.x behind four nouns: engine, primitive, memory descriptor, reorder. This header and dnnl_wrap.c, conv_dnnl.c and
- * linear_dnnl.c are the only files that know the library.
+/* oneDNN 2.x behind four nouns: engine, primitive, memory descriptor, reorder. Only this header includes the library's; only
+ * dnnl_wrap.c, conv_*.c and linear_dnnl.c include this one.
  *
  * Threads  A primitive runs on one thread. oneDNN takes its thread count from OpenMP, when a primitive is made as well as when it
  *          runs, so both happen between fari_dnnl_one_thread_begin and _end, or on a thread that said fari_dnnl_thread_begin.
