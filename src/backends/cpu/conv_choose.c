@@ -50,7 +50,7 @@ far_status fari_conv_mds_of(const fari_conv_piece *piece, dnnl_format_tag_t imag
     return FAR_OK;
 }
 
-/* Where the weight gradient over depth of oneDNN 2.6.3's "jit" implementations (AVX2, AVX-512) is wrong and reads out of bounds.
+/* Where the weight gradient over depth of oneDNN 2.6.3's "jit:avx512_core" is wrong and touches memory out of bounds; its kin avoid it too.
    Found by trying all kernels to 7, extents to 9, strides to 3 and paddings: windows that stick out at both ends, and paddings of more
    than a stride beside a short image. No network has them, but a grain of few slices can. */
 static bool is_dw_wrong_in_jit(const fari_conv_piece *piece)
@@ -76,7 +76,7 @@ static const char *impl_to_avoid(conv_kind kind, const fari_conv_piece *piece)
 
 /* oneDNN counts dilation from 0. */
 far_status fari_conv_choose(conv_kind kind, bool has_bias, const fari_conv_piece *piece, const conv_mds *mds,
-                         fari_dnnl_primitive *primitive_out)
+                            fari_dnnl_primitive *primitive_out)
 {
     dnnl_convolution_desc_t forward, backward;
     dnnl_dims_t stride = { 0 }, dilation = { 0 }, pad_lo = { 0 }, pad_hi = { 0 };
