@@ -24,7 +24,7 @@ void run_heap_trim(void)
 #endif
 }
 
-/* Of the executors and what their threads touch ahead: each has workers of its own, the caller's thread works in both. */
+/* Of the executors, and what threads touch ahead: the workers of both executors, those that load, the caller's. */
 static int64_t executor_bytes(const far_run *run)
 {
     const run_side *sides[] = { &run->train, &run->eval };
@@ -34,6 +34,8 @@ static int64_t executor_bytes(const far_run *run)
         bytes += fari_executor_own_bytes(sides[i]->plan);
         threads += run->threads - 1;
     }
+    if (run->loader_bytes > 0) threads += far_config_i64(run->config, "data.threads");
+    if (run->eval_loader_bytes > 0) threads++;
     return bytes + fari_threads_touch_bytes(threads);
 }
 

@@ -294,7 +294,8 @@ static void remove_folder(void)
 
 static void name_folder(void)
 {
-    (void)snprintf(folder, sizeof folder, "%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (int)getpid());
+    (void)snprintf(folder, sizeof folder, "%s/torture-%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
+                   (int)getpid());
     (void)snprintf(setting, sizeof setting, "run.dir=%s", folder);
     (void)snprintf(weights, sizeof weights, "%s/checkpoints/last", folder);
 }
