@@ -94,7 +94,7 @@ CASES = {
     "resnet50": Case(models.resnet50, {}, (4, 3, 64, 64), 1000, "cross_entropy", 0.0005, 63, 1.0, 0.25),
     "alexnet_bn": Case(models.alexnet_bn, {"dropout": 0.0}, (2, 3, 227, 227), 1000, "cross_entropy", 1e-05, 2),
     "a21": Case(models.uresnet, {"preset": "a21"}, (1, 3, 192, 128), 3, "focal", 0.002, 46, 2.0, 0.1),
-    "uresnet": Case(models.uresnet, {"preset": "uresnet"}, (1, 3, 192, 128), 3, "focal", 2e-5, 2, 2.0, 0.1),
+    "uresnet": Case(models.uresnet, {"preset": "uresnet"}, (1, 3, 192, 128), 3, "focal", 2e-5, 14, 2.0, 0.1),
     "scc21": Case(models.uresnet, {"preset": "scc21"}, (1, 3, 128, 64), 3, "focal", 0.03, 77, 0.0, 0.1),
     "polaris": Case(models.uresnet, {"preset": "polaris"}, (2, 3, 256, 128), 3, "focal_v21", 0.01, 10, 2.0, 0.1),
     "unet_none": unet_case("none", 0.05, 1),
