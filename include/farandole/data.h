@@ -1,7 +1,7 @@
 /**
  * @file farandole/data.h
  * Data sets of images with labels, and loaders that make batches of them ahead of time on threads of their own.
- * Life cycle  far_dataset_open_*, then loaders over it, then far_dataset_close after the loaders.
+ * Life cycle  far_dataset_open_* (or far_dataset_create for a reader of one's own), then loaders over it, then far_dataset_close after the loaders.
  * Threads     a data set may be read by any number of threads at once; one loader belongs to one thread at a time.
  * Collective  no call communicates; ranks stay consistent through equal seeds.
  */
@@ -22,7 +22,7 @@ typedef struct far_dataset far_dataset; /**< opaque */
 typedef enum far_label_kind {
     FAR_LABEL_NONE = 0,
     FAR_LABEL_CLASS, /**< one class index a sample */
-    FAR_LABEL_MAP    /**< one class index a pixel */
+    FAR_LABEL_MAP    /**< one class index a pixel, or one a pixel and label plane */
 } far_label_kind;
 
 /** The label that counts for nothing: padding, and samples that fill up the last batch of an evaluation. */
@@ -30,27 +30,57 @@ typedef enum far_label_kind {
 
 typedef struct far_dataset_info {
     int64_t sample_count;
-    int64_t height, width; /**< pixels; all samples have the same size */
+    int64_t height, width; /**< pixels; where sizes vary, the largest height and the largest width */
     int64_t channels;
     far_label_kind label;
-    int32_t class_count; /**< labels are in [0, class_count), or FAR_LABEL_IGNORE */
-    bool is_integer;     /**< pixels are stored as 0..255; reading gives value / 255 */
+    int32_t class_count;  /**< labels are in [0, class_count), or FAR_LABEL_IGNORE */
+    bool is_integer;      /**< pixels are stored as 0..255; reading gives value / 255 */
+    int64_t label_planes; /**< label maps a sample, [H, W, label_planes]; 0 means 1: [H, W]. Other labels: 0 */
+    bool varies;          /**< samples have sizes of their own, see far_dataset_ops.extent */
 } far_dataset_info;
 
-/** A data set of one's own. Calls come from several threads at once. */
+/** A part of a sample, in pixels from its top left, and the size it is wanted in. */
+typedef struct far_region {
+    int64_t y, x, height, width;   /**< inside the sample, at least 1 x 1 */
+    int64_t out_height, out_width; /**< at least 1 x 1; equal to height, width: no resizing */
+} far_region;
+
+/** A data set of one's own. Calls come from several threads at once. New fields are only ever appended: use designated initialisers. */
 typedef struct far_dataset_ops {
     /**
-     * Reads sample `idx`.
+     * Reads sample `idx`. [H, W] are the sample's own extents.
      * @param image_out  [H, W, C] f32, channels last.
-     * @param label_out  one i32, or [H, W] i32; NULL when there are no labels.
+     * @param label_out  one i32, or [H, W, label_planes] i32; NULL when there are no labels.
      */
     far_status (*read)(void *context, int64_t idx, float *image_out, int32_t *label_out);
     const char *(*class_name)(const void *context, int32_t class_idx); /**< may be NULL; NULL: unknown */
     int64_t (*bytes)(const void *context);                             /**< memory held; may be NULL: 0 */
     void (*close)(void *context);                                      /**< may be NULL */
+    /**
+     * The size of sample `idx`, without decoding it: at most the info's height and width. Needed when sizes vary, else may be NULL.
+     * Asked of every sample before the first is read, so it should come from memory.
+     */
+    far_status (*extent)(void *context, int64_t idx, int64_t *height_out, int64_t *width_out);
+    /**
+     * Reads a region, resized: images antialiased bilinear (as Pillow, and torchvision with antialias), label maps nearest. For
+     * readers that can decode less than the whole sample; may be NULL: the sample is read whole and then cut and resized.
+     * @param region     inside the sample; checked before.
+     * @param image_out  [out_height, out_width, C] f32.
+     * @param label_out  one i32, or [out_height, out_width, label_planes] i32; NULL when there are no labels.
+     */
+    far_status (*read_region)(void *context, int64_t idx, const far_region *region, float *image_out,
+                              int32_t *label_out);
+    /**
+     * What the sample is called (a file's path inside the set, an image id): unique, and the same whatever else the set holds. Borrowed
+     * while the set is open. Samples are held back by a hash of it. May be NULL: samples are known by their numbers.
+     */
+    const char *(*sample_name)(const void *context, int64_t idx);
 } far_dataset_ops;
 
-/** Wraps `context`, which is closed with the data set, or at once when this call fails. @return FAR_OK, FAR_E_ARG, FAR_E_NOMEM. */
+/**
+ * Wraps `context`, which is closed with the data set, or at once when this call fails.
+ * @return FAR_OK, FAR_E_ARG (extents or classes out of range, varying sizes without `extent`, label planes without label maps), FAR_E_NOMEM.
+ */
 FAR_API far_status far_dataset_create(const far_dataset_ops *ops, void *context, const far_dataset_info *info,
                                       far_dataset **dataset_out);
 
@@ -107,6 +137,17 @@ FAR_API void far_dataset_close(far_dataset *dataset);
 FAR_API far_dataset_info far_dataset_info_of(const far_dataset *dataset);
 /** Reads one sample as far_dataset_ops.read says. @return FAR_OK, FAR_E_ARG (no such sample), FAR_E_IO, FAR_E_FORMAT. */
 FAR_API far_status far_dataset_read(far_dataset *dataset, int64_t idx, float *image_out, int32_t *label_out);
+/** Height and width of one sample, pixels. @return FAR_OK, FAR_E_ARG (no such sample), FAR_E_FORMAT, FAR_E_IO. */
+FAR_API far_status far_dataset_extent(far_dataset *dataset, int64_t idx, int64_t *height_out, int64_t *width_out);
+/**
+ * Reads a region of one sample, resized, as far_dataset_ops.read_region says. Where the reader has no such call and the region is not
+ * the whole sample in its own size, memory for the whole sample is taken and freed again.
+ * @return FAR_OK, FAR_E_ARG (no such sample, region not inside it), FAR_E_NOMEM, FAR_E_IO, FAR_E_FORMAT.
+ */
+FAR_API far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_region *region,
+                                           float *image_out, int32_t *label_out);
+/** @return what the sample is called, NULL where samples have no names. Borrowed while the set is open. */
+FAR_API const char *far_dataset_sample_name(const far_dataset *dataset, int64_t idx);
 /** @return the class's name, NULL where unknown. */
 FAR_API const char *far_dataset_class_name(const far_dataset *dataset, int32_t class_idx);
 /** @return bytes of memory the data set holds. */
@@ -171,7 +212,7 @@ typedef struct far_batch {
     int64_t epoch, idx;        /**< batch `idx` of epoch `epoch`, both from 0 */
     int64_t count;             /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
     const float *images;       /**< [batch, H, W, C] f32, channels last */
-    const int32_t *labels;     /**< [batch] or [batch, H, W]; NULL without labels */
+    const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes]; NULL without labels */
     const int64_t *sample_ids; /**< [batch] */
 } far_batch;
 

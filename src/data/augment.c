@@ -1,6 +1,7 @@
 #include "data/augment.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "data/dataset.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -38,8 +39,9 @@ far_status fari_augment_check(const far_augment *augment, const far_dataset_info
           augment->erase_area_max <= 1.0))
         return FAR_FAIL(FAR_E_ARG, "augmentation: erase %g of areas %g to %g", augment->erase, augment->erase_area_min,
                         augment->erase_area_max);
+    if (info->varies) return FAR_FAIL(FAR_E_UNSUPPORTED, "loading samples of varying size is not there yet");
     *sizes_out =
-        (fari_augment_sizes){ info->height, info->width, height, width, info->channels, info->label == FAR_LABEL_MAP };
+        (fari_augment_sizes){ info->height, info->width, height, width, info->channels, fari_label_planes(info) };
     return FAR_OK;
 }
 
@@ -67,16 +69,18 @@ static void downsample_image(const fari_augment_sizes *sizes, int64_t side, floa
 
 static void downsample_map(const fari_augment_sizes *sizes, int64_t side, int32_t *map)
 {
+    const int64_t planes = sizes->map_planes;
     for (int64_t y = 0; y < sizes->height; y++)
-        for (int64_t x = 0; x < sizes->width; x++) {
-            int32_t largest = FAR_LABEL_IGNORE;
-            for (int64_t dy = 0; dy < side; dy++)
-                for (int64_t dx = 0; dx < side; dx++) {
-                    const int32_t label = map[(y * side + dy) * sizes->in_width + x * side + dx];
-                    if (label > largest) largest = label;
-                }
-            map[y * sizes->width + x] = largest;
-        }
+        for (int64_t x = 0; x < sizes->width; x++)
+            for (int64_t p = 0; p < planes; p++) {
+                int32_t largest = FAR_LABEL_IGNORE;
+                for (int64_t dy = 0; dy < side; dy++)
+                    for (int64_t dx = 0; dx < side; dx++) {
+                        const int64_t at = (y * side + dy) * sizes->in_width + x * side + dx;
+                        if (map[at * planes + p] > largest) largest = map[at * planes + p];
+                    }
+                map[(y * sizes->width + x) * planes + p] = largest;
+            }
 }
 
 /* --- moving pixels --- */
@@ -211,14 +215,16 @@ void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *si
     const int64_t elems = sizes->height * sizes->width * sizes->channels;
     if (augment->downsample > 0) {
         downsample_image(sizes, INT64_C(1) << augment->downsample, raw);
-        if (sizes->has_map) downsample_map(sizes, INT64_C(1) << augment->downsample, raw_map);
+        if (sizes->map_planes > 0) downsample_map(sizes, INT64_C(1) << augment->downsample, raw_map);
     }
     if (augment->log1p) take_log(raw, elems);
     if (!fari_augment_in_place(augment)) {
         const movement m = draw_movement(augment, sizes, key);
         move_pixels(sizes, m, sizeof *raw * (size_t)sizes->channels, (const char *)raw, 0, (char *)image_out);
         /* all bits set: FAR_LABEL_IGNORE */
-        if (sizes->has_map) move_pixels(sizes, m, sizeof *raw_map, (const char *)raw_map, 0xFF, (char *)map_out);
+        if (sizes->map_planes > 0)
+            move_pixels(sizes, m, sizeof *raw_map * (size_t)sizes->map_planes, (const char *)raw_map, 0xFF,
+                        (char *)map_out);
     }
     if (augment->mean != NULL || augment->std != NULL) normalise(augment, sizes, image_out);
     if (augment->erase > 0.0) erase(augment, sizes, key, image_out);

@@ -6,7 +6,7 @@
 /* Extents before (in) and after (out) downsampling. */
 typedef struct fari_augment_sizes {
     int64_t in_height, in_width, height, width, channels;
-    bool has_map;
+    int64_t map_planes; /* label maps of a sample; 0: none */
 } fari_augment_sizes;
 
 /* FAR_E_ARG: what the options ask for does not fit the images. */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PLANES_MAX 64
+
 void fari_pixel_table(float table_out[256])
 {
     for (int i = 0; i < 256; i++) table_out[i] = (float)i / 255.0f;
@@ -35,6 +37,11 @@ static far_status check_info(const far_dataset_info *info)
                         info->width, info->channels);
     if (info->label != FAR_LABEL_NONE && info->class_count < 1)
         return FAR_FAIL(FAR_E_ARG, "a data set with labels of no class");
+    if (info->label_planes < 0 || info->label_planes > PLANES_MAX ||
+        (info->label != FAR_LABEL_MAP && info->label_planes > 0) ||
+        info->height * info->width > INT64_MAX / 64 / (info->label_planes + 1))
+        return FAR_FAIL(FAR_E_ARG, "%" PRId64 " label planes; only label maps have any, and at most %d",
+                        info->label_planes, PLANES_MAX);
     return FAR_OK;
 }
 
@@ -44,12 +51,17 @@ far_status far_dataset_create(const far_dataset_ops *ops, void *context, const f
     far_status st;
     far_dataset *dataset = NULL;
     FAR_TRY_GOTO(check_info(info), close_context);
+    if (info->varies && ops->extent == NULL) {
+        st = FAR_FAIL(FAR_E_ARG, "a data set of samples of varying size needs a call that tells their extents");
+        goto close_context;
+    }
     dataset = fari_alloc(sizeof *dataset);
     if (dataset == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for a data set");
         goto close_context;
     }
     *dataset = (far_dataset){ *ops, context, *info };
+    dataset->info.label_planes = fari_label_planes(info);
     *dataset_out = dataset;
     return FAR_OK;
 close_context:
@@ -69,12 +81,51 @@ far_dataset_info far_dataset_info_of(const far_dataset *dataset)
     return dataset->info;
 }
 
+static far_status check_sample(const far_dataset *dataset, int64_t idx)
+{
+    if (idx >= 0 && idx < dataset->info.sample_count) return FAR_OK;
+    return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, idx, dataset->info.sample_count);
+}
+
 far_status far_dataset_read(far_dataset *dataset, int64_t idx, float *image_out, int32_t *label_out)
 {
-    if (idx < 0 || idx >= dataset->info.sample_count)
-        return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, idx, dataset->info.sample_count);
+    FAR_TRY(check_sample(dataset, idx));
     return dataset->ops.read(dataset->context, idx, image_out,
                              dataset->info.label == FAR_LABEL_NONE ? NULL : label_out);
+}
+
+far_status far_dataset_extent(far_dataset *dataset, int64_t idx, int64_t *height_out, int64_t *width_out)
+{
+    const far_dataset_info *info = &dataset->info;
+    int64_t height = info->height, width = info->width;
+    FAR_TRY(check_sample(dataset, idx));
+    if (info->varies) FAR_TRY(dataset->ops.extent(dataset->context, idx, &height, &width));
+    if (height < 1 || width < 1 || height > info->height || width > info->width)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "sample %" PRId64 " has %" PRId64 " x %" PRId64 " pixels, the data set at most %" PRId64
+                        " x %" PRId64,
+                        idx, height, width, info->height, info->width);
+    *height_out = height;
+    *width_out = width;
+    return FAR_OK;
+}
+
+const char *far_dataset_sample_name(const far_dataset *dataset, int64_t idx)
+{
+    if (idx < 0 || idx >= dataset->info.sample_count || dataset->ops.sample_name == NULL) return NULL;
+    return dataset->ops.sample_name(dataset->context, idx);
+}
+
+int64_t fari_label_planes(const far_dataset_info *info)
+{
+    if (info->label != FAR_LABEL_MAP) return 0;
+    return info->label_planes > 0 ? info->label_planes : 1;
+}
+
+int64_t fari_label_elems(const far_dataset_info *info, int64_t height, int64_t width)
+{
+    if (info->label == FAR_LABEL_NONE) return 0;
+    return info->label == FAR_LABEL_MAP ? height * width * fari_label_planes(info) : 1;
 }
 
 const char *far_dataset_class_name(const far_dataset *dataset, int32_t class_idx)
@@ -119,18 +170,20 @@ far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, 
                                double *std_out)
 {
     const far_dataset_info info = dataset->info;
-    const int64_t pixels = info.height * info.width;
     far_status st = FAR_OK;
-    float *image = fari_calloc((size_t)(pixels * info.channels), sizeof *image);
-    int32_t *labels = fari_calloc((size_t)pixels, sizeof *labels);
+    float *image = fari_calloc((size_t)(info.height * info.width * info.channels), sizeof *image);
+    int32_t *labels = fari_calloc((size_t)fari_label_elems(&info, info.height, info.width) + 1, sizeof *labels);
     moments *all = fari_calloc((size_t)info.channels, sizeof *all);
     if (image == NULL || labels == NULL || all == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for the moments of a data set");
         goto free_all;
     }
     for (int64_t i = 0; i < count; i++) {
-        FAR_TRY_GOTO(far_dataset_read(dataset, sample_ids == NULL ? i : sample_ids[i], image, labels), free_all);
-        for (int64_t c = 0; c < info.channels; c++) merge(&all[c], moments_of(image, pixels, info.channels, c));
+        const int64_t sample = sample_ids == NULL ? i : sample_ids[i];
+        int64_t height, width;
+        FAR_TRY_GOTO(far_dataset_extent(dataset, sample, &height, &width), free_all);
+        FAR_TRY_GOTO(far_dataset_read(dataset, sample, image, labels), free_all);
+        for (int64_t c = 0; c < info.channels; c++) merge(&all[c], moments_of(image, height * width, info.channels, c));
     }
     for (int64_t c = 0; c < info.channels; c++) {
         mean_out[c] = all[c].mean;

@@ -5,9 +5,14 @@
 
 struct far_dataset {
     far_dataset_ops ops;
-    void *context; /* owned */
-    far_dataset_info info;
+    void *context;         /* owned */
+    far_dataset_info info; /* label maps have at least one plane */
 };
+
+/* Label maps of a sample; 0 where labels are no maps. */
+int64_t fari_label_planes(const far_dataset_info *info);
+/* Labels of one sample of this size. */
+int64_t fari_label_elems(const far_dataset_info *info, int64_t height, int64_t width);
 
 /* Pixels of 0..255 as floats: x / 255 in single precision, the division that torchvision's ToTensor does. */
 void fari_pixel_table(float table_out[256]);

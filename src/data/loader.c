@@ -88,9 +88,9 @@ static layout lay_out(const far_dataset_info *info, const far_loader_opts *opts,
     const int64_t pixels = sizes->height * sizes->width, raw_pixels = info->height * info->width;
     const bool in_place = fari_augment_in_place(&opts->augment);
     lay.image_elems = pixels * sizes->channels;
-    lay.label_elems = info->label == FAR_LABEL_NONE ? 0 : info->label == FAR_LABEL_MAP ? pixels : 1;
+    lay.label_elems = fari_label_elems(info, sizes->height, sizes->width);
     lay.raw_elems = in_place ? 0 : raw_pixels * sizes->channels;
-    lay.raw_labels = in_place || info->label != FAR_LABEL_MAP ? 0 : raw_pixels;
+    lay.raw_labels = in_place ? 0 : raw_pixels * sizes->map_planes;
     lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
     lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
     lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
@@ -120,7 +120,7 @@ int64_t far_loader_bytes(const far_dataset *dataset, const far_loader_opts *opts
     const int32_t k = opts->augment.downsample;
     const far_dataset_info *info = &dataset->info;
     const fari_augment_sizes sizes = { info->height,     info->width,    info->height >> k,
-                                       info->width >> k, info->channels, info->label == FAR_LABEL_MAP };
+                                       info->width >> k, info->channels, fari_label_planes(info) };
     const layout lay = lay_out(info, opts, &sizes);
     return lay.bytes + own_bytes(&lay, info->channels);
 }
@@ -171,7 +171,7 @@ static far_status fill_place(worker *w, slot *s, int64_t at)
     if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
     s->ids[at] = sample;
     float *raw = loader->is_in_place ? image : w->raw;
-    int32_t *raw_label = loader->is_in_place || !loader->sizes.has_map ? label : w->raw_labels;
+    int32_t *raw_label = loader->is_in_place || loader->sizes.map_planes == 0 ? label : w->raw_labels;
     FAR_TRY(far_dataset_read(loader->dataset, sample, raw, raw_label));
     const uint64_t key = fari_rng_key(loader->opts.seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
     fari_augment_apply(&loader->opts.augment, &loader->sizes, key, raw, raw_label, image, label);

@@ -119,7 +119,12 @@ far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_datase
     synthetic *set = fari_alloc(sizeof *set);
     if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for synthetic data");
     set->opts = o;
-    const far_dataset_info info = { o.sample_count, o.height, o.width, o.channels, o.label, o.class_count, false };
+    const far_dataset_info info = { .sample_count = o.sample_count,
+                                    .height = o.height,
+                                    .width = o.width,
+                                    .channels = o.channels,
+                                    .label = o.label,
+                                    .class_count = o.class_count };
     FAR_TRY(far_dataset_create(&ops, set, &info, dataset_out));
     return FAR_OK;
 }

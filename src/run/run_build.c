@@ -41,6 +41,15 @@ static far_status recipe_options(far_run *run)
     return run_config_options(run->config, "loss.", skip, run->recipe_opts);
 }
 
+/* One label map serves all planes of a network; several have to be as many as it has. */
+static far_status check_planes(const far_run *run)
+{
+    const int64_t has = run->data.info.label_planes, wants = run->label_planes;
+    if (has <= 1 || has == wants) return FAR_OK;
+    return far_config_fail(run->config, "data.labels",
+                           "the data has %" PRId64 " label maps a sample, the network wants %" PRId64, has, wants);
+}
+
 /* Network, loss and metrics; for training also gradients and the optimizer. */
 static far_status graph_build(far_run *run, bool is_training, int64_t batch, run_side *side)
 {
@@ -60,6 +69,7 @@ static far_status graph_build(far_run *run, bool is_training, int64_t batch, run
     const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);
     FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &side->model, y, &side->loss));
     run->label_planes = label.ndim >= 3 ? label.dim[1] : 1;
+    FAR_TRY(check_planes(run));
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(far_optim_freeze(side->graph, &run->optim));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
@@ -78,7 +88,7 @@ static int64_t plane_labels_bytes(const far_run *run)
 {
     const int64_t batch =
         run->train.graph != NULL && run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
-    if (run->label_planes <= 1) return 0;
+    if (run->label_planes == run->data.info.label_planes || run->label_planes <= 1) return 0;
     return batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
 }
 

@@ -132,7 +132,9 @@ static void turn(float (*image)[W][C]) /* counterclockwise, numpy.rot90 */
 
 FAR_TEST(movements_match_step_by_step)
 {
-    const far_dataset_info info = { 1, H, W, C, FAR_LABEL_MAP, 100, false };
+    const far_dataset_info info = {
+        .sample_count = 1, .height = H, .width = W, .channels = C, .label = FAR_LABEL_MAP, .class_count = 100
+    };
     int64_t turned = 0, flipped = 0;
     for (uint64_t sample = 0; sample < 400; sample++) {
         const far_augment augment = { .crop_pad = sample % 4 == 3 ? 0 : 2,
@@ -171,7 +173,9 @@ FAR_TEST(movements_match_step_by_step)
 
 FAR_TEST(values_are_normalised_and_erased)
 {
-    const far_dataset_info info = { 1, 20, 30, 3, FAR_LABEL_CLASS, 10, false };
+    const far_dataset_info info = {
+        .sample_count = 1, .height = 20, .width = 30, .channels = 3, .label = FAR_LABEL_CLASS, .class_count = 10
+    };
     const float mean[3] = { 0.5f, 1.0f, 2.0f }, deviation[3] = { 2.0f, 4.0f, 0.5f };
     far_augment augment = { .mean = mean, .std = deviation, .log1p = true };
     fari_augment_sizes sizes;
@@ -214,7 +218,9 @@ FAR_TEST(values_are_normalised_and_erased)
 
 FAR_TEST(blocks_become_mean_and_largest_label)
 {
-    const far_dataset_info info = { 1, 4, 8, 1, FAR_LABEL_MAP, 10, false };
+    const far_dataset_info info = {
+        .sample_count = 1, .height = 4, .width = 8, .channels = 1, .label = FAR_LABEL_MAP, .class_count = 10
+    };
     const far_augment augment = { .downsample = 1 };
     fari_augment_sizes sizes;
     float image[32], out[8];
@@ -232,7 +238,9 @@ FAR_TEST(blocks_become_mean_and_largest_label)
 
 FAR_TEST(what_does_not_fit_is_refused)
 {
-    const far_dataset_info info = { 1, 6, 8, 1, FAR_LABEL_CLASS, 10, false };
+    const far_dataset_info info = {
+        .sample_count = 1, .height = 6, .width = 8, .channels = 1, .label = FAR_LABEL_CLASS, .class_count = 10
+    };
     const far_augment bad[] = { { .turns = true },
                                 { .downsample = 2 },
                                 { .crop_pad = -1 },
@@ -401,7 +409,9 @@ static far_status read_bad(void *context, int64_t idx, float *image_out, int32_t
 FAR_TEST(a_bad_sample_stops_at_its_batch)
 {
     const far_dataset_ops ops = { .read = read_bad };
-    const far_dataset_info info = { 20, 1, 1, 1, FAR_LABEL_CLASS, 20, false };
+    const far_dataset_info info = {
+        .sample_count = 20, .height = 1, .width = 1, .channels = 1, .label = FAR_LABEL_CLASS, .class_count = 20
+    };
     far_dataset *set = NULL;
     FAR_CHECK_OK(far_dataset_create(&ops, NULL, &info, &set));
     for (int32_t threads = -1; threads < 4; threads++) {
