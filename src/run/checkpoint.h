@@ -43,8 +43,9 @@ typedef struct fari_ckpt_state {
 /* Creates `folder` where needed and clears away what killed writes left. Call once at start, before save and open. */
 far_status fari_ckpt_prepare(const char *folder);
 
-/* Writes checkpoint `state->step`, points `last` at it (and `best` too when is_best), then removes the oldest until `keep` are left; the ones that
-   `last` and `best` point at stay. keep 0: all stay. On failure the folder is as before. */
+/* Writes checkpoint `state->step`, points `last` at it (and `best` too when is_best), then removes all but the newest `keep` and those that
+   `last` and `best` point at. keep 0: all stay. What `best` points at is never removed or overwritten by one that is not best: it moves to
+   `best-STEP`. On failure all checkpoints before are still there. */
 far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
                           int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count, bool is_best,
                           int64_t keep);

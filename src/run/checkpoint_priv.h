@@ -11,6 +11,11 @@
 /* The manifest's last member: XXH3-128 of all the text before this one. */
 #define FARI_CKPT_SELF "\n  \"xxh3_128_above\": \""
 
+#define FARI_CKPT_BEST "best-" /* and a step: a best checkpoint whose step another life of the run has taken */
+#define FARI_CKPT_NAME 64
+
+/* The name that a link in the folder reads, "" where it is none. FAR_E_IO, FAR_E_NOMEM. */
+far_status fari_ckpt_read_link(const char *folder, const char *link, char name_out[FARI_CKPT_NAME]);
 /* The number a folder's name stands for; false for other names ("0012", "last", ".tmp-3"). */
 bool fari_ckpt_parse_step(const char *name, int64_t *step_out);
 #endif

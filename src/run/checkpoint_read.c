@@ -206,27 +206,37 @@ close_ckpt:
     return st;
 }
 
-/* The step that a link or a number names; -1 where there is no such checkpoint. */
-static far_status find_step(const char *folder, const char *which, int64_t *step_out)
+far_status fari_ckpt_read_link(const char *folder, const char *link, char name_out[FARI_CKPT_NAME])
 {
-    char target[64];
-    *step_out = -1;
-    if (fari_ckpt_parse_step(which, step_out)) return FAR_OK;
-    if (strcmp(which, "last") != 0 && strcmp(which, "best") != 0)
-        return FAR_FAIL(FAR_E_ARG, "checkpoint \"%s\": expected last, best or the number of a step", which);
-    char *path = fari_path_join(folder, which);
-    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", folder);
-    const ssize_t length = readlink(path, target, sizeof target - 1);
+    char *path = fari_path_join(folder, link);
+    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to follow %s in %s", link, folder);
+    const ssize_t length = readlink(path, name_out, FARI_CKPT_NAME - 1);
+    const int error = errno;
     fari_free(path);
-    if (length <= 0) return FAR_OK;
-    target[length] = '\0';
-    if (!fari_ckpt_parse_step(target, step_out)) *step_out = -1;
+    name_out[length > 0 ? length : 0] = '\0';
+    if (length < 0 && error != ENOENT && error != EINVAL)
+        return FAR_FAIL(FAR_E_IO, "cannot read link %s in %s: %s", link, folder, strerror(error));
     return FAR_OK;
 }
 
-static far_status open_step(const char *folder, int64_t step, fari_ckpt **ckpt_out)
+/* The folder that a link or a number names; "" where there is no such checkpoint. */
+static far_status find_name(const char *folder, const char *which, char name_out[FARI_CKPT_NAME])
 {
-    char *path = fari_printf("%s/%" PRId64, folder, step);
+    int64_t step;
+    if (strcmp(which, "last") == 0 || strcmp(which, "best") == 0) {
+        FAR_TRY(fari_ckpt_read_link(folder, which, name_out));
+        if (strchr(name_out, '/') != NULL) name_out[0] = '\0'; /* none of ours */
+        return FAR_OK;
+    }
+    if (!fari_ckpt_parse_step(which, &step))
+        return FAR_FAIL(FAR_E_ARG, "checkpoint \"%s\": expected last, best or the number of a step", which);
+    (void)snprintf(name_out, FARI_CKPT_NAME, "%" PRId64, step);
+    return FAR_OK;
+}
+
+static far_status open_name(const char *folder, const char *name, fari_ckpt **ckpt_out)
+{
+    char *path = fari_path_join(folder, name);
     if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", folder);
     const far_status st = fari_ckpt_open_path(path, ckpt_out);
     fari_free(path);
@@ -238,14 +248,22 @@ static bool is_damage(far_status st)
     return st == FAR_E_FORMAT || st == FAR_E_NOTFOUND || st == FAR_E_IO;
 }
 
-/* After `bad_step` (-1: none named) could not be opened: the newest of the others that is whole. The first error stays the one told. */
-static far_status open_newest(const char *folder, int64_t bad_step, far_status bad_status, fari_ckpt **ckpt_out)
+static far_status open_step(const char *folder, int64_t step, fari_ckpt **ckpt_out)
+{
+    char name[FARI_CKPT_NAME];
+    (void)snprintf(name, sizeof name, "%" PRId64, step);
+    return open_name(folder, name, ckpt_out);
+}
+
+/* After `bad` ("": none named) could not be opened: the newest of the others that is whole. The first error stays the one told. */
+static far_status open_newest(const char *folder, const char *bad, far_status bad_status, fari_ckpt **ckpt_out)
 {
     fari_error_copy first;
     int64_t *steps = NULL;
-    int64_t count = 0;
+    int64_t count = 0, bad_step = -1;
     far_status st = bad_status;
     fari_error_save(&first);
+    if (!fari_ckpt_parse_step(bad, &bad_step)) bad_step = -1;
     FAR_TRY(fari_ckpt_list(folder, &steps, &count));
     for (int64_t i = count - 1; i >= 0 && is_damage(st); i--) {
         if (steps[i] == bad_step) continue;
@@ -264,13 +282,13 @@ static far_status open_newest(const char *folder, int64_t bad_step, far_status b
 
 far_status fari_ckpt_open(const char *folder, const char *which, fari_ckpt **ckpt_out)
 {
-    int64_t step = -1;
+    char name[FARI_CKPT_NAME];
     far_status st;
-    FAR_TRY(find_step(folder, which, &step));
-    if (step >= 0) st = open_step(folder, step, ckpt_out);
+    FAR_TRY(find_name(folder, which, name));
+    if (name[0] != '\0') st = open_name(folder, name, ckpt_out);
     else st = FAR_FAIL(FAR_E_NOTFOUND, "there is no checkpoint \"%s\" in %s", which, folder);
     if (!is_damage(st) || strcmp(which, "last") != 0 || !fari_path_is_folder(folder)) return st;
-    return open_newest(folder, step, st, ckpt_out);
+    return open_newest(folder, name, st, ckpt_out);
 }
 
 void fari_ckpt_close(fari_ckpt *ckpt)

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "run/checkpoint.h"
@@ -109,6 +110,19 @@ free_path:
 
 /* --- folders --- */
 
+/* Moves what `place` holds to `aside`; back again where the new folder then does not get its name. */
+static far_status swap_by_hand(const char *temporary, const char *place, const char *aside)
+{
+    FAR_TRY(fari_remove_tree(aside));
+    FAR_TRY(fari_rename(place, aside));
+    const far_status st = fari_rename(temporary, place);
+    if (st != FAR_OK) {
+        (void)rename(aside, place);
+        return st;
+    }
+    return fari_remove_tree(aside);
+}
+
 /* Gives the finished folder its name. A checkpoint of that step may be there (a run that went back): it is replaced, by an exchange where
    the system has one, so that there is no moment without it. */
 static far_status put_in_place(const char *folder, const char *temporary, int64_t step)
@@ -120,16 +134,10 @@ static far_status put_in_place(const char *folder, const char *temporary, int64_
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to name checkpoint %" PRId64, step);
         goto free_names;
     }
-    if (!fari_path_exists(place)) {
-        FAR_TRY_GOTO(fari_rename(temporary, place), free_names);
-    } else if (renameat2(AT_FDCWD, temporary, AT_FDCWD, place, RENAME_EXCHANGE) == 0) {
+    if (!fari_path_exists(place)) FAR_TRY_GOTO(fari_rename(temporary, place), free_names);
+    else if (renameat2(AT_FDCWD, temporary, AT_FDCWD, place, RENAME_EXCHANGE) == 0)
         FAR_TRY_GOTO(fari_remove_tree(temporary), free_names);
-    } else {
-        FAR_TRY_GOTO(fari_remove_tree(aside), free_names);
-        FAR_TRY_GOTO(fari_rename(place, aside), free_names);
-        FAR_TRY_GOTO(fari_rename(temporary, place), free_names);
-        FAR_TRY_GOTO(fari_remove_tree(aside), free_names);
-    }
+    else FAR_TRY_GOTO(swap_by_hand(temporary, place, aside), free_names);
     st = fari_folder_sync(folder);
 free_names:
     fari_free(aside);
@@ -137,12 +145,10 @@ free_names:
     return st;
 }
 
-static far_status point_link(const char *folder, const char *link, int64_t step)
+static far_status point_link(const char *folder, const char *link, const char *target)
 {
-    char target[32];
     char *path = fari_path_join(folder, link);
     if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to link %s", link);
-    (void)snprintf(target, sizeof target, "%" PRId64, step);
     const far_status st = fari_link_atomic(target, path);
     fari_free(path);
     return st;
@@ -151,19 +157,63 @@ static far_status point_link(const char *folder, const char *link, int64_t step)
 /* The step a link points at, -1 when it points at none. A link that cannot be read is an error: what it points at has to stay. */
 static far_status step_of_link(const char *folder, const char *link, int64_t *step_out)
 {
-    char target[64];
-    char *path = fari_path_join(folder, link);
-    *step_out = -1;
-    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to follow %s in %s", link, folder);
-    const ssize_t length = readlink(path, target, sizeof target - 1);
-    const int error = errno;
-    fari_free(path);
-    if (length < 0 && error != ENOENT && error != EINVAL)
-        return FAR_FAIL(FAR_E_IO, "cannot read link %s in %s: %s", link, folder, strerror(error));
-    if (length <= 0) return FAR_OK;
-    target[length] = '\0';
-    if (!fari_ckpt_parse_step(target, step_out)) *step_out = -1;
+    char name[FARI_CKPT_NAME];
+    FAR_TRY(fari_ckpt_read_link(folder, link, name));
+    if (!fari_ckpt_parse_step(name, step_out)) *step_out = -1;
     return FAR_OK;
+}
+
+/* A second name for a checkpoint's files. */
+static far_status link_file(const char *from, const char *to, const char *name)
+{
+    far_status st = FAR_OK;
+    char *old = fari_path_join(from, name), *new = fari_path_join(to, name);
+    if (old == NULL || new == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to name %s", from);
+    else if (link(old, new) != 0)
+        st = FAR_FAIL(FAR_E_IO, "cannot give %s the second name %s: %s", old, new, strerror(errno));
+    fari_free(new);
+    fari_free(old);
+    return st;
+}
+
+/* The checkpoint in folder `from` under another name as well; its files are not copied. */
+static far_status link_folder(const char *from, const char *temporary, const char *to)
+{
+    static const char *const names[] = { FARI_CKPT_MODEL, FARI_CKPT_OPTIMIZER, FARI_CKPT_MANIFEST };
+    FAR_TRY(fari_remove_tree(temporary));
+    FAR_TRY(fari_remove_tree(to));
+    FAR_TRY(fari_folder_make(temporary));
+    for (size_t i = 0; i < FAR_COUNT(names); i++) FAR_TRY(link_file(from, temporary, names[i]));
+    FAR_TRY(fari_folder_sync(temporary));
+    return fari_rename(temporary, to);
+}
+
+/* Step `step` is about to be replaced. Where `best` points at it, and the new one is none of the best, it is of an earlier life of the run
+   that went another way: it gets a name of its own, `best-20`. At no moment is there no best. */
+static far_status keep_best(const char *folder, int64_t step)
+{
+    char name[FARI_CKPT_NAME];
+    int64_t best = -1;
+    far_status st = FAR_OK;
+    FAR_TRY(step_of_link(folder, "best", &best));
+    if (best != step) return FAR_OK;
+    (void)snprintf(name, sizeof name, FARI_CKPT_BEST "%" PRId64, step);
+    char *place = fari_printf("%s/%" PRId64, folder, step), *aside = fari_path_join(folder, name);
+    char *temporary = fari_printf("%s/" TEMPORARY "%s", folder, name);
+    if (place == NULL || aside == NULL || temporary == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to keep checkpoint %" PRId64, step);
+        goto free_names;
+    }
+    if (!fari_path_exists(place)) goto free_names; /* the link dangles */
+    FAR_TRY_GOTO(link_folder(place, temporary, aside), free_names);
+    FAR_TRY_GOTO(point_link(folder, "best", name), free_names);
+    fari_log(FAR_LOG_WARN, "checkpoint %" PRId64 ", the best one, is of an earlier life of this run and stays as %s",
+             step, name);
+free_names:
+    fari_free(temporary);
+    fari_free(aside);
+    fari_free(place);
+    return st;
 }
 
 static far_status remove_step(const char *folder, int64_t step)
@@ -185,6 +235,32 @@ free_names:
     return st;
 }
 
+static bool is_best_name(const char *name)
+{
+    int64_t step;
+    return strncmp(name, FARI_CKPT_BEST, sizeof FARI_CKPT_BEST - 1) == 0 &&
+           fari_ckpt_parse_step(name + sizeof FARI_CKPT_BEST - 1, &step);
+}
+/* A best-20 that `best` no longer points at. */
+static far_status remove_old_best(const char *folder)
+{
+    char best[FARI_CKPT_NAME];
+    char **names = NULL;
+    int64_t count = 0;
+    far_status st = FAR_OK;
+    FAR_TRY(fari_ckpt_read_link(folder, "best", best));
+    FAR_TRY(fari_folder_list(folder, &names, &count));
+    for (int64_t i = 0; i < count && st == FAR_OK; i++) {
+        if (!is_best_name(names[i]) || strcmp(names[i], best) == 0) continue;
+        char *path = fari_path_join(folder, names[i]);
+        st = path == NULL ? FAR_FAIL(FAR_E_NOMEM, "no memory to remove %s", names[i]) : fari_remove_tree(path);
+        fari_free(path);
+    }
+    fari_names_free(names, count);
+    return st;
+}
+
+/* All but the newest `keep` and those that `last` and `best` point at. */
 static far_status remove_old(const char *folder, int64_t keep)
 {
     int64_t *steps = NULL;
@@ -193,50 +269,67 @@ static far_status remove_old(const char *folder, int64_t keep)
     FAR_TRY(step_of_link(folder, "last", &last));
     FAR_TRY(step_of_link(folder, "best", &best));
     FAR_TRY(fari_ckpt_list(folder, &steps, &count));
-    int64_t left = count;
-    for (int64_t i = 0; i < count && left > keep && st == FAR_OK; i++) {
-        if (steps[i] == last || steps[i] == best) continue;
-        st = remove_step(folder, steps[i]);
-        left--;
-    }
+    for (int64_t i = 0; i < count - keep && st == FAR_OK; i++)
+        if (steps[i] != last && steps[i] != best) st = remove_step(folder, steps[i]);
     fari_free(steps);
+    return st == FAR_OK ? remove_old_best(folder) : st;
+}
+
+/* All files of the checkpoint, in a folder that has no name yet. */
+static far_status write_files(const char *temporary, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
+                              int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count)
+{
+    fari_text manifest = { 0 };
+    far_status st;
+    FAR_TRY_GOTO(fari_remove_tree(temporary), free_text);
+    FAR_TRY_GOTO(fari_folder_make(temporary), free_text);
+    add_state(&manifest, state);
+    fari_text_add(&manifest, "  \"files\": {\n");
+    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_MODEL, model, model_count, ","), free_text);
+    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_OPTIMIZER, optimizer, optimizer_count, ""), free_text);
+    fari_text_add(&manifest, "  },");
+    FAR_TRY_GOTO(write_manifest(temporary, &manifest), free_text);
+    st = fari_folder_sync(temporary);
+free_text:
+    fari_text_free(&manifest);
     return st;
+}
+
+/* Name and links for the finished folder. */
+static far_status publish(const char *folder, const char *temporary, int64_t step, bool is_best)
+{
+    char name[FARI_CKPT_NAME];
+    (void)snprintf(name, sizeof name, "%" PRId64, step);
+    if (!is_best) FAR_TRY(keep_best(folder, step));
+    FAR_TRY(put_in_place(folder, temporary, step));
+    /* best first: after a kill in between, the run goes on from before, scores this step again and finds it the best again */
+    if (is_best) FAR_TRY(point_link(folder, "best", name));
+    FAR_TRY(point_link(folder, "last", name));
+    return fari_folder_sync(folder);
 }
 
 far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
                           int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count, bool is_best,
                           int64_t keep)
 {
-    fari_text manifest = { 0 };
-    far_status st;
+    fari_error_copy error; /* what went wrong first is what counts */
     char *temporary = fari_printf("%s/" TEMPORARY "%" PRId64, folder, state->step);
     if (temporary == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %" PRId64, state->step);
-    FAR_TRY_GOTO(fari_remove_tree(temporary), free_names);
-    FAR_TRY_GOTO(fari_folder_make(temporary), remove_temporary);
-    add_state(&manifest, state);
-    fari_text_add(&manifest, "  \"files\": {\n");
-    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_MODEL, model, model_count, ","), remove_temporary);
-    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_OPTIMIZER, optimizer, optimizer_count, ""), remove_temporary);
-    fari_text_add(&manifest, "  },");
-    FAR_TRY_GOTO(write_manifest(temporary, &manifest), remove_temporary);
-    FAR_TRY_GOTO(fari_folder_sync(temporary), remove_temporary);
-    FAR_TRY_GOTO(put_in_place(folder, temporary, state->step), remove_temporary);
-    FAR_TRY_GOTO(point_link(folder, "last", state->step), free_names);
-    if (is_best) FAR_TRY_GOTO(point_link(folder, "best", state->step), free_names);
-    FAR_TRY_GOTO(fari_folder_sync(folder), free_names);
-    if (keep > 0) FAR_TRY_GOTO(remove_old(folder, keep), free_names);
-    goto free_names;
-remove_temporary : {
-    fari_error_copy error; /* what went wrong first is what counts */
-    fari_error_save(&error);
-    (void)fari_remove_tree(temporary);
-    fari_error_restore(&error);
-}
-free_names:
-    if (st != FAR_OK) (void)fari_error_prefix(st, "checkpoint %" PRId64 " was not written: ", state->step);
-    fari_text_free(&manifest);
+    far_status st = write_files(temporary, state, model, model_count, optimizer, optimizer_count);
+    if (st == FAR_OK) st = publish(folder, temporary, state->step, is_best);
+    if (st != FAR_OK) {
+        fari_error_save(&error);
+        (void)fari_remove_tree(temporary);
+        fari_error_restore(&error);
+        (void)fari_error_prefix(st, "checkpoint %" PRId64 " was not written: ", state->step);
+    }
     fari_free(temporary);
-    return st;
+    if (st != FAR_OK || keep == 0) return st;
+    st = remove_old(folder, keep);
+    if (st != FAR_OK)
+        return fari_error_prefix(
+            st, "checkpoint %" PRId64 " is written, but older ones could not be removed: ", state->step);
+    return FAR_OK;
 }
 
 /* One name in the folder that a killed write may have left. */

@@ -78,7 +78,7 @@ static const far_config_key fixed[] = {
       "auto", FROM(1), true },
     { "train.log_every", FAR_CONFIG_INT, "auto", "steps",
       "Steps between lines of metrics; auto: every step, at most 10,000 lines.", "auto", FROM(1), true },
-    { "train.keep", FAR_CONFIG_INT, "3", "checkpoints", "Checkpoints kept beside the best; 0: all.", NULL, FROM(0),
+    { "train.keep", FAR_CONFIG_INT, "3", "checkpoints", "Newest checkpoints kept, beside the best; 0: all.", NULL, FROM(0),
       true },
     { "batch", FAR_CONFIG_INT, "64", "samples", "Samples a training step, over all ranks.", NULL, FROM(1), false },
     { "eval.batch", FAR_CONFIG_INT, "auto", "samples", "Samples an evaluation step; auto: as batch.", "auto", FROM(1),
