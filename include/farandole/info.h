@@ -27,6 +27,7 @@ typedef struct far_library {
     const char *name;    /**< "oneDNN" */
     char version[32];    /**< of the library that runs, not of its headers; "?" where it does not tell */
     const char *purpose; /**< "kernels on processors" */
+    bool changes_bits;   /**< another version may give results with other bits */
 } far_library;
 
 FAR_API int32_t far_library_count(void);

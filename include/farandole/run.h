@@ -46,6 +46,8 @@ typedef struct far_run_opts {
     bool (*should_stop)(
         void *context); /**< asked between steps: true checkpoints and ends with FAR_E_STOPPED; may be NULL */
     void *stop_context;
+    bool
+        accept_other_bits; /**< resume although instruction set or libraries differ from those of the checkpoint: a warning */
 } far_run_opts;
 
 /**

@@ -145,7 +145,8 @@ static cli_exit train(const cli_args *args, const far_config *config)
                                 .weights = cli_value(args, "--weights"),
                                 .progress = watch_progress,
                                 .progress_context = &seen,
-                                .should_stop = cli_stop_asked };
+                                .should_stop = cli_stop_asked,
+                                .accept_other_bits = cli_has(args, "--accept-other-bits") };
     far_status st = far_run_open(config, &opts, &run);
     if (st != FAR_OK) {
         cli_progress_end(&seen.progress);
@@ -166,6 +167,8 @@ static cli_exit run_train(const cli_args *args)
 {
     const char *resume = cli_value(args, "--resume");
     far_config *config = NULL;
+    if (resume == NULL && cli_has(args, "--accept-other-bits"))
+        return cli_usage_error(args->command, "--accept-other-bits belongs to --resume");
     if (resume == NULL && args->word_count == 0)
         return cli_usage_error(args->command, "train what? name a config file, or --resume RUN");
     if (resume != NULL && args->word_count > 0)
@@ -189,6 +192,7 @@ static cli_exit run_train(const cli_args *args)
 
 static const cli_option options[] = {
     { "--resume", "RUN", "go on with a run where its last checkpoint left off", NULL },
+    { "--accept-other-bits", NULL, "resume although instruction set or library versions have changed since", NULL },
     { "--weights", "PATH", "start from these weights: a checkpoint folder or a safetensors file", "model.weights" },
     { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
     { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },

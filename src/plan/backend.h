@@ -25,6 +25,7 @@ typedef struct fari_prepared {
 typedef struct fari_backend fari_backend;
 struct fari_backend {
     const char *name;
+    const char *isa; /* the instruction sets its kernels use, on which bits depend; lives as long as the backend */
     /* Chooses a kernel for the geometry and makes what it needs. Falls back to the op's reference kernel. */
     far_status (*prepare)(fari_backend *backend, const fari_call *call, fari_prepared *prepared_out);
     void (*release)(fari_backend *backend, fari_prepared *prepared);

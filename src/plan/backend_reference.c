@@ -26,9 +26,11 @@ far_status fari_backend_reference_create(fari_backend **backend_out)
 {
     fari_backend *backend = fari_calloc(1, sizeof *backend);
     if (backend == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a backend");
-    *backend = (fari_backend){
-        .name = "reference", .prepare = reference_prepare, .add_f32 = reference_add, .destroy = reference_destroy
-    };
+    *backend = (fari_backend){ .name = "reference",
+                               .isa = "reference in double",
+                               .prepare = reference_prepare,
+                               .add_f32 = reference_add,
+                               .destroy = reference_destroy };
     *backend_out = backend;
     return FAR_OK;
 }

@@ -14,7 +14,7 @@
 
 #define FARI_CKPT_VERSION 1
 #define FARI_CKPT_TEXT 80 /* bytes of the texts in a state */
-#define FARI_CKPT_LIBRARIES 8
+#define FARI_CKPT_LIBRARIES 16
 
 typedef struct fari_ckpt_tensor {
     const char *name;
@@ -33,7 +33,7 @@ typedef struct fari_ckpt_state {
     char config_hash[FARI_CKPT_TEXT]; /* far_config_hash */
     /* On what the bits of results depend besides the config: */
     char grains[FARI_CKPT_TEXT]; /* hash of the grain table */
-    char isa[FARI_CKPT_TEXT];
+    char isa[FARI_CKPT_TEXT];    /* of the kernels, ours and the libraries' */
     struct {
         char name[FARI_CKPT_TEXT], version[FARI_CKPT_TEXT];
     } libraries[FARI_CKPT_LIBRARIES];

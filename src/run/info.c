@@ -69,15 +69,16 @@ static void hwloc_text(char *text_out, size_t text_bytes)
 typedef struct library_row {
     const char *name, *purpose;
     void (*version)(char *text_out, size_t text_bytes);
+    bool changes_bits; /* what only moves bytes does not */
 } library_row;
 
 static const library_row libraries[] = {
-    { "oneDNN", "kernels on processors", fari_cpu_library_version },
-    { "hwloc", "topology of the machine", hwloc_text },
-    { "libyaml", "configurations", yaml_text },
-    { "jansson", "JSON", jansson_text },
-    { "xxHash", "checksums of checkpoints", xxhash_text },
-    { "zlib", "packed data files", zlib_text },
+    { "oneDNN", "kernels on processors", fari_cpu_library_version, true },
+    { "hwloc", "topology of the machine", hwloc_text, false },
+    { "libyaml", "configurations", yaml_text, false },
+    { "jansson", "JSON", jansson_text, false },
+    { "xxHash", "checksums of checkpoints", xxhash_text, false },
+    { "zlib", "packed data files", zlib_text, false },
 };
 
 int32_t far_library_count(void)
@@ -90,6 +91,7 @@ far_status far_library_at(int32_t idx, far_library *library_out)
     if (idx < 0 || idx >= far_library_count()) return FAR_FAIL(FAR_E_ARG, "no library %d", (int)idx);
     library_out->name = libraries[idx].name;
     library_out->purpose = libraries[idx].purpose;
+    library_out->changes_bits = libraries[idx].changes_bits;
     libraries[idx].version(library_out->version, sizeof library_out->version);
     return FAR_OK;
 }

@@ -164,9 +164,10 @@ static far_status allocate(far_run *run)
 
 static far_status backend_create(far_run *run)
 {
+    const char *isa = far_config_text(run->config, "exec.isa");
     if (strcmp(far_config_text(run->config, "exec.backend"), "reference") == 0)
         return fari_backend_reference_create(&run->backend);
-    return fari_backend_cpu_create(NULL, &run->backend);
+    return fari_backend_cpu_create(strcmp(isa, "auto") == 0 ? NULL : isa, &run->backend);
 }
 
 /* Graphs and plans of both sides, and what their kernels need. */

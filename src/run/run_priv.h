@@ -87,6 +87,8 @@ void run_heap_trim(void);                        /* gives free heap back to the 
 far_status run_check_fit(const far_run *run);    /* FAR_E_NOFIT where the plan needs more than there is */
 far_status run_save(far_run *run, bool is_best); /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
+far_status run_bits_describe(const far_run *run, fari_ckpt_state *state_io); /* run_bits.c: on what bits depend */
+far_status run_bits_check(const far_run *run, const fari_ckpt_state *state, const char *path);
 far_status run_load_weights(far_run *run, const char *path);
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
 far_status run_eval_loader(const far_run *run,

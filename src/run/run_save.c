@@ -40,9 +40,7 @@ static far_status describe(const far_run *run, fari_ckpt_state *state)
     state->best_metric = run->best;
     FAR_TRY(far_config_hash(run->config, hash));
     (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
-    (void)snprintf(state->grains, sizeof state->grains, "%s", run->plan_grains);
-    (void)snprintf(state->isa, sizeof state->isa, "%s", run->backend->name);
-    return FAR_OK;
+    return run_bits_describe(run, state);
 }
 
 far_status run_save(far_run *run, bool is_best)
@@ -66,31 +64,13 @@ done:
     return st;
 }
 
-/* Bits depend on the grain table and the instruction set: going on under others is refused, not done silently. */
-static far_status check_provenance(const far_run *run, const fari_ckpt_state *state, const char *path)
-{
-    if (state->grains[0] != '\0' && strncmp(state->grains, run->plan_grains, sizeof state->grains - 1) != 0)
-        return FAR_FAIL(
-            FAR_E_CONFIG,
-            "checkpoint %s was made with other grains: going on would change results. Use the run's own config (batch, "
-            "grain.*), or start a new run from its weights with --weights",
-            path);
-    if (state->isa[0] != '\0' && strcmp(state->isa, run->backend->name) != 0)
-        return FAR_FAIL(
-            FAR_E_CONFIG,
-            "checkpoint %s was made by backend %s, this is %s: going on would change results. Start a new run from its "
-            "weights with --weights, or set exec.backend",
-            path, state->isa, run->backend->name);
-    return FAR_OK;
-}
-
 static far_status restore_from(far_run *run, const fari_ckpt *ckpt)
 {
     fari_ckpt_tensor *model = NULL, *optimizer = NULL;
     int64_t model_count = 0, optimizer_count = 0;
     const fari_ckpt_state *state = fari_ckpt_state_of(ckpt);
     far_status st = FAR_OK;
-    FAR_TRY_GOTO(check_provenance(run, state, fari_ckpt_path(ckpt)), done);
+    FAR_TRY_GOTO(run_bits_check(run, state, fari_ckpt_path(ckpt)), done);
     FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
     FAR_TRY_GOTO(collect(run->store, true, &optimizer, &optimizer_count), done);
     FAR_TRY_GOTO(fari_ckpt_read_model(ckpt, model, model_count, true), done);

@@ -88,6 +88,18 @@ def case_resume_after_the_end(tmp):
     assert again["steps"] == 0 and again["digest"] == done["digest"]
 
 
+def case_resume_under_another_instruction_set(tmp):
+    train(tmp, "r", "train.steps=20")
+    bits = json.loads((tmp / "r/checkpoints/last/manifest.json").read_text())["bits"]
+    assert bits["libraries"]["oneDNN"].count(".") == 2 and bits["libraries"]["farandole"], bits
+    if bits["isa"].startswith("base"):
+        raise cli_run.Skip("this processor has one instruction set only")
+    words = ["train", "--resume", tmp / "r", "--quiet", "train.steps=24", "exec.isa=base"]
+    expect(farandole(*words), 2, "instruction set", bits["isa"], "now base", "--accept-other-bits", "exec.isa")
+    expect(farandole(*words, "--accept-other-bits"), 0, "last bits")
+    expect(farandole("train", tiny_config(tmp), "--accept-other-bits"), 2, "--resume")
+
+
 def case_resume_with_more_steps(tmp):
     whole = train(tmp, "whole", "train.steps=40")
     train(tmp, "part", "train.steps=20")

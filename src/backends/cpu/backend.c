@@ -13,6 +13,7 @@ typedef struct cpu_backend {
     const fari_cpu_loops *loops;
     pthread_mutex_t lock; /* of the cache: plans may share a backend */
     fari_cpu_cache cache;
+    char isa_text[64];
 } cpu_backend;
 
 static far_status prepare_library(cpu_backend *backend, const fari_call *call, fari_prepared *prepared_out,
@@ -107,7 +108,10 @@ far_status fari_backend_cpu_create(const char *isa_limit, fari_backend **backend
     }
     backend->isa = isa;
     backend->loops = fari_cpu_loops_of(isa);
+    (void)snprintf(backend->isa_text, sizeof backend->isa_text, "%s, oneDNN %s", fari_isa_name(isa),
+                   fari_dnnl_isa_name());
     backend->base = (fari_backend){ .name = "cpu",
+                                    .isa = backend->isa_text,
                                     .prepare = cpu_prepare,
                                     .release = cpu_release,
                                     .pack = cpu_pack,

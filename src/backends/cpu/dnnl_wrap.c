@@ -86,6 +86,27 @@ far_status fari_dnnl_start(fari_isa isa)
     return st;
 }
 
+const char *fari_dnnl_isa_name(void)
+{
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {
+        { dnnl_cpu_isa_sse41, "sse41" },
+        { dnnl_cpu_isa_avx, "avx" },
+        { dnnl_cpu_isa_avx2, "avx2" },
+        { dnnl_cpu_isa_avx2_vnni, "avx2_vnni" },
+        { dnnl_cpu_isa_avx512_core, "avx512_core" },
+        { dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni" },
+        { dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16" },
+        { dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx" },
+    };
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < FAR_COUNT(names); i++)
+        if (names[i].isa == isa) return names[i].name;
+    return "another";
+}
+
 dnnl_engine_t fari_dnnl_engine(void)
 {
     return process.engine;

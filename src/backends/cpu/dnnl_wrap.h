@@ -18,6 +18,7 @@
 
 /* The process's engine, made at the first call. `isa`: oneDNN goes no further; the first caller in a process decides. */
 far_status fari_dnnl_start(fari_isa isa);
+const char *fari_dnnl_isa_name(void); /* the instruction set it goes up to: "avx512_core" */
 dnnl_engine_t fari_dnnl_engine(void);
 
 int fari_dnnl_one_thread_begin(void); /* gives what _end wants */
