@@ -20,18 +20,22 @@ struct fari_metrics_log {
     int fd;
     fari_text line;
     fari_text nonfinite; /* "\"loss\": \"nan\", ..." */
+    double before_s;
 };
 
 /* Whether a line stays. Lines without a step stay; what is no JSON object goes, with a warning. */
-static far_status judge_line(const char *path, int64_t number, const char *line, size_t bytes, int64_t resume_step,
+static far_status judge_line(fari_metrics_log *log, int64_t number, const char *line, size_t bytes, int64_t resume_step,
                              bool *stays_out)
 {
+    const char *path = log->path;
     json_error_t error;
     json_t *object = json_loadb(line, bytes, 0, &error);
     if (object == NULL && json_error_code(&error) == json_error_out_of_memory)
         return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", path);
-    const json_t *step = json_object_get(object, "step");
+    const json_t *step = json_object_get(object, "step"), *time_s = json_object_get(object, "time_s");
     *stays_out = json_is_object(object) && !(json_is_integer(step) && json_integer_value(step) > resume_step);
+    if (*stays_out && json_is_number(time_s) && json_number_value(time_s) > log->before_s)
+        log->before_s = json_number_value(time_s);
     if (!json_is_object(object))
         fari_log(FAR_LOG_WARN, "%s: line %" PRId64 " is damaged and was removed", path, number);
     json_decref(object);
@@ -39,8 +43,9 @@ static far_status judge_line(const char *path, int64_t number, const char *line,
 }
 
 /* Rewrites the file without the lines after resume_step. */
-static far_status cut_back(const char *path, int64_t resume_step)
+static far_status cut_back(fari_metrics_log *log, int64_t resume_step)
 {
+    const char *path = log->path;
     char *text = NULL;
     size_t bytes = 0, used = 0;
     int64_t number = 1;
@@ -51,7 +56,7 @@ static far_status cut_back(const char *path, int64_t resume_step)
         bool stays = false;
         if (end == NULL) break; /* torn by a kill */
         const size_t length = (size_t)(end - (text + first)) + 1;
-        FAR_TRY_GOTO(judge_line(path, number, text + first, length, resume_step, &stays), free_text);
+        FAR_TRY_GOTO(judge_line(log, number, text + first, length, resume_step, &stays), free_text);
         if (stays) {
             memmove(text + used, text + first, length);
             used += length;
@@ -76,7 +81,7 @@ far_status fari_metrics_log_open(const char *path, int64_t resume_step, fari_met
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
         goto close_log;
     }
-    if (fari_path_exists(path)) FAR_TRY_GOTO(cut_back(path, resume_step), close_log);
+    if (fari_path_exists(path)) FAR_TRY_GOTO(cut_back(log, resume_step), close_log);
     log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log->fd < 0) {
         st = FAR_FAIL(FAR_E_IO, "cannot open %s: %s", path, strerror(errno));
@@ -100,6 +105,11 @@ void fari_metrics_log_close(fari_metrics_log *log)
     fari_text_free(&log->line);
     fari_free(log->path);
     fari_free(log);
+}
+
+double fari_metrics_log_before_s(const fari_metrics_log *log)
+{
+    return log->before_s;
 }
 
 void fari_metrics_log_begin(fari_metrics_log *log, int64_t step)

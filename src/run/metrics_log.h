@@ -9,6 +9,8 @@ typedef struct fari_metrics_log fari_metrics_log;
 /* Opens for appending. A last line that a kill tore is removed, and all lines with a step above `resume_step` (-1: of a new run; all lines go). */
 far_status fari_metrics_log_open(const char *path, int64_t resume_step, fari_metrics_log **log_out);
 void fari_metrics_log_close(fari_metrics_log *log); /* NULL is allowed */
+/* The largest "time_s" of the lines that stayed, 0 without any: how long earlier lives of the run took. */
+double fari_metrics_log_before_s(const fari_metrics_log *log);
 
 /* A line: begin, members, end. Numbers have as many digits as they need to read back the same; what is not finite is null, and its key is
    listed under "nonfinite" with what it was. Does not allocate for lines below 8 KiB. */

@@ -65,7 +65,6 @@ struct far_run {
     double last_lr;
     fari_metrics_log *metrics;
     double started_s; /* clock at the start of training */
-    double before_s;  /* seconds trained in earlier lives of the run */
 
     far_score scores[RUN_SCORES_MAX];
     int64_t score_count;

@@ -78,11 +78,17 @@ static far_status one_step(far_run *run, double *loss_out)
     return FAR_OK;
 }
 
+/* Seconds since training began, over all lives of the run. */
+static double trained_s(const far_run *run)
+{
+    return fari_metrics_log_before_s(run->metrics) + run_clock_s() - run->started_s;
+}
+
 static far_status log_step(far_run *run, double loss, double rate)
 {
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
-    fari_metrics_log_f64(run->metrics, "time_s", run_clock_s() - run->started_s);
+    fari_metrics_log_f64(run->metrics, "time_s", trained_s(run));
     fari_metrics_log_f64(run->metrics, "train/loss", loss);
     fari_metrics_log_f64(run->metrics, "train/lr", run->last_lr);
     fari_metrics_log_f64(run->metrics, "train/samples_per_s", rate);
@@ -99,7 +105,7 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
     *is_best_out = run_metric_take(run);
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
-    fari_metrics_log_f64(run->metrics, "time_s", run_clock_s() - run->started_s);
+    fari_metrics_log_f64(run->metrics, "time_s", trained_s(run));
     for (int64_t i = 0; i < run->score_count; i++) {
         (void)snprintf(key, sizeof key, "eval/%s", run->scores[i].name);
         fari_metrics_log_f64(run->metrics, key, run->scores[i].value);

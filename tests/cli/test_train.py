@@ -146,6 +146,8 @@ def case_stop_and_resume(tmp):
     assert last["digest"] == whole["digest"] and last["scores"] == whole["scores"], (last, whole)
     steps = [json.loads(line)["step"] for line in (tmp / "part/metrics.jsonl").read_text().splitlines() if "train/loss" in line]
     assert steps == sorted(set(steps)), "a step is twice in metrics.jsonl"
+    times = [json.loads(line)["time_s"] for line in (tmp / "part/metrics.jsonl").read_text().splitlines()]
+    assert times == sorted(times), "time went back"
 
 
 def case_second_signal_ends_at_once(tmp):

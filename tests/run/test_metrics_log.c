@@ -36,6 +36,23 @@ static void write_steps(fari_metrics_log *log, int64_t first, int64_t last)
     }
 }
 
+FAR_TEST(time_goes_on)
+{
+    fari_metrics_log *log = NULL;
+    new_path();
+    FAR_CHECK_OK(fari_metrics_log_open(path, -1, &log));
+    FAR_CHECK(fari_metrics_log_before_s(log) == 0.0);
+    for (int64_t step = 1; step <= 4; step++) {
+        fari_metrics_log_begin(log, step);
+        fari_metrics_log_f64(log, "time_s", 1.5 * (double)step);
+        FAR_CHECK_OK(fari_metrics_log_end(log));
+    }
+    fari_metrics_log_close(log);
+    FAR_CHECK_OK(fari_metrics_log_open(path, 3, &log)); /* the line of step 4 goes */
+    FAR_CHECK(fari_metrics_log_before_s(log) == 4.5);
+    fari_metrics_log_close(log);
+}
+
 FAR_TEST(lines)
 {
     fari_metrics_log *log = NULL;
