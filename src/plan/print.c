@@ -60,7 +60,7 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text)
     for (int32_t kind = 0; kind < FARI_BUFFER_KIND_COUNT; kind++) {
         const int64_t peak = peak_of_kind(plan, (fari_buffer_kind)kind);
         if (peak > 0)
-            fari_text_add(text, "  %-15s%s at most\n", fari_buffer_kind_name((fari_buffer_kind)kind),
+            fari_text_add(text, " %-15s %s at most\n", fari_buffer_kind_name((fari_buffer_kind)kind),
                           fari_bytes_text(peak, bytes));
     }
 }
