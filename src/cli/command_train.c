@@ -114,6 +114,7 @@ static void print_text(const summary *sum)
     }
     (void)printf("  %-20s %s\n", "digest", sum->digest);
     (void)printf("  %-20s %s\n", "run", sum->folder);
+    (void)printf("  %-20s %s/report.html\n", "report", sum->folder);
     if (strcmp(sum->ending, "done") == 0) (void)printf("next\n  farandole eval %s\n", sum->folder);
     else (void)printf("next\n  farandole train --resume %s\n", sum->folder);
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/run_priv.h"
+#include <farandole/report.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -151,11 +152,10 @@ static far_status stop_now(far_run *run)
                     run->step, run->steps_total, run->folder);
 }
 
-far_status far_run_train(far_run *run)
+static far_status all_steps(far_run *run)
 {
     double window_s, loss = NAN, rate = 0.0;
     int64_t window_step;
-    if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
     run->started_s = run_clock_s();
     FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
     fari_thread_touch(); /* again: opening the run took from the heap what was touched before */
@@ -179,4 +179,24 @@ far_status far_run_train(far_run *run)
             return stop_now(run);
     }
     return FAR_OK;
+}
+
+/* report.html: whatever the ending. A page that cannot be written ends no training. */
+static void write_report(const far_run *run)
+{
+    const char *const folders[] = { run->folder };
+    if (far_report_write(folders, 1, NULL) != FAR_OK)
+        fari_log(FAR_LOG_WARN, "no report was written: %s", far_error_message());
+}
+
+far_status far_run_train(far_run *run)
+{
+    fari_error_copy error;
+    if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
+    const far_status st = all_steps(run);
+    fari_error_save(&error);
+    write_report(run);
+    far_error_clear();
+    if (st != FAR_OK) fari_error_restore(&error);
+    return st;
 }

@@ -1,0 +1,55 @@
+/* Scores of the last evaluation: a table of the overall ones, bars for those of classes. */
+#include "base/status.h"
+#include "report/chart.h"
+#include "report/page.h"
+#include <math.h>
+#include <string.h>
+
+#define BARS_MAX 256
+
+/* "iou/cosmic": the group is "iou". */
+static size_t group_bytes(const fari_series *series)
+{
+    const char *slash;
+    if (strncmp(series->name, "eval/", 5) != 0) return 0;
+    slash = strchr(series->name + 5, '/');
+    return slash != NULL ? (size_t)(slash - series->name - 5) : 0;
+}
+
+static bool is_groups_first(const fari_table *table, int64_t idx)
+{
+    const size_t bytes = group_bytes(&table->series[idx]);
+    if (bytes == 0) return false;
+    for (int64_t i = 0; i < idx; i++)
+        if (group_bytes(&table->series[i]) == bytes &&
+            memcmp(table->series[i].name, table->series[idx].name, bytes + 5) == 0)
+            return false;
+    return true;
+}
+
+static void group_write(fari_html *html, const fari_table *table, int64_t first)
+{
+    fari_bar bars[BARS_MAX];
+    char texts[BARS_MAX][FARI_SHORT_TEXT], head[128];
+    const size_t bytes = group_bytes(&table->series[first]);
+    int32_t count = 0;
+    double full = 1.0;
+    for (int64_t i = first; i < table->count && count < BARS_MAX; i++) {
+        const fari_series *s = &table->series[i];
+        if (group_bytes(s) != bytes || memcmp(s->name, table->series[first].name, bytes + 5) != 0) continue;
+        bars[count] = (fari_bar){ s->name + 5 + bytes + 1, s->last, fari_short_text(s->last, 4, texts[count]) };
+        full = fmax(full, isfinite(s->last) ? s->last : 0.0);
+        count++;
+    }
+    (void)snprintf(head, sizeof head, "%.*s", (int)bytes, table->series[first].name + 5);
+    fari_bars_write(html, "class", head, bars, count, full);
+}
+
+void fari_page_scores(fari_html *html, const fari_record *record)
+{
+    const fari_table *table = &record->table;
+    fari_html_put(html, "<div class=\"charts\">\n");
+    for (int64_t i = 0; i < table->count; i++)
+        if (is_groups_first(table, i)) group_write(html, table, i);
+    fari_html_put(html, "</div>\n");
+}

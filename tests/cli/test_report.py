@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""report.html: one well-formed file that needs nothing else, with figures in it, whatever the run's folder holds."""
+import html.parser
+import json
+import pathlib
+import re
+import sys
+
+from cli_run import expect, farandole, main, tiny_config
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(html.parser.HTMLParser):
+    """Every element is closed, in order; texts and tags are kept."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.stack, self.tags, self.texts, self.attrs = [], [], [], []
+        self.raw = path.read_text(encoding="utf-8")
+        self.feed(self.raw)
+        self.close()
+        assert not self.stack, f"not closed: {self.stack}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attrs += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attrs += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.stack and self.stack[-1] == tag, f"</{tag}> closes {self.stack}"
+        self.stack.pop()
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def page_of(path):
+    page = Page(path)
+    assert page.raw.startswith("<!DOCTYPE html>") and page.tags.count("html") == page.tags.count("body") == 1
+    outside = [a for a in page.attrs if a[1] in ("src", "href", "xlink:href") and a[2] and not a[2].startswith(("#", "data:"))]
+    assert not outside and "url(" not in page.raw and "@import" not in page.raw, f"needs other files: {outside}"
+    numbers = re.findall(r' d="([^"]*)"', page.raw)
+    assert numbers and not any(word in path for path in numbers for word in ("nan", "inf", "e+", "e-")), "a drawing without numbers"
+    return page
+
+
+def train(tmp, name, *words):
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp / name}", "--quiet", *words), 0)
+    return tmp / name
+
+
+def write_run(folder, rows, config="model:\n  name: layers\n"):
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+    if config:
+        (folder / "config.yaml").write_text(config)
+    return folder
+
+
+def report(*words):
+    return page_of(pathlib.Path(expect(farandole("report", *words), 0).stdout.strip()))
+
+
+def case_training_leaves_a_report(tmp):
+    run = train(tmp, "r")
+    page = page_of(run / "report.html")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    accuracy = [row["eval/accuracy"] for row in rows if "eval/accuracy" in row][-1]
+    assert f"{accuracy:.4g}" in page.text, f"no accuracy {accuracy:.4g} in {page.text}"
+    assert page.tags.count("figure") >= 4 and page.tags.count("svg") >= 4, page.tags
+    for word in ("Loss", "Learning rate", "accuracy", "recall", "step", "noise: 0.3"):
+        assert word in page.text, f"no {word} in {page.text}"
+
+
+def case_names_are_escaped(tmp):
+    name = "<b>&\"'"
+    run = write_run(tmp / "a<i>b", [{"step": 1, "train/loss": 1.0, f"eval/iou/{name}": 0.5, "eval/<u>": 0.25}], f"model:\n  name: {name}\n")
+    page = report(run)
+    assert name in page.text and "a<i>b" in page.text and "<u>" in page.text
+    assert not {"b", "i", "u"} & set(page.tags), page.tags
+
+
+def case_damaged_metrics(tmp):
+    lines = [{"step": s, "train/loss": 1.0 / s} for s in range(1, 50)]
+    run = write_run(tmp / "r", [*lines[:20], "no json\n", '{"step": "x"}\n', "\n", '\0\xff\n', *lines[20:], '{"step": 51, "train/lo'])
+    page = report(run)
+    assert "3 lines of metrics.jsonl are damaged" in page.text and "not complete" in page.text, page.text
+    assert "0.02041" in page.text, "the last whole line counts"
+
+
+def case_numbers_that_are_none(tmp):
+    rows = [{"step": 1, "train/loss": 1.0}, {"step": 2, "train/loss": None, "nonfinite": {"train/loss": "nan"}}, {"step": 3, "train/loss": 1e300},
+            {"step": 4, "train/loss": -1e300}]  # fmt: skip
+    assert "Loss" in report(write_run(tmp / "r", rows)).text
+
+
+def case_empty_and_missing(tmp):
+    (tmp / "none").mkdir()
+    page = Page(pathlib.Path(expect(farandole("report", tmp / "none"), 0).stdout.strip()))
+    assert "no lines yet" in page.text, page.text
+    expect(farandole("report", tmp / "nowhere"), 2, "nowhere")
+    expect(farandole("report"), 2, "folder of a run")
+    expect(farandole("report", tmp / "none", "--out", tmp / "no/such/x.html"), 3, "x.html")
+
+
+def case_long_runs_stay_small(tmp):
+    rows = [{"step": s, "train/loss": 2.0 + (s % 7), "train/lr": 0.1} for s in range(1, 20001)]
+    run = write_run(tmp / "r", rows)
+    page = report(run)
+    assert (run / "report.html").stat().st_size < 200_000, (run / "report.html").stat().st_size
+    assert "mean of neighbouring steps" in page.text
+    # every line is in some point: the band reaches from 2 to 8
+    assert page.raw.count('class="band') == 1
+
+
+def case_several_runs(tmp):
+    runs = [train(tmp, "first"), train(tmp, "second", "optim.lr=0.005", "seed=2"), train(tmp, "third")]
+    out = tmp / "all.html"
+    page = report(*runs, "--out", out)
+    for word in ("3 runs compared", "first", "second", "third", "optim.lr", "0.005", "seed"):
+        assert word in page.text, f"no {word}"
+    settings = page.raw.split('id="settings"')[1].split("</table>")[0]
+    assert "optim.momentum" not in settings and "run.dir" not in settings, "equal settings are not told"
+    assert len(set(re.findall(r'class="l (s\d)"', page.raw))) == 3, "a kind of line for each run"
+    dashes = re.findall(r'class="l s\d"( stroke-dasharray="[^"]*")?', page.raw)
+    assert len(set(dashes)) == 3, "lines are told apart without colours"
+    expect(farandole("report", *[runs[0]] * 9), 2, "9")
+
+
+if __name__ == "__main__":
+    main(sys.modules[__name__])
