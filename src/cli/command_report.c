@@ -9,6 +9,9 @@ static cli_exit run_report(const cli_args *args)
     const char *out = cli_value(args, "--out");
     char *own = NULL;
     if (args->word_count == 0) return cli_usage_error(args->command, "a report of what? name the folder of a run");
+    if (args->word_count > FAR_REPORT_RUNS_MAX)
+        return cli_usage_error(args->command, "%d runs: the curves of at most %d can be told apart on one page",
+                               (int)args->word_count, FAR_REPORT_RUNS_MAX);
     for (int32_t i = 0; i < args->word_count; i++)
         if (!cli_is_folder(args->words[i]))
             return cli_usage_error(args->command, "%s: no such folder; name folders that farandole train wrote",
@@ -45,6 +48,6 @@ const cli_command cli_report = {
     .exits = "3 a run cannot be read",
     .options = options,
     .option_count = CLI_COUNT(options),
-    .word_max = 8,
+    .word_max = 256,
     .run = run_report,
 };

@@ -134,7 +134,7 @@ def case_several_runs(tmp):
     assert len(set(re.findall(r'class="l (s\d)"', page.raw))) == 3, "a kind of line for each run"
     dashes = re.findall(r'class="l s\d"( stroke-dasharray="[^"]*")?', page.raw)
     assert len(set(dashes)) == 3, "lines are told apart without colours"
-    expect(farandole("report", *[runs[0]] * 9), 2, "9")
+    expect(farandole("report", *[runs[0]] * 9), 2, "9 runs", "at most 8")
 
 
 if __name__ == "__main__":
