@@ -1,4 +1,5 @@
-/* Checksums: SHA-256 (FIPS 180-4) for what people compare with sha256sum, XXH3 for what has to be fast (xxhsum -H3, -H2). */
+/* Checksums: SHA-256 (FIPS 180-4) for what people compare with sha256sum, XXH3 for what has to be fast (xxhsum -H3, -H2),
+   CRC-32C where a format asks for it. */
 #ifndef FARI_BASE_HASH_H
 #define FARI_BASE_HASH_H
 #include <stddef.h>
@@ -28,6 +29,9 @@ void fari_xxh128_destroy(fari_xxh128 *xxh);
 void fari_xxh128_begin(fari_xxh128 *xxh);
 void fari_xxh128_add(fari_xxh128 *xxh, const void *data, size_t bytes);
 void fari_xxh128_end(const fari_xxh128 *xxh, char hex_out[FARI_XXH128_HEX]);
+
+/* CRC-32C (Castagnoli), as iSCSI and TensorFlow's records have it. */
+uint32_t fari_crc32c(const void *data, size_t bytes);
 
 void fari_hex(const uint8_t *data, size_t bytes, char *hex_out); /* 2 bytes + 1 characters */
 #endif

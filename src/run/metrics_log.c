@@ -19,6 +19,7 @@ struct fari_metrics_log {
     char *path;
     int fd;
     fari_text line;
+    fari_tfevents *events; /* NULL: none */
     fari_text nonfinite; /* "\"loss\": \"nan\", ..." */
     double before_s;
 };
@@ -101,6 +102,7 @@ void fari_metrics_log_close(fari_metrics_log *log)
         (void)fsync(log->fd);
         (void)close(log->fd);
     }
+    fari_tfevents_close(log->events);
     fari_text_free(&log->nonfinite);
     fari_text_free(&log->line);
     fari_free(log->path);
@@ -112,8 +114,15 @@ double fari_metrics_log_before_s(const fari_metrics_log *log)
     return log->before_s;
 }
 
+void fari_metrics_log_mirror(fari_metrics_log *log, fari_tfevents *events)
+{
+    fari_tfevents_close(log->events);
+    log->events = events;
+}
+
 void fari_metrics_log_begin(fari_metrics_log *log, int64_t step)
 {
+    if (log->events != NULL) fari_tfevents_begin(log->events, step);
     log->line.bytes = log->nonfinite.bytes = 0;
     log->line.failed = log->nonfinite.failed = false;
     fari_text_add(&log->line, "{\"step\": %" PRId64, step);
@@ -139,18 +148,21 @@ void fari_metrics_log_f64(fari_metrics_log *log, const char *key, double value)
 {
     char text[FARI_NUMBER_TEXT];
     add_number(log, key, isfinite(value), fari_f64_text(value, text));
+    if (log->events != NULL) fari_tfevents_scalar(log->events, key, value);
 }
 
 void fari_metrics_log_f32(fari_metrics_log *log, const char *key, float value)
 {
     char text[FARI_NUMBER_TEXT];
     add_number(log, key, isfinite(value), fari_f32_text(value, text));
+    if (log->events != NULL) fari_tfevents_scalar(log->events, key, (double)value);
 }
 
 void fari_metrics_log_i64(fari_metrics_log *log, const char *key, int64_t value)
 {
     add_key(&log->line, ", ", key);
     fari_text_add(&log->line, "%" PRId64, value);
+    if (log->events != NULL) fari_tfevents_scalar(log->events, key, (double)value);
 }
 
 void fari_metrics_log_text(fari_metrics_log *log, const char *key, const char *value)
@@ -169,5 +181,5 @@ far_status fari_metrics_log_end(fari_metrics_log *log)
     const far_status st = fari_file_write(log->fd, log->path, log->line.data, (size_t)log->line.bytes);
     if (st != FAR_OK && before >= 0 && ftruncate(log->fd, before) != 0)
         fari_log(FAR_LOG_WARN, "%s may end in a torn line", log->path);
-    return st;
+    return st == FAR_OK && log->events != NULL ? fari_tfevents_end(log->events) : st;
 }

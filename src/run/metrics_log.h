@@ -1,6 +1,7 @@
 /* metrics.jsonl: one JSON object a line, `{"step": 20, "loss": 0.693, ...}`, on disk line by line. */
 #ifndef FARI_RUN_METRICS_LOG_H
 #define FARI_RUN_METRICS_LOG_H
+#include "run/tfevents.h"
 #include <farandole/status.h>
 #include <stdint.h>
 
@@ -20,4 +21,7 @@ void fari_metrics_log_f32(fari_metrics_log *log, const char *key, float value);
 void fari_metrics_log_i64(fari_metrics_log *log, const char *key, int64_t value);
 void fari_metrics_log_text(fari_metrics_log *log, const char *key, const char *value);
 far_status fari_metrics_log_end(fari_metrics_log *log); /* FAR_E_IO: names the file; the line is whole or not there */
+
+/* From now on numbers go into the event file too, under the same names. The log closes it with itself. */
+void fari_metrics_log_mirror(fari_metrics_log *log, fari_tfevents *events);
 #endif

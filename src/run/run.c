@@ -96,6 +96,7 @@ static far_status has_checkpoints(const char *checkpoints, bool *has_out)
 static far_status folder_open(far_run *run)
 {
     char *checkpoints = NULL, *metrics = NULL;
+    fari_tfevents *events = NULL;
     bool is_used = false;
     far_status st = FAR_OK;
     FAR_TRY(choose_folder(run));
@@ -116,6 +117,8 @@ static far_status folder_open(far_run *run)
     }
     if (is_used) FAR_TRY_GOTO(run_restore(run, "last"), done); /* killed before the first checkpoint: begins anew */
     FAR_TRY_GOTO(fari_metrics_log_open(metrics, is_used ? run->step : -1, &run->metrics), done);
+    FAR_TRY_GOTO(fari_tfevents_open(run->folder, is_used ? run->step : -1, &events), done);
+    fari_metrics_log_mirror(run->metrics, events);
     FAR_TRY_GOTO(write_papers(run), done);
 done:
     fari_free(checkpoints);

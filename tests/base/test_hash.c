@@ -23,6 +23,21 @@ FAR_TEST(sha256_matches_published_digests)
     }
 }
 
+FAR_TEST(crc32c_matches_rfc_3720)
+{
+    uint8_t block[32];
+    memset(block, 0, sizeof block);
+    FAR_CHECK_EQ_U64(fari_crc32c(block, 32), 0x8A9136AA);
+    memset(block, 0xFF, sizeof block);
+    FAR_CHECK_EQ_U64(fari_crc32c(block, 32), 0x62A8AB43);
+    for (int i = 0; i < 32; i++) block[i] = (uint8_t)i;
+    FAR_CHECK_EQ_U64(fari_crc32c(block, 32), 0x46DD794E);
+    for (int i = 0; i < 32; i++) block[i] = (uint8_t)(31 - i);
+    FAR_CHECK_EQ_U64(fari_crc32c(block, 32), 0x113FDB5C);
+    FAR_CHECK_EQ_U64(fari_crc32c("123456789", 9), 0xE3069283);
+    FAR_CHECK_EQ_U64(fari_crc32c("", 0), 0);
+}
+
 FAR_TEST(sha256_of_a_million_letters_in_odd_pieces)
 {
     static char letters[1000000];
