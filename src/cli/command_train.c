@@ -101,22 +101,22 @@ static void print_json(const summary *sum)
     json_decref(all);
 }
 
-static void print_text(const summary *sum)
+static void print_text(FILE *file, const summary *sum)
 {
     char steps[32], time[32];
-    (void)printf("%s: %s steps in %s\n", sum->ending, cli_count_text(sum->steps, steps),
-                 cli_seconds_text(sum->seconds, time));
-    if (isfinite(sum->loss)) (void)printf("  %-20s %.6g\n", "last step's loss", sum->loss);
+    (void)fprintf(file, "%s: %s steps in %s\n", sum->ending, cli_count_text(sum->steps, steps),
+                  cli_seconds_text(sum->seconds, time));
+    if (isfinite(sum->loss)) (void)fprintf(file, "  %-20s %.6g\n", "last step's loss", sum->loss);
     for (void *it = json_object_iter(sum->scores); it != NULL; it = json_object_iter_next(sum->scores, it)) {
         const char *key = json_object_iter_key(it);
         const json_t *value = json_object_iter_value(it);
-        if (is_headline(key, value)) (void)printf("  %-20s %.6g\n", key, json_number_value(value));
+        if (is_headline(key, value)) (void)fprintf(file, "  %-20s %.6g\n", key, json_number_value(value));
     }
-    (void)printf("  %-20s %s\n", "digest", sum->digest);
-    (void)printf("  %-20s %s\n", "run", sum->folder);
-    (void)printf("  %-20s %s/report.html\n", "report", sum->folder);
-    if (strcmp(sum->ending, "done") == 0) (void)printf("next\n  farandole eval %s\n", sum->folder);
-    else (void)printf("next\n  farandole train --resume %s\n", sum->folder);
+    (void)fprintf(file, "  %-20s %s\n", "digest", sum->digest);
+    (void)fprintf(file, "  %-20s %s\n", "run", sum->folder);
+    (void)fprintf(file, "  %-20s %s/report.html\n", "report", sum->folder);
+    if (strcmp(sum->ending, "done") == 0) (void)fprintf(file, "next\n  farandole eval %s\n", sum->folder);
+    else (void)fprintf(file, "next\n  farandole train --resume %s\n", sum->folder);
 }
 
 static void print_summary(const cli_args *args, const far_run *run, const cli_progress *progress, bool is_done)
@@ -127,11 +127,11 @@ static void print_summary(const cli_args *args, const far_run *run, const cli_pr
                     .steps = progress->steps,
                     .seconds = cli_clock_s() - progress->began_s,
                     .loss = progress->loss };
-    if (cli_has(args, "--quiet") && !cli_has(args, "--json")) return;
     far_run_digest(run, sum.digest);
     sum.scores = last_scores(sum.folder);
     if (cli_has(args, "--json")) print_json(&sum);
-    else print_text(&sum);
+    else if (!cli_has(args, "--quiet")) print_text(stdout, &sum);
+    if (progress->log != NULL) print_text(progress->log, &sum);
     json_decref(sum.scores);
 }
 
@@ -154,12 +154,15 @@ static cli_exit train(const cli_args *args, const far_config *config)
         return cli_fail(args, st, CLI_OPENING);
     }
     seen.run = run;
+    cli_progress_keep(&seen.progress, far_run_folder(run));
     if (!cli_has(args, "--quiet")) (void)fprintf(stderr, "farandole: run folder %s\n", far_run_folder(run));
     seen.progress.began_s = cli_clock_s();
     st = far_run_train(run);
+    if (st != FAR_OK && seen.progress.log != NULL) (void)fprintf(seen.progress.log, "%s\n", far_error_message());
     cli_progress_end(&seen.progress);
     const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, CLI_RUNNING);
     if (code == CLI_OK || code == CLI_STOPPED) print_summary(args, run, &seen.progress, code == CLI_OK);
+    cli_progress_close(&seen.progress);
     far_run_close(run);
     return code;
 }

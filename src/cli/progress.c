@@ -1,5 +1,6 @@
 #include "progress.h"
 #include "cli.h"
+#include <farandole/info.h>
 #include <farandole/log.h>
 #include <inttypes.h>
 #include <math.h>
@@ -43,17 +44,28 @@ static void clear_line(cli_progress *progress)
     progress->has_line = false;
 }
 
+/* Under lock: a line for log.txt, or for the time until it is open. */
+static void keep(cli_progress *progress, const char *before, const char *line)
+{
+    if (progress->log != NULL) {
+        (void)fprintf(progress->log, "%s%s\n", before, line);
+        (void)fflush(progress->log);
+        return;
+    }
+    const size_t room = sizeof progress->early - progress->early_bytes;
+    const int length = snprintf(progress->early + progress->early_bytes, room, "%s%s\n", before, line);
+    if (length > 0 && (size_t)length < room) progress->early_bytes += (size_t)length;
+    else progress->early[progress->early_bytes] = '\0'; /* it did not fit */
+}
+
 static void log_line(far_log_level level, const char *line, void *arg)
 {
     cli_progress *progress = arg;
+    const char *kind = level == FAR_LOG_ERROR ? "error: " : level == FAR_LOG_WARN ? "warn: " : "";
     (void)pthread_mutex_lock(&line_lock);
     clear_line(progress);
-    if (level <= FAR_LOG_WARN || !progress->is_quiet)
-        (void)fprintf(stderr, "farandole: %s%s\n",
-                      level == FAR_LOG_ERROR  ? "error: "
-                      : level == FAR_LOG_WARN ? "warn: "
-                                              : "",
-                      line);
+    if (level <= FAR_LOG_WARN || !progress->is_quiet) (void)fprintf(stderr, "farandole: %s%s\n", kind, line);
+    keep(progress, kind, line);
     (void)pthread_mutex_unlock(&line_lock);
 }
 
@@ -65,7 +77,7 @@ void cli_progress_begin(cli_progress *progress, bool is_quiet)
     progress->is_terminal = isatty(STDERR_FILENO) && terminal != NULL && strcmp(terminal, "dumb") != 0;
     progress->loss = NAN;
     progress->began_s = cli_clock_s();
-    progress->shown_s = progress->began_s - PLAIN_PERIOD_S; /* the first line comes at once */
+    progress->shown_s = progress->kept_s = progress->began_s - PLAIN_PERIOD_S; /* the first line comes at once */
     far_log_set_sink(log_line, progress);
 }
 
@@ -75,6 +87,30 @@ void cli_progress_end(cli_progress *progress)
     clear_line(progress);
     (void)pthread_mutex_unlock(&line_lock);
     far_log_set_sink(NULL, NULL);
+}
+
+void cli_progress_keep(cli_progress *progress, const char *folder)
+{
+    char stamp[64];
+    struct tm local;
+    const time_t now = time(NULL);
+    char *path = cli_path(folder, "log.txt");
+    FILE *log = path != NULL ? fopen(path, "ae") : NULL;
+    free(path);
+    if (log == NULL) return; /* a folder that takes no files shows that elsewhere */
+    (void)localtime_r(&now, &local);
+    (void)strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
+    (void)pthread_mutex_lock(&line_lock);
+    progress->log = log;
+    (void)fprintf(log, "%s%s, farandole %s\n%s", ftell(log) > 0 ? "\n" : "", stamp, far_version(), progress->early);
+    (void)fflush(log);
+    (void)pthread_mutex_unlock(&line_lock);
+}
+
+void cli_progress_close(cli_progress *progress)
+{
+    if (progress->log != NULL) (void)fclose(progress->log);
+    progress->log = NULL;
 }
 
 /* Text that grows in a buffer and ends where it ends. */
@@ -95,7 +131,7 @@ static void add(line_text *text, const char *fmt, ...)
 }
 
 /* "step 120/1,000  epoch 3  loss 0.412  8,123 samples/s  1 min 03 s left"; on a terminal in columns, so that nothing jumps. */
-static void words(const far_progress *now, bool has_columns, char *data, size_t bytes)
+static void words(const far_progress *now, int64_t epoch, bool has_columns, char *data, size_t bytes)
 {
     char at[32], total[32], rate[32], left[32];
     const bool is_training = strcmp(now->phase, "train") == 0;
@@ -103,7 +139,7 @@ static void words(const far_progress *now, bool has_columns, char *data, size_t 
     const int width = snprintf(total, sizeof total, "%s", cli_count_text(now->step_total, rate));
     add(&text, "%s %*s/%s", is_training ? "step" : now->phase, has_columns ? width : 0, cli_count_text(now->step, at),
         total);
-    if (is_training) add(&text, "  epoch %" PRId64, now->epoch + (now->step < now->step_total));
+    if (is_training) add(&text, "  epoch %" PRId64, epoch);
     if (!isnan(now->loss)) add(&text, has_columns ? "  loss %-8.4g" : "  loss %.4g", now->loss);
     if (now->samples_per_s >= 10.0)
         add(&text, has_columns ? "  %7s samples/s" : "  %s samples/s",
@@ -118,7 +154,7 @@ static void draw(cli_progress *progress, const far_progress *now)
 {
     char line[COLUMNS_MAX + 1];
     const int room = columns() - 1; /* the last column would wrap on some terminals */
-    words(now, true, line, (size_t)room + 1 < sizeof line ? (size_t)room + 1 : sizeof line);
+    words(now, progress->epoch, true, line, (size_t)room + 1 < sizeof line ? (size_t)room + 1 : sizeof line);
     int used = (int)strlen(line);
     int bar = room - used - 4;
     if (bar > BAR_MAX) bar = BAR_MAX;
@@ -144,24 +180,24 @@ static double plain_period_s(double elapsed_s)
 static void show_line(cli_progress *progress, const far_progress *now, bool is_last)
 {
     char line[COLUMNS_MAX];
-    const double clock_s = cli_clock_s();
-    const double period_s = progress->is_terminal ? TERMINAL_PERIOD_S : plain_period_s(clock_s - progress->began_s);
-    if (!is_last && clock_s - progress->shown_s < period_s) return;
-    progress->shown_s = clock_s;
-    if (progress->is_terminal) {
+    const double clock_s = cli_clock_s(), period_s = plain_period_s(clock_s - progress->began_s);
+    if (progress->is_terminal && !progress->is_quiet && (is_last || clock_s - progress->shown_s >= TERMINAL_PERIOD_S)) {
+        progress->shown_s = clock_s;
         draw(progress, now);
-    } else {
-        words(now, false, line, sizeof line);
-        (void)fprintf(stderr, "%s\n", line);
     }
+    if (!is_last && clock_s - progress->kept_s < period_s) return;
+    progress->kept_s = clock_s;
+    words(now, progress->epoch, false, line, sizeof line);
+    if (!progress->is_terminal && !progress->is_quiet) (void)fprintf(stderr, "%s\n", line);
+    keep(progress, "", line);
 }
 
 void cli_progress_say(cli_progress *progress, const char *line)
 {
-    if (progress->is_quiet) return;
     (void)pthread_mutex_lock(&line_lock);
     clear_line(progress);
-    (void)fprintf(stderr, "%s\n", line);
+    if (!progress->is_quiet) (void)fprintf(stderr, "%s\n", line);
+    keep(progress, "", line);
     (void)pthread_mutex_unlock(&line_lock);
 }
 
@@ -181,13 +217,15 @@ void cli_progress_show(void *context, const far_progress *told)
     if (is_training) {
         if (now->message == NULL) progress->steps++;
         if (!isnan(now->loss)) progress->loss = now->loss;
+        /* an epoch's last step belongs to it, though it is done then */
+        progress->epoch = now->epoch + (now->epoch == progress->epochs_done || progress->steps < 2);
+        progress->epochs_done = now->epoch;
         now->eta_s = left_s(progress, now);
     }
     if (now->message != NULL) {
         cli_progress_say(progress, now->message);
         return;
     }
-    if (progress->is_quiet) return;
     (void)pthread_mutex_lock(&line_lock);
     show_line(progress, now, is_training && now->step == now->step_total);
     (void)pthread_mutex_unlock(&line_lock);

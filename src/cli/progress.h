@@ -4,15 +4,20 @@
 #include <farandole/run.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Also takes the library's log lines, so that the two do not overwrite each other. One at a time in a process. */
 typedef struct cli_progress {
     bool is_terminal, is_quiet;
-    bool has_line;  /* an unfinished line is on the terminal */
-    double shown_s; /* clock of the last line */
+    bool has_line;          /* an unfinished line is on the terminal */
+    double shown_s, kept_s; /* clock of the last line on the terminal; of the last plain one */
     double began_s;
-    int64_t steps; /* of training, seen so far */
-    double loss;   /* of the last step of training; NaN before the first */
+    int64_t steps;              /* of training, seen so far */
+    int64_t epoch, epochs_done; /* the epoch that the last step belongs to, from 1 */
+    double loss;                /* of the last step of training; NaN before the first */
+    FILE *log;                  /* the run's log.txt: what is printed, in plain lines; NULL: not open */
+    char early[4096];           /* lines from before that */
+    size_t early_bytes;
 } cli_progress;
 
 void cli_progress_begin(cli_progress *progress, bool is_quiet);
@@ -22,5 +27,8 @@ void cli_progress_show(void *context, const far_progress *told);
 void cli_progress_say(cli_progress *progress, const char *line);
 /* The terminal's line goes; log lines go to stderr again. */
 void cli_progress_end(cli_progress *progress);
+/* Keeps all lines in FOLDER/log.txt from now on, those so far included; also where none are shown. */
+void cli_progress_keep(cli_progress *progress, const char *folder);
+void cli_progress_close(cli_progress *progress); /* log.txt */
 double cli_clock_s(void);
 #endif

@@ -23,6 +23,20 @@ def case_writes_a_run(tmp):
     assert rows[-1]["step"] == 32 and any("eval/accuracy" in row for row in rows)
 
 
+def case_log(tmp):
+    ran = expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r"), 0)
+    log = (tmp / "r/log.txt").read_text()
+    first, rest = log.split("\n", 1)
+    assert "farandole" in first and first[:2] == "20", first
+    for line in (ran.stderr + ran.stdout).splitlines():
+        assert line in log or "run folder" in line, f"{line!r} is not in log.txt:\n{log}"
+    assert "step 32/32  epoch 2" in log and "step 1/32  epoch 1" in log, log
+    # a resumed run goes on below, a quiet one too; how it ended stays there
+    expect(farandole("train", "--resume", tmp / "r", "--quiet", "train.steps=40", "optim.lr=1e38"), 1)
+    log = (tmp / "r/log.txt").read_text()
+    assert log.startswith(first + "\n" + rest) and "the loss is" in log[len(first) + len(rest):], log
+
+
 def case_learns(tmp):
     done = train(tmp, "r", "train.epochs=6")
     assert done["ending"] == "done" and done["step"] == 96 and done["scores"]["accuracy"] > 0.9, done
