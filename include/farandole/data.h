@@ -62,8 +62,9 @@ typedef struct far_dataset_ops {
      */
     far_status (*extent)(void *context, int64_t idx, int64_t *height_out, int64_t *width_out);
     /**
-     * Reads a region, resized: images antialiased bilinear (as Pillow, and torchvision with antialias), label maps nearest. For
-     * readers that can decode less than the whole sample; may be NULL: the sample is read whole and then cut and resized.
+     * Reads a region, resized: images antialiased bilinear (as Pillow with `box`: pixels around the region count where the filter
+     * reaches over its edge), label maps nearest. For readers that can decode less than the whole sample; may be NULL: the sample is
+     * read whole and then cut and resized.
      * @param region     inside the sample; checked before.
      * @param image_out  [out_height, out_width, C] f32.
      * @param label_out  one i32, or [out_height, out_width, label_planes] i32; NULL when there are no labels.
@@ -172,14 +173,40 @@ FAR_API int64_t far_shuffle(uint64_t seed, int64_t epoch, int64_t count, int64_t
 
 /* --- loaders --- */
 
+/** How a sample comes to the size that all samples of a batch have. Where it is padded: zeros after normalisation, FAR_LABEL_IGNORE. */
+typedef enum far_fit {
+    FAR_FIT_AS_IS = 0, /**< samples have one size, and keep it */
+    FAR_FIT_RESIZE, /**< resized so that it just covers size / share, then the middle (torchvision's Resize and CenterCrop) */
+    FAR_FIT_CROP, /**< the middle, in its own resolution; what is smaller is padded at the bottom and on the right */
+    FAR_FIT_PAD,  /**< its own resolution, padded at the bottom and on the right; samples may not be larger */
+    FAR_FIT_RANDOM_CROP,        /**< as FAR_FIT_CROP at a random place */
+    FAR_FIT_RANDOM_RESIZED_CROP /**< a random part of random area and ratio, resized (torchvision's RandomResizedCrop) */
+} far_fit;
+
+/** Zero in a field means its default. */
+typedef struct far_frame {
+    far_fit fit;
+    int64_t height, width; /**< pixels; not read by FAR_FIT_AS_IS */
+    double share; /**< of FAR_FIT_RESIZE: of the resized image's shorter side that is kept, (0, 1]; default 1 */
+    double area_min, area_max;   /**< of FAR_FIT_RANDOM_RESIZED_CROP: share of the area; default 0.08, 1 */
+    double ratio_min, ratio_max; /**< width / height of that part; default 3/4, 4/3 */
+} far_frame;
+
 /** What is done to each sample, in this order. Random choices are a pure function of (seed, epoch, sample number). */
 typedef struct far_augment {
+    far_frame frame;
     int32_t
-        downsample;   /**< blocks of 2^k x 2^k pixels become one: mean of the image, largest label; sizes must divide */
-    bool log1p;       /**< x becomes log(1 + x) */
-    int32_t crop_pad; /**< so many zero pixels around, then a crop of the old size at a random place */
-    bool flip, vflip; /**< left-right, top-bottom, each with probability 1/2 */
-    bool turns;       /**< by 0, 90, 180 or 270 degrees; needs square images */
+        downsample; /**< blocks of 2^k x 2^k pixels become one: mean of the image, largest label; sizes must divide. Only FAR_FIT_AS_IS */
+    bool log1p; /**< x becomes log(1 + x) */
+    /**
+     * Colours of images in [0, 1] with 1 or 3 channels, as torchvision's ColorJitter: each in a random order, by a random factor in
+     * [max(0, 1 - b), 1 + b]; the hue by a random shift in [-h, h] turns, h at most 0.5. 0: none. Saturation and hue leave one channel as it is.
+     */
+    double brightness, contrast, saturation, hue;
+    int32_t
+        crop_pad; /**< so many zero pixels around, then a crop of the old size at a random place. Only where nothing else crops or pads */
+    bool flip, vflip;  /**< left-right, top-bottom, each with probability 1/2 */
+    bool turns;        /**< by 0, 90, 180 or 270 degrees; needs square batches */
     const float *mean; /**< (x - mean) / std for each channel; NULL: not */
     const float *std;
     double erase; /**< probability that a random rectangle becomes 0 after normalisation; labels stay */
@@ -226,8 +253,8 @@ typedef struct far_loader far_loader; /**< opaque */
 FAR_API far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, far_loader **loader_out);
 /** Stops the threads and frees all. NULL is allowed. */
 FAR_API void far_loader_close(far_loader *loader);
-/** @return bytes that far_loader_open would hold; the data set's own not counted. */
-FAR_API int64_t far_loader_bytes(const far_dataset *dataset, const far_loader_opts *opts);
+/** @return bytes that far_loader_open would hold, the data set's own not counted; 0 where it would fail. */
+FAR_API int64_t far_loader_bytes(far_dataset *dataset, const far_loader_opts *opts);
 
 /** Waits for the next batch. Allocates nothing. @return FAR_OK, FAR_END (batch_out untouched), or why a sample could not be read. */
 FAR_API far_status far_loader_next(far_loader *loader, far_batch *batch_out);
@@ -235,7 +262,7 @@ FAR_API far_status far_loader_next(far_loader *loader, far_batch *batch_out);
 FAR_API far_status far_loader_seek(far_loader *loader, int64_t epoch, int64_t batch_idx);
 /** @return batches in an epoch. */
 FAR_API int64_t far_loader_batch_count(const far_loader *loader);
-/** Extents of images as they come out (after downsampling). */
+/** What comes out: extents of the images in a batch, samples of an epoch. */
 FAR_API far_dataset_info far_loader_info(const far_loader *loader);
 
 #ifdef __cplusplus

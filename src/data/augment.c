@@ -2,35 +2,39 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "data/dataset.h"
+#include "data/draws.h"
+#include "data/jitter.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/* Which number of a sample's stream decides what: fixed, so that switching one thing on changes no other. */
-enum {
-    DRAW_CROP_Y,
-    DRAW_CROP_X,
-    DRAW_FLIP,
-    DRAW_VFLIP,
-    DRAW_TURN,
-    DRAW_ERASE,
-    DRAW_CUTOUT_Y,
-    DRAW_CUTOUT_X,
-    DRAW_RECTANGLES = 16
-};
-
 #define ERASE_TRIES 10
 #define ERASE_RATIO 0.3
 
-far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out)
+/* Halving leaves pixels in whole blocks. */
+static far_status check_downsample(const far_augment *augment, const far_dataset_info *info)
 {
     const int32_t k = augment->downsample;
+    if (k == 0) return FAR_OK;
+    if (augment->frame.fit != FAR_FIT_AS_IS)
+        return FAR_FAIL(FAR_E_ARG, "images cannot both be halved %d times and be brought to another size", k);
     if (k < 0 || k > 30 || info->height % (INT64_C(1) << k) != 0 || info->width % (INT64_C(1) << k) != 0)
         return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 " cannot be halved %d times", info->height,
                         info->width, k);
-    const int64_t height = info->height >> k, width = info->width >> k;
+    return FAR_OK;
+}
+
+far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out)
+{
+    far_frame frame;
+    FAR_TRY(check_downsample(augment, info));
+    FAR_TRY(fari_frame_check(&augment->frame, info, &frame));
+    FAR_TRY(fari_jitter_check(augment, info->channels));
+    const int64_t height = frame.height >> augment->downsample, width = frame.width >> augment->downsample;
     if (augment->crop_pad < 0 || augment->cutout < 0)
         return FAR_FAIL(FAR_E_ARG, "augmentation: crop_pad %d, cutout %d", augment->crop_pad, augment->cutout);
+    if (augment->crop_pad > 0 && fari_frame_pads(&frame))
+        return FAR_FAIL(FAR_E_ARG, "augmentation: crop_pad beside another crop or padding");
     if (augment->turns && height != width)
         return FAR_FAIL(FAR_E_ARG, "augmentation by quarter turns needs square images, not %" PRId64 " x %" PRId64,
                         height, width);
@@ -39,15 +43,16 @@ far_status fari_augment_check(const far_augment *augment, const far_dataset_info
           augment->erase_area_max <= 1.0))
         return FAR_FAIL(FAR_E_ARG, "augmentation: erase %g of areas %g to %g", augment->erase, augment->erase_area_min,
                         augment->erase_area_max);
-    if (info->varies) return FAR_FAIL(FAR_E_UNSUPPORTED, "loading samples of varying size is not there yet");
-    *sizes_out =
-        (fari_augment_sizes){ info->height, info->width, height, width, info->channels, fari_label_planes(info) };
+    *sizes_out = (fari_augment_sizes){ info->height, info->width,    height,
+                                       width,        info->channels, fari_label_planes(info),
+                                       frame };
     return FAR_OK;
 }
 
 bool fari_augment_in_place(const far_augment *augment)
 {
-    return augment->downsample == 0 && augment->crop_pad == 0 && !augment->flip && !augment->vflip && !augment->turns;
+    return fari_frame_is_exact(&augment->frame) && augment->downsample == 0 && augment->crop_pad == 0 &&
+           !augment->flip && !augment->vflip && !augment->turns;
 }
 
 /* --- downsampling, in place: a block's result lies at or before its first pixel --- */
@@ -85,7 +90,7 @@ static void downsample_map(const fari_augment_sizes *sizes, int64_t side, int32_
 
 /* --- moving pixels --- */
 
-/* Output pixel (y, x) comes from source pixel (y0 + y yy + x yx, x0 + y xy + x xx): crop, flips and turn in one. */
+/* Output pixel (y, x) comes from pixel (y0 + y yy + x yx, x0 + y xy + x xx) of the frame: crop_pad, flips and turn in one. */
 typedef struct movement {
     int64_t y0, x0;
     int64_t yy, yx, xy, xx; /* -1, 0, 1 */
@@ -101,16 +106,16 @@ static movement draw_movement(const far_augment *augment, const fari_augment_siz
     const int64_t bottom = sizes->height - 1, right = sizes->width - 1;
     movement m = { 0, 0, 1, 0, 0, 1 };
     /* the turn comes last, so it is undone first: (y, x) of the turned image from (y, x), (x, W-1-y), (H-1-y, W-1-x), (H-1-x, y) */
-    const uint64_t turn = augment->turns ? fari_rng_below(key, DRAW_TURN, 4) : 0;
+    const uint64_t turn = augment->turns ? fari_rng_below(key, FARI_DRAW_TURN, 4) : 0;
     if (turn == 1) m = (movement){ 0, right, 0, 1, -1, 0 };
     if (turn == 2) m = (movement){ bottom, right, -1, 0, 0, -1 };
     if (turn == 3) m = (movement){ bottom, 0, 0, -1, 1, 0 };
-    if (augment->vflip && coin(key, DRAW_VFLIP)) m = (movement){ bottom - m.y0, m.x0, -m.yy, -m.yx, m.xy, m.xx };
-    if (augment->flip && coin(key, DRAW_FLIP)) m = (movement){ m.y0, right - m.x0, m.yy, m.yx, -m.xy, -m.xx };
+    if (augment->vflip && coin(key, FARI_DRAW_VFLIP)) m = (movement){ bottom - m.y0, m.x0, -m.yy, -m.yx, m.xy, m.xx };
+    if (augment->flip && coin(key, FARI_DRAW_FLIP)) m = (movement){ m.y0, right - m.x0, m.yy, m.yx, -m.xy, -m.xx };
     if (augment->crop_pad > 0) {
         const uint64_t places = 2 * (uint64_t)augment->crop_pad + 1;
-        m.y0 += (int64_t)fari_rng_below(key, DRAW_CROP_Y, places) - augment->crop_pad;
-        m.x0 += (int64_t)fari_rng_below(key, DRAW_CROP_X, places) - augment->crop_pad;
+        m.y0 += (int64_t)fari_rng_below(key, FARI_DRAW_CROP_Y, places) - augment->crop_pad;
+        m.x0 += (int64_t)fari_rng_below(key, FARI_DRAW_CROP_X, places) - augment->crop_pad;
     }
     return m;
 }
@@ -122,39 +127,68 @@ static inline void copy_pixel(char *to, const char *from, size_t bytes)
     else memcpy(to, from, bytes);
 }
 
-/* A row that comes from one row of the source, from pixel sx on to the right: one copy. */
-static void copy_run(int64_t width, int64_t sx, size_t bytes, const char *row, int fill, char *to)
+/* What a frame is filled from: the pixels of the sample that lie in it, from its top left. */
+typedef struct source {
+    const char *pixels;
+    int64_t height, width, pitch; /* pixels; pitch: from row to row */
+    size_t bytes;                 /* of a pixel */
+    int fill;                     /* the bytes outside */
+} source;
+
+/* A row of the frame that comes from one row of the source, from its pixel sx on to the right: one copy. */
+static void copy_run(const source *from, int64_t sy, int64_t sx, int64_t width, char *to)
 {
-    const int64_t first = sx < 0 ? -sx : 0, last = width - sx < width ? width - sx : width;
-    if (first >= last) {
-        memset(to, fill, (size_t)width * bytes);
-        return;
-    }
-    memset(to, fill, (size_t)first * bytes);
-    memcpy(to + (size_t)first * bytes, row + (size_t)(sx + first) * bytes, (size_t)(last - first) * bytes);
-    memset(to + (size_t)last * bytes, fill, (size_t)(width - last) * bytes);
+    const int64_t end = from->width - sx;
+    const int64_t first = sx >= 0       ? 0
+                          : -sx < width ? -sx
+                                        : width,
+                  last = end < first   ? first
+                         : end < width ? end
+                                       : width;
+    memset(to, from->fill, (size_t)first * from->bytes);
+    if (last > first)
+        memcpy(to + (size_t)first * from->bytes, from->pixels + (size_t)(sy * from->pitch + sx + first) * from->bytes,
+               (size_t)(last - first) * from->bytes);
+    memset(to + (size_t)last * from->bytes, from->fill, (size_t)(width - last) * from->bytes);
 }
 
-/* What lies outside the source is filled with bytes of `fill`. */
-static void move_pixels(const fari_augment_sizes *sizes, movement m, size_t bytes, const char *from, int fill, char *to)
+static void move_pixels(const fari_augment_sizes *sizes, movement m, const source *from, char *to)
 {
     const int64_t height = sizes->height, width = sizes->width;
-    for (int64_t y = 0; y < height; y++, to += (size_t)width * bytes) {
+    for (int64_t y = 0; y < height; y++, to += (size_t)width * from->bytes) {
         int64_t sy = m.y0 + y * m.yy, sx = m.x0 + y * m.xy;
-        if (m.yx == 0 && (sy < 0 || sy >= height)) {
-            memset(to, fill, (size_t)width * bytes);
+        if (m.yx == 0 && (sy < 0 || sy >= from->height)) {
+            memset(to, from->fill, (size_t)width * from->bytes);
             continue;
         }
         if (m.yx == 0 && m.xx == 1) {
-            copy_run(width, sx, bytes, from + (size_t)(sy * width) * bytes, fill, to);
+            copy_run(from, sy, sx, width, to);
             continue;
         }
         char *pixel = to;
-        for (int64_t x = 0; x < width; x++, sy += m.yx, sx += m.xx, pixel += bytes) {
-            if (sy < 0 || sy >= height || sx < 0 || sx >= width) memset(pixel, fill, bytes);
-            else copy_pixel(pixel, from + (size_t)(sy * width + sx) * bytes, bytes);
+        for (int64_t x = 0; x < width; x++, sy += m.yx, sx += m.xx, pixel += from->bytes) {
+            if (sy < 0 || sy >= from->height || sx < 0 || sx >= from->width) memset(pixel, from->fill, from->bytes);
+            else copy_pixel(pixel, from->pixels + (size_t)(sy * from->pitch + sx) * from->bytes, from->bytes);
         }
     }
+}
+
+/* Image and map of the raw sample into the frame. */
+static void move_sample(const fari_augment_sizes *sizes, movement m, const fari_raw *raw, float *image_out,
+                        int32_t *map_out)
+{
+    const int64_t height = raw->height - raw->y, width = raw->width - raw->x, first = raw->y * raw->width + raw->x;
+    source from = { .height = height < sizes->height ? height : sizes->height,
+                    .width = width < sizes->width ? width : sizes->width,
+                    .pitch = raw->width,
+                    .bytes = sizeof *raw->image * (size_t)sizes->channels,
+                    .pixels = (const char *)(raw->image + first * sizes->channels) };
+    move_pixels(sizes, m, &from, (char *)image_out);
+    if (sizes->map_planes == 0) return;
+    from.bytes = sizeof *raw->map * (size_t)sizes->map_planes;
+    from.pixels = (const char *)(raw->map + first * sizes->map_planes);
+    from.fill = 0xFF; /* all bits set: FAR_LABEL_IGNORE */
+    move_pixels(sizes, m, &from, (char *)map_out);
 }
 
 /* --- values --- */
@@ -165,9 +199,10 @@ static void take_log(float *image, int64_t elems)
 }
 
 /* (x - mean) / std in single precision, two operations an element as torchvision's Normalize does. */
-static void normalise(const far_augment *augment, const fari_augment_sizes *sizes, float *image)
+static void normalise(const far_augment *augment, int64_t channels, int64_t pixels, float *image)
 {
-    const int64_t channels = sizes->channels, elems = sizes->height * sizes->width * channels;
+    const int64_t elems = pixels * channels;
+    if (augment->mean == NULL && augment->std == NULL) return;
     for (int64_t c = 0; c < channels; c++) {
         const float mean = augment->mean != NULL ? augment->mean[c] : 0.0f,
                     std = augment->std != NULL ? augment->std[c] : 1.0f;
@@ -196,8 +231,8 @@ static void erase(const far_augment *augment, const fari_augment_sizes *sizes, u
     const double least = is_default ? 0.02 : augment->erase_area_min,
                  most = is_default ? 0.33 : augment->erase_area_max;
     const double area = (double)(sizes->height * sizes->width);
-    if (!(fari_rng_unit_f64(key, DRAW_ERASE) < augment->erase)) return;
-    for (uint64_t draw = DRAW_RECTANGLES; draw < DRAW_RECTANGLES + 4 * ERASE_TRIES; draw += 4) {
+    if (!(fari_rng_unit_f64(key, FARI_DRAW_ERASE) < augment->erase)) return;
+    for (uint64_t draw = FARI_DRAW_RECTANGLES; draw < FARI_DRAW_RECTANGLES + 4 * ERASE_TRIES; draw += 4) {
         const double part = area * (least + (most - least) * fari_rng_unit_f64(key, draw));
         const double ratio = exp(log(ERASE_RATIO) * (1.0 - 2.0 * fari_rng_unit_f64(key, draw + 1)));
         const int64_t height = (int64_t)llround(sqrt(part * ratio)), width = (int64_t)llround(sqrt(part / ratio));
@@ -209,28 +244,29 @@ static void erase(const far_augment *augment, const fari_augment_sizes *sizes, u
     }
 }
 
-void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, float *raw,
-                        int32_t *raw_map, float *image_out, int32_t *map_out)
+void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,
+                        const fari_raw *as_read, float *image_out, int32_t *map_out)
 {
-    const int64_t elems = sizes->height * sizes->width * sizes->channels;
+    const bool pads = fari_frame_pads(&sizes->frame); /* padding is 0 after normalisation, so that comes first */
+    const int64_t channels = sizes->channels;
+    fari_raw raw = *as_read;
     if (augment->downsample > 0) {
-        downsample_image(sizes, INT64_C(1) << augment->downsample, raw);
-        if (sizes->map_planes > 0) downsample_map(sizes, INT64_C(1) << augment->downsample, raw_map);
+        downsample_image(sizes, INT64_C(1) << augment->downsample, raw.image);
+        if (sizes->map_planes > 0) downsample_map(sizes, INT64_C(1) << augment->downsample, raw.map);
+        raw.height = sizes->height;
+        raw.width = sizes->width;
     }
-    if (augment->log1p) take_log(raw, elems);
-    if (!fari_augment_in_place(augment)) {
-        const movement m = draw_movement(augment, sizes, key);
-        move_pixels(sizes, m, sizeof *raw * (size_t)sizes->channels, (const char *)raw, 0, (char *)image_out);
-        /* all bits set: FAR_LABEL_IGNORE */
-        if (sizes->map_planes > 0)
-            move_pixels(sizes, m, sizeof *raw_map * (size_t)sizes->map_planes, (const char *)raw_map, 0xFF,
-                        (char *)map_out);
-    }
-    if (augment->mean != NULL || augment->std != NULL) normalise(augment, sizes, image_out);
+    const int64_t pixels = raw.height * raw.width;
+    if (augment->log1p) take_log(raw.image, pixels * channels);
+    fari_jitter_apply(augment, key, channels, pixels, raw.image);
+    if (pads) normalise(augment, channels, pixels, raw.image);
+    if (!fari_augment_in_place(augment))
+        move_sample(sizes, draw_movement(augment, sizes, key), &raw, image_out, map_out);
+    if (!pads) normalise(augment, channels, sizes->height * sizes->width, image_out);
     if (augment->erase > 0.0) erase(augment, sizes, key, image_out);
     if (augment->cutout > 0) {
-        const int64_t y = (int64_t)fari_rng_below(key, DRAW_CUTOUT_Y, (uint64_t)sizes->height);
-        const int64_t x = (int64_t)fari_rng_below(key, DRAW_CUTOUT_X, (uint64_t)sizes->width);
+        const int64_t y = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_Y, (uint64_t)sizes->height);
+        const int64_t x = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_X, (uint64_t)sizes->width);
         clear_rectangle(sizes, image_out, y - augment->cutout / 2, x - augment->cutout / 2, augment->cutout,
                         augment->cutout);
     }

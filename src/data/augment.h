@@ -1,20 +1,29 @@
 /* What is done to one sample on its way into a batch. */
 #ifndef FARI_DATA_AUGMENT_H
 #define FARI_DATA_AUGMENT_H
-#include <farandole/data.h>
+#include "data/frame.h"
 
-/* Extents before (in) and after (out) downsampling. */
+/* Extents of a sample of one size before downsampling (in), and of every sample in a batch. */
 typedef struct fari_augment_sizes {
     int64_t in_height, in_width, height, width, channels;
     int64_t map_planes; /* label maps of a sample; 0: none */
+    far_frame frame;    /* checked */
 } fari_augment_sizes;
+
+/* A sample as read, in memory that may be changed. */
+typedef struct fari_raw {
+    float *image;
+    int32_t *map; /* NULL without label maps */
+    int64_t height, width;
+    int64_t y, x; /* where in it the frame begins: fari_placing */
+} fari_raw;
 
 /* FAR_E_ARG: what the options ask for does not fit the images. */
 far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out);
 /* True: nothing moves, so a sample can be read into its place in the batch. */
 bool fari_augment_in_place(const far_augment *augment);
-/* From the sample as read (scratch, changed) to its place in the batch. `raw` may be `image_out` where fari_augment_in_place; maps likewise.
+/* From the sample as read to its place in the batch. raw->image may be `image_out` where fari_augment_in_place; maps likewise.
    key: fari_rng_key(seed, FARI_RNG_AUGMENT, epoch, sample number). */
-void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, float *raw,
-                        int32_t *raw_map, float *image_out, int32_t *map_out);
+void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, const fari_raw *raw,
+                        float *image_out, int32_t *map_out);
 #endif

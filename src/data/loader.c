@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/region.h"
 #include "data/shuffle.h"
 #include <inttypes.h>
 #include <pthread.h>
@@ -30,17 +31,20 @@ typedef struct slot {
 
 /* How all memory of a loader is laid out in one block. */
 typedef struct layout {
-    int64_t image_elems, label_elems, raw_elems, raw_labels; /* of one sample */
+    int64_t image_elems, label_elems; /* of one sample in a batch */
     int64_t slots, threads, ids;
-    int64_t images_at, labels_at, batch_ids_at, sample_ids_at, raw_at, raw_labels_at; /* bytes from the block's start */
-    int64_t image_bytes, label_bytes, batch_id_bytes, raw_bytes, raw_label_bytes;     /* of one slot or thread */
+    int64_t images_at, labels_at, batch_ids_at, sample_ids_at; /* bytes from the block's start */
+    int64_t image_bytes, label_bytes, batch_id_bytes;          /* of one slot */
+    int64_t raw_at, raw_map_at, whole_at, whole_map_at, resize_at;
+    int64_t raw_bytes, raw_map_bytes, whole_bytes, whole_map_bytes, resize_bytes; /* of one thread; 0: not needed */
     int64_t bytes;
 } layout;
 
 typedef struct worker {
     far_loader *loader;
     float *raw; /* scratch: a sample as read; NULL where samples are read into their place */
-    int32_t *raw_labels;
+    int32_t *raw_map;
+    fari_region_scratch whole;
     pthread_t thread;
 } worker;
 
@@ -82,31 +86,67 @@ static int32_t thread_count(const far_loader_opts *opts)
     return opts->threads == 0 ? 1 : opts->threads < 0 ? 0 : opts->threads < THREADS_MAX ? opts->threads : THREADS_MAX;
 }
 
-static layout lay_out(const far_dataset_info *info, const far_loader_opts *opts, const fari_augment_sizes *sizes)
+/* Pixels and width of the largest region that is read of any sample. Where sizes vary, each sample is asked for its own. */
+static far_status largest_region(far_dataset *dataset, const far_loader_opts *opts, const fari_augment_sizes *sizes,
+                                 int64_t *pixels_out, int64_t *width_out)
 {
+    const far_dataset_info *info = &dataset->info;
+    const bool is_known = !info->varies || fari_frame_is_exact(&sizes->frame);
+    const int64_t count = is_known ? 1 : opts->sample_ids != NULL ? opts->sample_count : info->sample_count;
+    *pixels_out = *width_out = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t height = info->height, width = info->width;
+        const int64_t sample = opts->sample_ids != NULL && !is_known ? opts->sample_ids[i] : i;
+        if (info->varies && !is_known) FAR_TRY(far_dataset_extent(dataset, sample, &height, &width));
+        FAR_TRY(fari_frame_takes(&sizes->frame, height, width));
+        const far_region region = fari_frame_place(&sizes->frame, 0, height, width).region;
+        if (region.out_height * region.out_width > *pixels_out) *pixels_out = region.out_height * region.out_width;
+        if (region.out_width > *width_out) *width_out = region.out_width;
+    }
+    return FAR_OK;
+}
+
+static int64_t rounded(int64_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static far_status lay_out(far_dataset *dataset, const far_loader_opts *opts, const fari_augment_sizes *sizes,
+                          layout *lay_out)
+{
+    const far_dataset_info *info = &dataset->info;
+    const int64_t floats = (int64_t)sizeof(float), ints = (int64_t)sizeof(int32_t);
     layout lay = { 0 };
-    const int64_t pixels = sizes->height * sizes->width, raw_pixels = info->height * info->width;
-    const bool in_place = fari_augment_in_place(&opts->augment);
-    lay.image_elems = pixels * sizes->channels;
+    int64_t raw_pixels = 0, raw_width = 0;
+    FAR_TRY(largest_region(dataset, opts, sizes, &raw_pixels, &raw_width));
+    const fari_region_needs needs =
+        sizes->frame.fit == FAR_FIT_AS_IS ? (fari_region_needs){ 0 } : fari_region_needs_of(dataset, raw_width);
+    if (fari_augment_in_place(&opts->augment)) raw_pixels = 0;
+    lay.image_elems = sizes->height * sizes->width * sizes->channels;
     lay.label_elems = fari_label_elems(info, sizes->height, sizes->width);
-    lay.raw_elems = in_place ? 0 : raw_pixels * sizes->channels;
-    lay.raw_labels = in_place ? 0 : raw_pixels * sizes->map_planes;
     lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
     lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
     lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
-    lay.image_bytes = (opts->batch * lay.image_elems * (int64_t)sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
-    lay.label_bytes = (opts->batch * lay.label_elems * (int64_t)sizeof(int32_t) + ALIGN - 1) / ALIGN * ALIGN;
-    lay.batch_id_bytes = (opts->batch * (int64_t)sizeof(int64_t) + ALIGN - 1) / ALIGN * ALIGN;
-    lay.raw_bytes = (lay.raw_elems * (int64_t)sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
-    lay.raw_label_bytes = (lay.raw_labels * (int64_t)sizeof(int32_t) + ALIGN - 1) / ALIGN * ALIGN;
+    lay.image_bytes = rounded(opts->batch * lay.image_elems * floats);
+    lay.label_bytes = rounded(opts->batch * lay.label_elems * ints);
+    lay.batch_id_bytes = rounded(opts->batch * (int64_t)sizeof(int64_t));
+    lay.raw_bytes = rounded(raw_pixels * sizes->channels * floats);
+    lay.raw_map_bytes = rounded(raw_pixels * sizes->map_planes * ints);
+    lay.whole_bytes = rounded(needs.image_bytes);
+    lay.whole_map_bytes = rounded(needs.label_bytes);
+    lay.resize_bytes = rounded(needs.resize_bytes);
     lay.images_at = place(&lay.bytes, lay.slots * lay.image_bytes);
     lay.labels_at = place(&lay.bytes, lay.slots * lay.label_bytes);
     lay.batch_ids_at = place(&lay.bytes, lay.slots * lay.batch_id_bytes);
     lay.sample_ids_at = place(&lay.bytes, lay.ids * (int64_t)sizeof(int64_t));
     lay.raw_at = place(&lay.bytes, lay.threads * lay.raw_bytes);
-    lay.raw_labels_at = place(&lay.bytes, lay.threads * lay.raw_label_bytes);
+    lay.raw_map_at = place(&lay.bytes, lay.threads * lay.raw_map_bytes);
+    lay.whole_at = place(&lay.bytes, lay.threads * lay.whole_bytes);
+    lay.whole_map_at = place(&lay.bytes, lay.threads * lay.whole_map_bytes);
+    lay.resize_at = place(&lay.bytes, lay.threads * lay.resize_bytes);
     lay.bytes += ALIGN; /* to align the start */
-    return lay;
+    *lay_out = lay;
+    return FAR_OK;
 }
 
 static int64_t own_bytes(const layout *lay, int64_t channels)
@@ -115,14 +155,20 @@ static int64_t own_bytes(const layout *lay, int64_t channels)
            2 * channels * (int64_t)sizeof(float);
 }
 
-int64_t far_loader_bytes(const far_dataset *dataset, const far_loader_opts *opts)
+int64_t far_loader_bytes(far_dataset *dataset, const far_loader_opts *opts)
 {
-    const int32_t k = opts->augment.downsample;
-    const far_dataset_info *info = &dataset->info;
-    const fari_augment_sizes sizes = { info->height,     info->width,    info->height >> k,
-                                       info->width >> k, info->channels, fari_label_planes(info) };
-    const layout lay = lay_out(info, opts, &sizes);
-    return lay.bytes + own_bytes(&lay, info->channels);
+    fari_augment_sizes sizes;
+    layout lay;
+    if (fari_augment_check(&opts->augment, &dataset->info, &sizes) != FAR_OK ||
+        lay_out(dataset, opts, &sizes, &lay) != FAR_OK)
+        return 0; /* far_loader_open will say why */
+    return lay.bytes + own_bytes(&lay, dataset->info.channels);
+}
+
+/* The part of a thread in one of the areas of the block; NULL where there is none. */
+static void *part_of(char *base, int64_t at, int64_t bytes, int64_t thread)
+{
+    return bytes > 0 ? base + at + thread * bytes : NULL;
 }
 
 static void assign(far_loader *loader)
@@ -139,9 +185,11 @@ static void assign(far_loader *loader)
     for (int64_t i = 0; i < lay->threads; i++) {
         worker *w = &loader->workers[i];
         w->loader = loader;
-        if (lay->raw_elems > 0) w->raw = (float *)(void *)(base + lay->raw_at + i * lay->raw_bytes);
-        if (lay->raw_labels > 0)
-            w->raw_labels = (int32_t *)(void *)(base + lay->raw_labels_at + i * lay->raw_label_bytes);
+        w->raw = part_of(base, lay->raw_at, lay->raw_bytes, i);
+        w->raw_map = part_of(base, lay->raw_map_at, lay->raw_map_bytes, i);
+        w->whole = (fari_region_scratch){ part_of(base, lay->whole_at, lay->whole_bytes, i),
+                                          part_of(base, lay->whole_map_at, lay->whole_map_bytes, i),
+                                          part_of(base, lay->resize_at, lay->resize_bytes, i) };
     }
     if (lay->ids > 0) {
         int64_t *ids = (int64_t *)(void *)(base + lay->sample_ids_at);
@@ -152,17 +200,52 @@ static void assign(far_loader *loader)
 
 /* --- filling --- */
 
+static void fill_padding(const layout *lay, float *image, int32_t *label)
+{
+    memset(image, 0, sizeof *image * (size_t)lay->image_elems);
+    for (int64_t i = 0; i < lay->label_elems; i++) label[i] = FAR_LABEL_IGNORE;
+}
+
+/* Reads a sample and makes of it what the batch holds. */
+static far_status make_sample(worker *w, int64_t epoch, int64_t sample, float *image, int32_t *label)
+{
+    far_loader *loader = w->loader;
+    const fari_augment_sizes *sizes = &loader->sizes;
+    const uint64_t key = fari_rng_key(loader->opts.seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
+    const bool has_map = sizes->map_planes > 0;
+    fari_raw raw = { .image = loader->is_in_place ? image : w->raw,
+                     .map = !has_map              ? NULL
+                            : loader->is_in_place ? label
+                                                  : w->raw_map };
+    int64_t height, width;
+    FAR_TRY(far_dataset_extent(loader->dataset, sample, &height, &width));
+    FAR_TRY(fari_frame_takes(&sizes->frame, height, width));
+    fari_placing placing = fari_frame_place(&sizes->frame, key, height, width);
+    if (sizes->frame.fit == FAR_FIT_AS_IS) { /* before downsampling */
+        placing.region = (far_region){ 0, 0, height, width, height, width };
+        FAR_TRY(far_dataset_read(loader->dataset, sample, raw.image, has_map ? raw.map : label));
+    } else {
+        FAR_TRY(fari_region_read(loader->dataset, sample, &placing.region, &w->whole, raw.image,
+                                 has_map ? raw.map : label));
+    }
+    raw.height = placing.region.out_height;
+    raw.width = placing.region.out_width;
+    raw.y = placing.y;
+    raw.x = placing.x;
+    fari_augment_apply(&loader->opts.augment, sizes, key, &raw, image, label);
+    return FAR_OK;
+}
+
 /* Place `at` of a slot: a sample, or padding. */
 static far_status fill_place(worker *w, slot *s, int64_t at)
 {
-    far_loader *loader = w->loader;
+    const far_loader *loader = w->loader;
     const layout *lay = &loader->lay;
     const int64_t epoch = s->number / loader->batches, idx = s->number % loader->batches;
     float *image = s->images + at * lay->image_elems;
     int32_t *label = s->labels == NULL ? NULL : s->labels + at * lay->label_elems;
     if (at >= s->count) {
-        memset(image, 0, sizeof *image * (size_t)lay->image_elems);
-        for (int64_t i = 0; i < lay->label_elems; i++) label[i] = FAR_LABEL_IGNORE;
+        fill_padding(lay, image, label);
         s->ids[at] = -1;
         return FAR_OK;
     }
@@ -170,12 +253,7 @@ static far_status fill_place(worker *w, slot *s, int64_t at)
     if (loader->opts.shuffle) sample = fari_perm_at(&s->perm, sample);
     if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
     s->ids[at] = sample;
-    float *raw = loader->is_in_place ? image : w->raw;
-    int32_t *raw_label = loader->is_in_place || loader->sizes.map_planes == 0 ? label : w->raw_labels;
-    FAR_TRY(far_dataset_read(loader->dataset, sample, raw, raw_label));
-    const uint64_t key = fari_rng_key(loader->opts.seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
-    fari_augment_apply(&loader->opts.augment, &loader->sizes, key, raw, raw_label, image, label);
-    return FAR_OK;
+    return make_sample(w, epoch, sample, image, label);
 }
 
 /* Fills places [first, first + count); stops at the first that fails and gives its place, otherwise -1. */
@@ -311,7 +389,9 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     fari_augment_sizes sizes;
     far_status st = FAR_OK;
     FAR_TRY(check_opts(dataset, opts));
+    layout lay;
     FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
+    FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
     far_loader *loader = fari_calloc(1, sizeof *loader);
     if (loader == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a loader");
     (void)pthread_mutex_init(&loader->mutex, NULL); /* cannot fail on Linux */
@@ -320,7 +400,8 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     loader->dataset = dataset;
     loader->opts = *opts;
     loader->sizes = sizes;
-    loader->lay = lay_out(&dataset->info, opts, &sizes);
+    loader->lay = lay;
+    loader->opts.augment.frame = sizes.frame;
     loader->is_in_place = fari_augment_in_place(&opts->augment);
     loader->sample_count = opts->sample_ids == NULL ? dataset->info.sample_count : opts->sample_count;
     loader->batches = opts->last == FAR_LAST_DROP ? loader->sample_count / opts->batch

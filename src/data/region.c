@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "data/dataset.h"
+#include "data/resize.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ static bool is_whole(const far_region *r, int64_t height, int64_t width)
 }
 
 /* Rows of a region in its own size. */
-static void cut(const void *whole, int64_t whole_width, const far_region *r, size_t pixel_bytes, void *part_out)
+static void copy_rows(const void *whole, int64_t whole_width, const far_region *r, size_t pixel_bytes, void *part_out)
 {
     const char *from = whole;
     char *to = part_out;
@@ -31,19 +32,32 @@ static void cut(const void *whole, int64_t whole_width, const far_region *r, siz
         memcpy(to + (size_t)y * row, from + (size_t)((r->y + y) * whole_width + r->x) * pixel_bytes, row);
 }
 
-void fari_region_scratch_elems(const far_dataset *dataset, int64_t *image_out, int64_t *labels_out)
+fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t out_width)
 {
     const far_dataset_info *info = &dataset->info;
-    const bool is_needed = dataset->ops.read_region == NULL;
-    *image_out = is_needed ? info->height * info->width * info->channels : 0;
-    *labels_out = is_needed && info->label == FAR_LABEL_MAP ? fari_label_elems(info, info->height, info->width) : 0;
+    const int64_t pixels = info->height * info->width, floats = (int64_t)sizeof(float);
+    if (dataset->ops.read_region != NULL) return (fari_region_needs){ 0 };
+    /* what fari_resize_scratch_bytes says at its most: a column has at most 2 ceil(width / out_width) + 1 taps */
+    const int64_t resize = 2 * info->width + 5 * out_width + 2 * info->height + info->width * info->channels + 8;
+    return (fari_region_needs){ pixels * info->channels * floats,
+                                pixels * info->label_planes * (int64_t)sizeof(int32_t), resize * floats };
+}
+
+/* From the whole sample in scratch to the region. */
+static void cut(const far_dataset_info *info, int64_t height, int64_t width, const far_region *region,
+                const fari_region_scratch *scratch, float *image_out, int32_t *map_out)
+{
+    const fari_resize resize = fari_resize_of(height, width, info->channels, region);
+    if (region->out_height == region->height && region->out_width == region->width)
+        copy_rows(scratch->image, width, region, sizeof *image_out * (size_t)info->channels, image_out);
+    else fari_resize_f32(&resize, scratch->image, scratch->resize, image_out);
+    if (info->label_planes > 0) fari_resize_labels(width, info->label_planes, region, scratch->labels, map_out);
 }
 
 far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region *region,
                             const fari_region_scratch *scratch, float *image_out, int32_t *label_out)
 {
     const far_dataset_info *info = &dataset->info;
-    const bool has_map = info->label == FAR_LABEL_MAP;
     int64_t height, width;
     FAR_TRY(far_dataset_extent(dataset, idx, &height, &width));
     FAR_TRY(check_region(region, idx, height, width));
@@ -51,25 +65,22 @@ far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region 
     if (dataset->ops.read_region != NULL)
         return dataset->ops.read_region(dataset->context, idx, region, image_out,
                                         info->label == FAR_LABEL_NONE ? NULL : label_out);
-    if (region->out_height != region->height || region->out_width != region->width)
-        return FAR_FAIL(FAR_E_UNSUPPORTED, "resizing of samples is not there yet");
-    FAR_TRY(far_dataset_read(dataset, idx, scratch->image, has_map ? scratch->labels : label_out));
-    cut(scratch->image, width, region, sizeof *image_out * (size_t)info->channels, image_out);
-    if (has_map) cut(scratch->labels, width, region, sizeof *label_out * (size_t)info->label_planes, label_out);
+    FAR_TRY(far_dataset_read(dataset, idx, scratch->image, info->label_planes > 0 ? scratch->labels : label_out));
+    cut(info, height, width, region, scratch, image_out, label_out);
     return FAR_OK;
 }
 
 far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_region *region, float *image_out,
                                    int32_t *label_out)
 {
-    int64_t images = 0, labels = 0;
+    const fari_region_needs needs = fari_region_needs_of(dataset, region->out_width > 0 ? region->out_width : 0);
+    const fari_region_scratch scratch = { fari_alloc((size_t)needs.image_bytes), fari_alloc((size_t)needs.label_bytes),
+                                          fari_alloc((size_t)needs.resize_bytes) };
     far_status st;
-    fari_region_scratch_elems(dataset, &images, &labels);
-    const fari_region_scratch scratch = { fari_calloc((size_t)images + 1, sizeof(float)),
-                                          fari_calloc((size_t)labels + 1, sizeof(int32_t)) };
-    if (scratch.image == NULL || scratch.labels == NULL)
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a whole sample: %" PRId64 " elements", images);
+    if (scratch.image == NULL || scratch.labels == NULL || scratch.resize == NULL)
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory for a whole sample: %" PRId64 " bytes", needs.image_bytes);
     else st = fari_region_read(dataset, idx, region, &scratch, image_out, label_out);
+    fari_free(scratch.resize);
     fari_free(scratch.labels);
     fari_free(scratch.image);
     return st;

@@ -160,7 +160,8 @@ FAR_TEST(movements_match_step_by_step)
         flipped += flip;
         turned += turns > 0;
         if (fari_augment_in_place(&augment)) continue;
-        fari_augment_apply(&augment, &sizes, key, (float *)raw, raw_map, (float *)got, map);
+        const fari_raw as_read = { (float *)raw, raw_map, H, W, 0, 0 };
+        fari_augment_apply(&augment, &sizes, key, &as_read, (float *)got, map);
         FAR_CHECK_BITS("image", (float *)got, (float *)want, H * W * C);
         for (int i = 0; i < H * W; i++) { /* the map went the same way: pixel i had values 2 i + 1 and 2 i + 2 */
             const int32_t from =
@@ -183,7 +184,8 @@ FAR_TEST(values_are_normalised_and_erased)
     FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
     FAR_CHECK(fari_augment_in_place(&augment));
     for (int i = 0; i < 1800; i++) image[i] = (float)i;
-    fari_augment_apply(&augment, &sizes, 1, image, NULL, image, NULL);
+    const fari_raw raw = { image, NULL, 20, 30, 0, 0 };
+    fari_augment_apply(&augment, &sizes, 1, &raw, image, NULL);
     for (int i = 0; i < 1800; i++) FAR_CHECK(image[i] == (log1pf((float)i) - mean[i % 3]) / deviation[i % 3]);
 
     augment = (far_augment){ .erase = 0.5 };
@@ -191,7 +193,7 @@ FAR_TEST(values_are_normalised_and_erased)
     for (uint64_t sample = 0; sample < 2000; sample++) {
         int64_t zeros = 0, top = 99, bottom = -1, left = 99, right = -1;
         for (int i = 0; i < 1800; i++) image[i] = 1.0f;
-        fari_augment_apply(&augment, &sizes, fari_rng_key(1, FARI_RNG_AUGMENT, 0, sample), image, NULL, image, NULL);
+        fari_augment_apply(&augment, &sizes, fari_rng_key(1, FARI_RNG_AUGMENT, 0, sample), &raw, image, NULL);
         for (int64_t i = 0; i < 600; i++) {
             if (image[3 * i] != 0.0f) continue;
             zeros++;
@@ -210,7 +212,7 @@ FAR_TEST(values_are_normalised_and_erased)
                    0.02); /* mean of 2 % to 33 %, tall ones rejected */
     augment = (far_augment){ .cutout = 8 };
     for (int i = 0; i < 1800; i++) image[i] = 1.0f;
-    fari_augment_apply(&augment, &sizes, 5, image, NULL, image, NULL);
+    fari_augment_apply(&augment, &sizes, 5, &raw, image, NULL);
     int64_t zeros = 0;
     for (int i = 0; i < 1800; i++) zeros += image[i] == 0.0f;
     FAR_CHECK(zeros >= 3 * 16 && zeros <= 3 * 64);
@@ -228,7 +230,8 @@ FAR_TEST(blocks_become_mean_and_largest_label)
     FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
     for (int i = 0; i < 32; i++) image[i] = (float)i;
     for (int i = 0; i < 32; i++) map[i] = i % 8 == 5 ? 7 : FAR_LABEL_IGNORE;
-    fari_augment_apply(&augment, &sizes, 0, image, map, out, out_map);
+    const fari_raw raw = { image, map, 4, 8, 0, 0 };
+    fari_augment_apply(&augment, &sizes, 0, &raw, out, out_map);
     for (int y = 0; y < 2; y++)
         for (int x = 0; x < 4; x++) {
             FAR_CHECK(out[y * 4 + x] == (float)(16 * y + 2 * x) + 4.5f);

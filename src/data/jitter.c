@@ -1,0 +1,134 @@
+#include "data/jitter.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "data/draws.h"
+#include <inttypes.h>
+#include <math.h>
+
+#define CHANGES 4
+#define ORDERS 24 /* of four changes */
+
+static float unit(float x)
+{
+    return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x;
+}
+
+/* ITU-R 601 luma as torchvision rounds its factors. */
+static float grey(const float *pixel)
+{
+    return 0.2989f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2];
+}
+
+far_status fari_jitter_check(const far_augment *augment, int64_t channels)
+{
+    const double changes[] = { augment->brightness, augment->contrast, augment->saturation, augment->hue };
+    for (int i = 0; i < CHANGES; i++)
+        if (!(changes[i] >= 0.0 && changes[i] <= (i == 3 ? 0.5 : 1e3)))
+            return FAR_FAIL(FAR_E_ARG,
+                            "brightness %g, contrast %g, saturation %g, hue %g: expected at least 0, hue at most 0.5",
+                            changes[0], changes[1], changes[2], changes[3]);
+    if (fari_jitter_is_on(augment) && channels != 1 && channels != 3)
+        return FAR_FAIL(FAR_E_ARG, "changes of colour need grey or RGB images, not %" PRId64 " channels", channels);
+    return FAR_OK;
+}
+
+bool fari_jitter_is_on(const far_augment *augment)
+{
+    return augment->brightness > 0.0 || augment->contrast > 0.0 || augment->saturation > 0.0 || augment->hue > 0.0;
+}
+
+void fari_jitter_brightness(double factor, int64_t channels, int64_t pixels, float *image)
+{
+    const float f = (float)factor;
+    for (int64_t i = 0; i < pixels * channels; i++) image[i] = unit(f * image[i]);
+}
+
+void fari_jitter_contrast(double factor, int64_t channels, int64_t pixels, float *image)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < pixels; i++) sum += (double)(channels == 3 ? grey(image + 3 * i) : image[i]);
+    const float f = (float)factor, rest = (float)(1.0 - factor) * (float)(sum / (double)pixels);
+    for (int64_t i = 0; i < pixels * channels; i++) image[i] = unit(f * image[i] + rest);
+}
+
+void fari_jitter_saturation(double factor, int64_t channels, int64_t pixels, float *image)
+{
+    const float f = (float)factor, g = (float)(1.0 - factor);
+    if (channels != 3) return;
+    for (float *pixel = image; pixel < image + 3 * pixels; pixel += 3) {
+        const float rest = g * grey(pixel);
+        for (int c = 0; c < 3; c++) pixel[c] = unit(f * pixel[c] + rest);
+    }
+}
+
+/* A pixel's hue in [0, 1), for the largest and smallest of its colours; 0 where they are equal. */
+static float hue_of(const float *pixel, float most, float least)
+{
+    const float r = pixel[0], g = pixel[1], b = pixel[2], span = most - least;
+    if (span == 0.0f) return 0.0f;
+    const float of_r = (most - r) / span, of_g = (most - g) / span, of_b = (most - b) / span;
+    const float sixths = most == r ? of_b - of_g : most == g ? 2.0f + of_r - of_b : 4.0f + of_g - of_r;
+    const float hue = sixths / 6.0f + 1.0f;
+    return hue >= 1.0f ? hue - 1.0f : hue;
+}
+
+static void turn_hue(float turns, float *pixel)
+{
+    const float r = pixel[0], g = pixel[1], b = pixel[2];
+    const float rg_most = r > g ? r : g, rg_least = r < g ? r : g;
+    const float most = rg_most > b ? rg_most : b, least = rg_least < b ? rg_least : b;
+    float hue = hue_of(pixel, most, least) + turns;
+    hue -= floorf(hue); /* below 1, or 1 by rounding: sector 6 is sector 0 */
+    const float saturation = most > least ? (most - least) / most : 0.0f;
+    const float sixths = hue * 6.0f, whole = floorf(sixths), part = sixths - whole;
+    const float p = unit(most * (1.0f - saturation)), q = unit(most * (1.0f - saturation * part)),
+                t = unit(most * (1.0f - saturation * (1.0f - part)));
+    const float sectors[6][3] = { { most, t, p }, { q, most, p }, { p, most, t },
+                                  { p, q, most }, { t, p, most }, { most, p, q } };
+    const float *colour = sectors[(int)whole % 6];
+    pixel[0] = colour[0];
+    pixel[1] = colour[1];
+    pixel[2] = colour[2];
+}
+
+void fari_jitter_hue(double turns, int64_t channels, int64_t pixels, float *image)
+{
+    if (channels != 3) return;
+    for (float *pixel = image; pixel < image + 3 * pixels; pixel += 3) turn_hue((float)turns, pixel);
+}
+
+/* Order number `n` of four things: the next of those left is picked by n modulo their count. */
+static void order_of(uint64_t n, int order_out[CHANGES])
+{
+    int left[CHANGES] = { 0, 1, 2, 3 };
+    for (int i = 0; i < CHANGES; i++) {
+        const int count = CHANGES - i, pick = (int)(n % (uint64_t)count);
+        n /= (uint64_t)count;
+        order_out[i] = left[pick];
+        for (int k = pick; k + 1 < count; k++) left[k] = left[k + 1];
+    }
+}
+
+static double factor(uint64_t key, uint64_t draw, double change)
+{
+    const double low = change < 1.0 ? 1.0 - change : 0.0, high = 1.0 + change;
+    return low + (high - low) * fari_rng_unit_f64(key, draw);
+}
+
+void fari_jitter_apply(const far_augment *augment, uint64_t key, int64_t channels, int64_t pixels, float *image)
+{
+    static void (*const scaled[])(double, int64_t, int64_t, float *) = { fari_jitter_brightness, fari_jitter_contrast,
+                                                                         fari_jitter_saturation };
+    const double changes[] = { augment->brightness, augment->contrast, augment->saturation };
+    int order[CHANGES];
+    if (!fari_jitter_is_on(augment)) return;
+    order_of(fari_rng_below(key, FARI_DRAW_JITTER_ORDER, ORDERS), order);
+    for (int i = 0; i < CHANGES; i++) {
+        const int k = order[i];
+        if (k < 3 && changes[k] > 0.0)
+            scaled[k](factor(key, (uint64_t)(FARI_DRAW_BRIGHTNESS + k), changes[k]), channels, pixels, image);
+        if (k == 3 && augment->hue > 0.0)
+            fari_jitter_hue(augment->hue * (2.0 * fari_rng_unit_f64(key, FARI_DRAW_HUE) - 1.0), channels, pixels,
+                            image);
+    }
+}
