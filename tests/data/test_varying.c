@@ -182,3 +182,50 @@ FAR_TEST(samples_larger_than_their_padding_are_refused)
     FAR_CHECK_HAS(far_error_message(), "sizes of their own");
     far_dataset_close(set);
 }
+
+/* Resized as a whole, then the middle; flipped images come from the same middle. */
+FAR_TEST(resized_images_give_their_middle)
+{
+    enum { SIDE = 11 };
+    own_set own = maps_of(12);
+    far_dataset *set = own_set_open(&own);
+    const far_dataset_info info = far_dataset_info_of(set);
+    const far_frame frame = { .fit = FAR_FIT_RESIZE, .height = SIDE, .width = SIDE, .share = 0.7 };
+    far_frame whole;
+    FAR_CHECK_OK(fari_frame_check(&frame, &info, &whole));
+    for (int flips = 0; flips < 2; flips++) {
+        const far_augment more = { .flip = flips == 1 };
+        far_loader *loader = open_loader(set, &frame, 2, &more);
+        far_batch batch;
+        int64_t flipped = 0;
+        for (int i = 0; i < 4 * BATCH; i++) {
+            static float image[200 * 200 * CHANNELS];
+            static int32_t map[200 * 200 * PLANES];
+            const int64_t at = i % BATCH;
+            int64_t height, width;
+            if (at == 0) FAR_CHECK_OK(far_loader_next(loader, &batch));
+            const int64_t sample = batch.sample_ids[at];
+            own_set_extent(&own, sample, &height, &width);
+            const fari_placing p = fari_frame_place(&whole, 0, height, width);
+            FAR_CHECK(p.region.out_height < 200 && p.region.out_width < 200);
+            FAR_CHECK_OK(far_dataset_read_region(set, sample, &p.region, image, map));
+            const float *got = batch.images + at * SIDE * SIDE * CHANNELS;
+            const int32_t *labels = batch.labels + at * SIDE * SIDE * PLANES;
+            bool is_plain = true, is_flipped = true;
+            for (int64_t y = 0; y < SIDE; y++)
+                for (int64_t x = 0; x < SIDE; x++) {
+                    const int64_t row = (p.y + y) * p.region.out_width + p.x;
+                    const int64_t here = row + x, there = row + SIDE - 1 - x, to = y * SIDE + x;
+                    is_plain = is_plain && got[to * CHANNELS + 1] == image[here * CHANNELS + 1] &&
+                               labels[to * PLANES + 1] == map[here * PLANES + 1];
+                    is_flipped = is_flipped && got[to * CHANNELS + 1] == image[there * CHANNELS + 1] &&
+                                 labels[to * PLANES + 1] == map[there * PLANES + 1];
+                }
+            FAR_CHECK(is_plain || (flips == 1 && is_flipped));
+            flipped += is_flipped;
+        }
+        FAR_CHECK(flips == 1 ? flipped > 2 && flipped < 18 : flipped == 0);
+        far_loader_close(loader);
+    }
+    far_dataset_close(set);
+}
