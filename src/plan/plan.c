@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 #include "base/mem.h"
+#include "plan/part.h"
 #include <string.h>
 
 far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor)
@@ -30,6 +31,7 @@ void fari_plan_destroy(fari_plan *plan)
     fari_free(plan->succ);
     fari_free(plan->succ0);
     fari_free(plan->indegree);
+    fari_part_destroy(plan->part);
     fari_free(plan);
 }
 
@@ -40,11 +42,15 @@ far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, 
         fari_error_restore(&graph->error);
         return graph->status;
     }
+    FAR_TRY(fari_mesh_check(&opts->mesh, opts->rank));
     fari_plan *plan = fari_calloc(1, sizeof *plan);
     if (plan == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a plan");
     plan->graph = graph;
     plan->opts = *opts;
     if (plan->opts.threads < 1) plan->opts.threads = 1;
+    if (plan->opts.mesh.data < 1) plan->opts.mesh.data = 1;
+    if (plan->opts.mesh.spatial < 1) plan->opts.mesh.spatial = 1;
+    if (fari_mesh_ranks(&plan->opts.mesh) > 1) FAR_TRY_GOTO(fari_part_create(plan), failed);
     FAR_TRY_GOTO(fari_plan_order_nodes(plan), failed);
     FAR_TRY_GOTO(fari_plan_cut_grains(plan), failed);
     FAR_TRY_GOTO(fari_plan_lower(plan), failed);
@@ -78,7 +84,8 @@ int64_t fari_plan_own_bytes(const fari_plan *plan)
            plan->instr_cap * (int64_t)sizeof(fari_instr) + plan->access_cap * (int64_t)sizeof(fari_access) +
            plan->access0_cap * (int64_t)sizeof(int64_t) + edges * (int64_t)sizeof(int32_t) +
            plan->instr_count * (int64_t)(sizeof(int64_t) + sizeof(int32_t)) +
-           plan->buffer_cap * (int64_t)sizeof(fari_buffer) + plan->prepared_cap * (int64_t)sizeof(fari_prepared);
+           plan->buffer_cap * (int64_t)sizeof(fari_buffer) + plan->prepared_cap * (int64_t)sizeof(fari_prepared) +
+           fari_part_own_bytes(plan);
 }
 
 const char *fari_buffer_kind_name(fari_buffer_kind kind)

@@ -1,5 +1,7 @@
 /* The plan: everything a step will do, decided before the first byte is allocated. Instructions on ranges of buffers, their order of
-   dependence, the offsets of every buffer and the exact peak. Pure: no files, no clock, no MPI. */
+   dependence, the offsets of every buffer and the exact peak. Pure: no files, no clock, no MPI.
+   A plan is of one rank. Plans of several ranks are made one by one, on any machine, from the same graph and options: each walks
+   through the whole step and keeps its own share (part.h). */
 #ifndef FARI_PLAN_PLAN_H
 #define FARI_PLAN_PLAN_H
 #include "graph/graph.h"
@@ -15,8 +17,18 @@ typedef struct fari_grain_config {
     int64_t leaves;   /* at most so many leaves in a tree of partial sums; 0: 64 */
 } fari_grain_config;
 
+/* How the pieces of tensors are dealt out over ranks: samples over `data` columns, rows over `spatial` rows of a mesh of
+   data x spatial ranks. Rank d * spatial + s stands at (d, s). Results never depend on it. */
+typedef struct fari_mesh {
+    int32_t data, spatial; /* 0: 1 */
+} fari_mesh;
+
+#define FARI_RANKS_MAX 65536
+
 typedef struct fari_plan_opts {
     fari_grain_config grain;
+    fari_mesh mesh;
+    int32_t rank;              /* whose plan: 0 .. data * spatial - 1 */
     int32_t threads;           /* scratch is planned for so many; 0: 1 */
     bool is_keeping_gradients; /* gradients of parameters and inputs can be read after a step */
     bool is_reference_f64;     /* every f32 tensor is held in double: the oracle */
@@ -60,15 +72,18 @@ typedef enum fari_instr_kind {
     FARI_INSTR_COMBINE,
     FARI_INSTR_PACK,
     FARI_INSTR_UNPACK,
-    FARI_INSTR_FEED
+    FARI_INSTR_FEED,
+    FARI_INSTR_SEND, /* parts of buffers to another rank: one message */
+    FARI_INSTR_RECV
 } fari_instr_kind;
 
 typedef struct fari_instr {
     uint8_t kind; /* fari_instr_kind */
     bool accumulate;
     uint8_t in_count, out_count;
-    int32_t node;     /* -1 for FEED */
-    int32_t aux;      /* PACK: which input; FEED: which graph input; COMBINE: 1 when the plain sum serves */
+    int32_t node; /* -1 for FEED, SEND, RECV */
+    int32_t
+        aux; /* PACK: which input; FEED: which graph input; COMBINE: 1 when the plain sum serves; SEND, RECV: which message */
     int32_t prepared; /* index in plan->prepared, -1: none */
     int64_t view0;    /* first of in_count + out_count views */
     fari_kernel_fn run;
@@ -118,6 +133,8 @@ typedef struct fari_plan {
     int64_t scratch_bytes;   /* a thread's */
     int64_t reference_calls; /* calls that no kernel but the reference serves */
     double flops, bytes_moved;
+
+    struct fari_part *part; /* part.h: what a plan for one of several ranks says beyond; NULL for a plan of one rank */
 } fari_plan;
 
 /* Makes the plan of a finished graph. The graph and the backend must outlive it. */
@@ -132,6 +149,12 @@ const char *fari_buffer_kind_name(fari_buffer_kind kind);
 int64_t fari_grain_count(const fari_grains *grains);
 bool fari_tensor_has_row_windows(const fari_tensor *tensor);
 far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
+
+/* ranks.c: who computes what. */
+int32_t fari_mesh_ranks(const fari_mesh *mesh);
+far_status fari_mesh_check(const fari_mesh *mesh, int32_t rank);
+/* The rank that computes a piece of a tensor that has a batch axis. */
+int32_t fari_rank_of_grain(const fari_plan *plan, far_value tensor, int64_t index_piece, int64_t row_piece);
 
 /* ---- steps of fari_plan_create, each in its own file ---- */
 far_status fari_plan_order_nodes(fari_plan *plan);   /* order.c: updates as early as they may run */

@@ -94,7 +94,7 @@ static void json_buffer(const fari_plan *plan, int64_t i, fari_text *text)
 
 static void json_instr(const fari_plan *plan, int64_t i, fari_text *text)
 {
-    static const char *const kinds[] = { "call", "combine", "pack", "unpack", "feed" };
+    static const char *const kinds[] = { "call", "combine", "pack", "unpack", "feed", "send", "recv" };
     const fari_instr *instr = &plan->instrs[i];
     fari_text_add(text, "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"node\": %d", i, kinds[instr->kind],
                   (int)instr->node);

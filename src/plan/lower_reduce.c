@@ -1,0 +1,250 @@
+/* Sums across grains: each leaf a call or a few, then the combining calls of the tree, in the order of tree.c. */
+#include "base/mem.h"
+#include "plan/lower.h"
+
+/* One tree: the grains of one segment of the domain, in order. */
+typedef struct reduction {
+    fari_lowering *low;
+    far_value domain;
+    int64_t grain0, grain_count, run;  /* grains of the segment, grains a leaf */
+    fari_view out[FARI_OUT_MAX];       /* where the segment's result lies in the outputs; data: byte offset */
+    int64_t slot_offset[FARI_OUT_MAX]; /* of each output within a slot */
+    int64_t slot_bytes;
+    int32_t partials; /* buffer of slots 1.. (and of slot 0 when packed) */
+    bool is_packed;
+} reduction;
+
+/* Where output k of a slot lies. */
+static void slot_view(const reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out)
+{
+    const fari_plan *plan = red->low->plan;
+    *view_out = red->out[k];
+    if (slot == 0 && !red->is_packed) {
+        *buffer_out = plan->tensor_buffer[red->low->node->out[k]];
+        return;
+    }
+    const int64_t first = red->is_packed ? 0 : 1;
+    *buffer_out = red->partials;
+    view_out->data = (void *)(uintptr_t)((slot - first) * red->slot_bytes + red->slot_offset[k]); /* NOLINT */
+}
+
+/* Grain `g` of the segment as a call. */
+static void reduce_call(const reduction *red, int64_t g, fari_call *call)
+{
+    const fari_lowering *low = red->low;
+    const fari_plan *plan = low->plan;
+    const fari_node *node = low->node;
+    const int64_t grain = red->grain0 + g;
+    if (node->op->kind == FARI_CHUNK_REDUCE) {
+        const int64_t elems = fari_lower_elems(plan, node->in[0]), lo = grain * FARI_CHUNK_ELEMS * red->run;
+        const int64_t hi = lo + FARI_CHUNK_ELEMS * red->run;
+        fari_lower_chunk_call(low, lo, hi < elems ? hi : elems, call);
+        return;
+    }
+    const fari_grains *table = &plan->grains[red->domain];
+    const fari_grain_range range =
+        fari_lower_grain(plan, red->domain, grain / table->row_count, grain % table->row_count);
+    *call = (fari_call){ .node = node, .attr = node->attr, .in_count = node->in_count, .out_count = node->out_count };
+    for (int32_t k = 0; k < node->in_count; k++)
+        call->in[k] = fari_lower_window(low, k, fari_tensor_of(plan->graph, red->domain), &range);
+}
+
+/* Grain `g` of the segment is computed where the domain's grain is. */
+static int32_t rank_of_grain(const reduction *red, int64_t g)
+{
+    const fari_lowering *low = red->low;
+    const fari_grains *table = &low->plan->grains[red->domain];
+    const int64_t grain = red->grain0 + g;
+    if (low->walk.flow == NULL) return 0;
+    if (fari_tensor_of(low->plan->graph, red->domain)->batch_of == 0) return fari_walk_rank_of_whole(low);
+    return fari_rank_of_grain(low->plan, red->domain, grain / table->row_count, grain % table->row_count);
+}
+
+static far_status reduce_leaf(void *ctx, int64_t leaf, int64_t slot)
+{
+    const reduction *red = ctx;
+    const bool is_chunked = red->low->node->op->kind == FARI_CHUNK_REDUCE;
+    const int64_t run = is_chunked ? 1 : red->run, first = leaf * run;
+    const int64_t last = first + run < red->grain_count ? first + run : red->grain_count;
+    for (int64_t g = first; g < last; g++) {
+        fari_call call;
+        int32_t out_buffer[FARI_OUT_MAX];
+        reduce_call(red, g, &call);
+        call.accumulate = g > first;
+        for (int32_t k = 0; k < call.out_count; k++) slot_view(red, slot, k, &call.out[k], &out_buffer[k]);
+        FAR_TRY(fari_lower_call(red->low, &call, out_buffer, rank_of_grain(red, g)));
+    }
+    return FAR_OK;
+}
+
+/* Slot `slot` as an operand of a combination. */
+static int64_t combine_view(const reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out)
+{
+    slot_view(red, slot, k, view_out, buffer_out);
+    if (red->is_packed)
+        *view_out = (fari_view){ view_out->data, FAR_F32, FARI_ROW_MAJOR, 1, { red->slot_bytes / 4 }, 0, 1, 0, 0 };
+    return fari_lower_view_bytes(view_out);
+}
+
+/* A combination runs where its left partial is; the right one comes there. */
+static far_status walk_combine(const reduction *red, int64_t left, int64_t right, bool *is_own_out)
+{
+    fari_lowering *low = red->low;
+    const int32_t out_count = low->node->out_count;
+    fari_view view;
+    int32_t buffer = -1, rank = 0;
+    for (int32_t k = 0; k < out_count; k++) {
+        int64_t bytes = combine_view(red, left, k, &view, &buffer);
+        if (k == 0) rank = fari_walk_maker(low, buffer, &view);
+        FAR_TRY(fari_walk_need(low, buffer, &view, bytes, rank));
+        bytes = combine_view(red, right, k, &view, &buffer);
+        FAR_TRY(fari_walk_need(low, buffer, &view, bytes, rank));
+    }
+    fari_walk_next(low);
+    for (int32_t k = 0; k < out_count; k++) {
+        const int64_t bytes = combine_view(red, left, k, &view, &buffer);
+        FAR_TRY(fari_walk_made(low, buffer, &view, bytes, rank));
+    }
+    *is_own_out = fari_walk_is_own(low, rank);
+    return FAR_OK;
+}
+
+static far_status reduce_combine(void *ctx, int64_t left, int64_t right)
+{
+    const reduction *red = ctx;
+    fari_plan *plan = red->low->plan;
+    const fari_node *node = red->low->node;
+    bool is_own = true;
+    FAR_TRY(walk_combine(red, left, right, &is_own));
+    if (!is_own) return FAR_OK;
+    FAR_TRY(fari_lower_begin(plan, FARI_INSTR_COMBINE, node->id));
+    const int64_t idx = plan->instr_count - 1;
+    plan->instrs[idx].run = node->op->combine;
+    plan->instrs[idx].aux = node->op->combine == NULL;
+    for (int32_t pass = 0; pass < 2; pass++) /* inputs first: the right partial; then the left one, which takes it in */
+        for (int32_t k = 0; k < node->out_count; k++) {
+            fari_view view;
+            int32_t buffer = -1;
+            const int64_t bytes = combine_view(red, pass == 0 ? right : left, k, &view, &buffer);
+            FAR_TRY(fari_lower_view(plan, buffer, &view, bytes, pass == 1));
+        }
+    return fari_walk_note(red->low);
+}
+
+/* The root as the plain tensor, where the root is. */
+static far_status reduce_unpack(const reduction *red, int32_t prepared)
+{
+    fari_lowering *low = red->low;
+    fari_plan *plan = low->plan;
+    const fari_view *to = &red->out[0];
+    const int32_t to_buffer = plan->tensor_buffer[low->node->out[0]];
+    const int64_t to_bytes = fari_lower_view_bytes(to);
+    fari_view from = *to;
+    from.data = NULL;
+    const int32_t rank = fari_walk_maker(low, red->partials, &from);
+    fari_walk_next(low);
+    FAR_TRY(fari_walk_made(low, to_buffer, to, to_bytes, rank));
+    if (!fari_walk_is_own(low, rank)) return FAR_OK;
+    FAR_TRY(fari_lower_begin(plan, FARI_INSTR_UNPACK, low->node->id));
+    plan->instrs[plan->instr_count - 1].prepared = prepared;
+    FAR_TRY(fari_lower_view(plan, red->partials, &from, red->slot_bytes, false));
+    FAR_TRY(fari_lower_view(plan, to_buffer, to, to_bytes, true));
+    return fari_walk_note(low);
+}
+
+#define PARTIALS_FREE_BYTES \
+    (INT64_C(32) << 20) /* below this every leaf has a slot; above, few slots are reused in order */
+#define LEAVES_BIG_BYTES (INT64_C(16) << 20) /* partials above this size have at most LEAVES_BIG leaves */
+#define LEAVES_BIG 8
+
+static int64_t align64(int64_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Sizes of partials and slots; asks the backend on the first grain whether partials are packed. */
+static far_status reduction_begin(reduction *red, int32_t *prepared_out)
+{
+    fari_plan *plan = red->low->plan;
+    const fari_node *node = red->low->node;
+    fari_call call;
+    reduce_call(red, 0, &call);
+    for (int32_t k = 0; k < call.in_count; k++) call.in[k].data = NULL;
+    for (int32_t k = 0; k < call.out_count; k++) {
+        call.out[k] = red->out[k];
+        call.out[k].data = NULL;
+    }
+    const int64_t reference_before = plan->reference_calls; /* this question is not a call */
+    FAR_TRY(fari_lower_prepare(plan, &call, prepared_out));
+    plan->reference_calls = reference_before;
+    red->is_packed = plan->prepared[*prepared_out].partial_bytes > 0;
+    red->slot_bytes = 0;
+    for (int32_t k = 0; k < node->out_count; k++) {
+        red->slot_offset[k] = red->slot_bytes;
+        red->slot_bytes += align64(fari_lower_view_bytes(&red->out[k]));
+    }
+    if (red->is_packed) red->slot_bytes = align64((int64_t)plan->prepared[*prepared_out].partial_bytes);
+    return FAR_OK;
+}
+
+/* One segment: leaves, tree, result in the output. */
+static far_status lower_segment(reduction *red)
+{
+    fari_plan *plan = red->low->plan;
+    int32_t prepared = -1;
+    red->run = 1;
+    FAR_TRY(reduction_begin(red, &prepared));
+    int64_t leaves = red->grain_count;
+    const int64_t most = red->slot_bytes > LEAVES_BIG_BYTES && plan->opts.grain.leaves > LEAVES_BIG
+                             ? LEAVES_BIG
+                             : plan->opts.grain.leaves;
+    if (leaves > most) leaves = most;
+    red->run = (red->grain_count + leaves - 1) / leaves;
+    leaves = (red->grain_count + red->run - 1) / red->run;
+    if (red->low->node->op->kind == FARI_CHUNK_REDUCE) red->grain_count = leaves;
+    const bool is_frugal = leaves * red->slot_bytes > PARTIALS_FREE_BYTES;
+    const int64_t slots = fari_tree_slots(leaves, is_frugal) - (red->is_packed ? 0 : 1);
+    red->partials = -1;
+    if (slots > 0)
+        FAR_TRY(fari_lower_buffer(plan, FARI_BUFFER_PARTIAL, red->low->node->out[0], slots * red->slot_bytes,
+                                  &red->partials));
+    FAR_TRY(fari_walk_reduction(red->low, red->partials, red->is_packed ? red->slot_bytes : 0));
+    const fari_tree_visitor visitor = { reduce_leaf, reduce_combine, red };
+    FAR_TRY(fari_tree_visit(leaves, is_frugal, &visitor));
+    return red->is_packed ? reduce_unpack(red, prepared) : FAR_OK;
+}
+
+far_status fari_lower_reduce(fari_lowering *low)
+{
+    fari_plan *plan = low->plan;
+    const fari_node *node = low->node;
+    const bool is_chunked = node->op->kind == FARI_CHUNK_REDUCE;
+    reduction red = { .low = low, .domain = node->in[is_chunked ? 0 : node->op->domain_input] };
+    int32_t unused = -1;
+    for (int32_t k = 0; k < node->in_count; k++) FAR_TRY(fari_lower_tensor(plan, node->in[k], &unused));
+    for (int32_t k = 0; k < node->out_count; k++) FAR_TRY(fari_lower_tensor(plan, node->out[k], &unused));
+    if (is_chunked) {
+        for (int32_t k = 0; k < node->out_count; k++) red.out[k] = fari_lower_view_whole(plan, node->out[k]);
+        red.grain_count = (fari_lower_elems(plan, red.domain) + FARI_CHUNK_ELEMS - 1) / FARI_CHUNK_ELEMS;
+        return lower_segment(&red);
+    }
+    const fari_tensor *out = fari_tensor_of(plan->graph, node->out[0]);
+    const fari_grains *table = &plan->grains[red.domain];
+    int64_t pieces_a_segment = table->index_count; /* pieces of axis 0 of the domain that are summed into one result */
+    if (out->batch_of == 1) pieces_a_segment = 1;
+    if (out->batch_of > 1)
+        pieces_a_segment = out->batch_of / table->index_step > 0 ? out->batch_of / table->index_step : 1;
+    for (int64_t i = 0; i < table->index_count; i += pieces_a_segment) {
+        const int64_t pieces = i + pieces_a_segment <= table->index_count ? pieces_a_segment : table->index_count - i;
+        fari_grain_range range = fari_lower_grain(plan, red.domain, i, 0);
+        range.sample_hi = fari_lower_grain(plan, red.domain, i + pieces - 1, 0).sample_hi;
+        red.grain0 = i * table->row_count;
+        red.grain_count = pieces * table->row_count;
+        range.row_lo = 0;
+        range.row_hi = fari_lower_rows(out);
+        for (int32_t k = 0; k < node->out_count; k++)
+            red.out[k] = fari_lower_view_of_samples(plan, node->out[k], &range);
+        FAR_TRY(lower_segment(&red));
+    }
+    return FAR_OK;
+}
