@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "run/exec_comm.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct fari_executor {
     double *seconds;    /* [instr_count] or NULL */
     worker *workers;    /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
+    fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */
 
     pthread_mutex_t lock;
     pthread_cond_t wake, finished;
@@ -68,6 +70,18 @@ static void heap_push(fari_executor *exec, int32_t instr)
     }
     exec->heap[at] = key;
     atomic_store_explicit(&exec->ready, exec->heap_count, memory_order_release);
+}
+
+/* Under lock: nothing holds the instruction back any more. Gives the number of workers that this can keep busy. */
+static int32_t make_ready(fari_executor *exec, int32_t instr)
+{
+    const fari_instr *what = &exec->plan->instrs[instr];
+    if (what->kind == FARI_INSTR_SEND || what->kind == FARI_INSTR_RECV) {
+        fari_exec_comm_start(exec->comm, what->aux);
+        return 0;
+    }
+    heap_push(exec, instr);
+    return 1;
 }
 
 static int32_t heap_pop(fari_executor *exec)
@@ -132,11 +146,20 @@ static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
     return FAR_OK;
 }
 
+/* Where the piece begins in what is fed: all of the input, or the box that this rank reads. In elements. */
+static int64_t feed_offset(const fari_plan *plan, const fari_instr *instr, const fari_view *view)
+{
+    const int64_t rows = view->ndim >= 3 ? view->dim[2] : 1;
+    const int64_t row_elems = fari_view_elems(view) / view->dim[0] / rows;
+    if (plan->part == NULL) return view->sample0 * rows * row_elems;
+    const fari_feed_box *box = &plan->part->feeds[instr->aux];
+    return ((view->sample0 - box->sample_lo) * (box->row_hi - box->row_lo) + view->row0 - box->row_lo) * row_elems;
+}
+
 static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
 {
     const fari_view *view = &exec->plan->views[instr->view0];
-    const int64_t elems = fari_view_elems(view);
-    const int64_t first = elems / view->dim[0] * view->sample0;
+    const int64_t elems = fari_view_elems(view), first = feed_offset(exec->plan, instr, view);
     const void *from = exec->step->feed[instr->aux];
     void *to = view_data(exec, instr->view0);
     if (from == NULL) return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
@@ -157,6 +180,8 @@ static far_status run_instr(fari_executor *exec, int32_t idx, char *scratch)
     case FARI_INSTR_CALL: return run_call(exec, instr, scratch);
     case FARI_INSTR_COMBINE: return instr->aux ? run_sum(exec, instr) : run_call(exec, instr, scratch);
     case FARI_INSTR_FEED: return run_feed(exec, instr);
+    case FARI_INSTR_SEND: /* never here: make_ready */
+    case FARI_INSTR_RECV: break;
     case FARI_INSTR_PACK:
         return backend->pack(&plan->prepared[instr->prepared], instr->aux, view_data(exec, instr->view0),
                              view_data(exec, instr->view0 + 1));
@@ -185,28 +210,44 @@ static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
 
 /* ---- the pool ---- */
 
-/* Under lock: marks `idx` done and readies what waited for it alone. */
-static void retire(fari_executor *exec, int32_t idx, far_status st)
+/* Under lock: the first failure ends the step, on every rank. */
+static void fail_step(fari_executor *exec, far_status st)
+{
+    if (exec->status != FAR_OK) return;
+    exec->status = st;
+    fari_error_save(&exec->error);
+    exec->remaining = 0; /* nothing more starts */
+    exec->heap_count = 0;
+    atomic_store(&exec->ready, 0);
+    if (exec->comm != NULL) fari_exec_comm_abandon(exec->comm);
+}
+
+/* Under lock: marks `idx` done and readies what waited for it alone. The caller takes `own` of the readied itself. */
+static void retire(fari_executor *exec, int32_t idx, far_status st, int32_t own)
 {
     const fari_plan *plan = exec->plan;
-    if (st != FAR_OK && exec->status == FAR_OK) {
-        exec->status = st;
-        fari_error_save(&exec->error);
-        exec->remaining = 0; /* nothing more starts */
-        exec->heap_count = 0;
-        atomic_store(&exec->ready, 0);
-    }
+    if (st != FAR_OK) fail_step(exec, st);
     if (exec->status == FAR_OK) {
         exec->remaining--;
         int32_t readied = 0;
         for (int64_t s = plan->succ0[idx]; s < plan->succ0[idx + 1]; s++)
-            if (--exec->waits[plan->succ[s]] == 0) {
-                heap_push(exec, plan->succ[s]);
-                readied++;
-            }
-        for (; readied > 1; readied--) (void)pthread_cond_signal(&exec->wake);
+            if (--exec->waits[plan->succ[s]] == 0) readied += make_ready(exec, plan->succ[s]);
+        for (; readied > own; readied--) (void)pthread_cond_signal(&exec->wake);
     }
     if (exec->remaining == 0) (void)pthread_cond_broadcast(&exec->wake);
+}
+
+static void message_done(void *ctx, int32_t message, far_status st)
+{
+    fari_executor *exec = ctx;
+    (void)pthread_mutex_lock(&exec->lock);
+    if (st == FAR_OK) {
+        retire(exec, exec->plan->part->messages[message].instr, FAR_OK, 0);
+    } else {
+        fail_step(exec, st);
+        (void)pthread_cond_broadcast(&exec->wake);
+    }
+    (void)pthread_mutex_unlock(&exec->lock);
 }
 
 /* Under lock: works until the step has no more instructions. */
@@ -228,7 +269,7 @@ static void work(fari_executor *exec, worker *self)
         (void)pthread_mutex_unlock(&exec->lock);
         const far_status st = run_timed(exec, idx, self->scratch);
         (void)pthread_mutex_lock(&exec->lock);
-        retire(exec, idx, st);
+        retire(exec, idx, st, 1);
     }
 }
 
@@ -335,6 +376,9 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     FAR_TRY_GOTO(bind_buffers(exec, store), failed);
     fari_arena_touch(exec->arena, plan->arena_bytes);
     FAR_TRY_GOTO(threads_start(exec), failed);
+    if (plan->part != NULL)
+        FAR_TRY_GOTO(fari_exec_comm_create(plan, exec->buffer_data, opts->comm, message_done, exec, &exec->comm),
+                     failed);
     *exec_out = exec;
     return FAR_OK;
 failed:
@@ -345,12 +389,13 @@ failed:
 int64_t fari_executor_own_bytes(const fari_plan *plan)
 {
     return plan->buffer_count * (int64_t)sizeof(char *) +
-           plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t));
+           plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t)) + fari_exec_comm_own_bytes(plan);
 }
 
 void fari_executor_destroy(fari_executor *exec)
 {
     if (exec == NULL) return;
+    fari_exec_comm_destroy(exec->comm);
     (void)pthread_mutex_lock(&exec->lock);
     exec->is_stopping = true;
     (void)pthread_cond_broadcast(&exec->wake);
@@ -381,7 +426,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     exec->heap_count = 0;
     exec->generation++;
     for (int32_t i = 0; i < plan->instr_count; i++)
-        if (exec->waits[i] == 0) heap_push(exec, i);
+        if (plan->indegree[i] == 0) (void)make_ready(exec, i);
     (void)pthread_cond_broadcast(&exec->wake);
     work(exec, &exec->workers[0]);
     while (exec->busy > 0) (void)pthread_cond_wait(&exec->finished, &exec->lock);
@@ -404,6 +449,9 @@ far_status fari_executor_read_f64(const fari_executor *exec, far_value value, do
     if (data == NULL)
         return FAR_FAIL(FAR_E_NOTFOUND, "tensor %s was not computed", far_graph_value_name(exec->plan->graph, value));
     const fari_tensor *t = fari_tensor_of(exec->plan->graph, value);
+    if (!fari_part_is_whole(exec->plan, exec->plan->tensor_buffer[value]))
+        return FAR_FAIL(FAR_E_UNSUPPORTED, "rank %d holds only a part of tensor %s", (int)exec->plan->opts.rank,
+                        t->name);
     fari_view view = { .dtype = fari_plan_dtype(exec->plan, value), .order = t->order, .ndim = t->shape.ndim };
     memcpy(view.dim, t->shape.dim, sizeof view.dim);
     memcpy(&view.data, &data, sizeof data); /* only read */

@@ -1,6 +1,7 @@
 /* Runs a plan: one arena, a pool of threads, ready instructions in a chosen order. Knows neither layers nor optimizers. */
 #ifndef FARI_RUN_EXECUTOR_H
 #define FARI_RUN_EXECUTOR_H
+#include "comm/comm.h"
 #include "plan/plan.h"
 #include "run/store.h"
 
@@ -11,6 +12,7 @@ typedef struct fari_exec_opts {
     fari_exec_order order;
     uint64_t order_seed;
     int32_t threads; /* 0: as planned */
+    fari_comm *comm; /* of a plan for one of several ranks: borrowed; else NULL */
     bool is_timed;   /* keeps the seconds of every instruction: fari_executor_seconds */
     void *
         shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
@@ -24,9 +26,10 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);
-/* One step. Allocates nothing of ours. On failure the first error stands and the step's results are void. */
+/* One step; collective where the plan is for one of several ranks: step->feed then holds the boxes of plan->part->feeds. Allocates nothing of ours. On failure the first error stands and the step's results are void. */
 far_status fari_executor_step(fari_executor *exec, const fari_step *step);
-/* Where a tensor lies after a step (an output, a kept gradient): dense, in the tensor's own order; NULL when it was never made. */
+/* Where a tensor lies after a step (an output, a kept gradient): dense, in the tensor's own order; NULL when it was never made. One of
+   several ranks has parts of it: fari_part_whole_offset. */
 const void *fari_executor_data(const fari_executor *exec, far_value value);
 /* Copies a tensor as row-major doubles. */
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out);
