@@ -9,8 +9,8 @@
 #include <farandole/model.h>
 #include <farandole/shape.h>
 
-#define SEED 11
-#define GROUPS 8
+#define SEED NET_SEED
+#define GROUPS NET_GROUPS
 
 static far_value loss_of(const net_case *net, far_graph *graph, const far_model_result *model, far_value label)
 {
@@ -34,7 +34,7 @@ static void set_options(far_options *opts, const char *text)
     }
 }
 
-static far_graph *graph_of(const net_case *net)
+far_graph *net_graph(const net_case *net)
 {
     far_graph *graph = NULL;
     far_options *opts = NULL;
@@ -60,7 +60,7 @@ static far_graph *graph_of(const net_case *net)
     return graph;
 }
 
-static far_loader *loader_of(const net_case *net, far_dataset **set_out)
+far_loader *net_loader(const net_case *net, far_dataset **set_out)
 {
     far_loader *loader = NULL;
     const far_synthetic_opts data = { .sample_count = 4 * net->batch,
@@ -103,8 +103,8 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     fari_plan *plan = NULL;
     fari_store *store = NULL;
     fari_executor *exec = NULL;
-    far_graph *graph = graph_of(net);
-    far_loader *loader = loader_of(net, &set);
+    far_graph *graph = net_graph(net);
+    far_loader *loader = net_loader(net, &set);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
     const fari_plan_opts plan_opts = { .grain = variant->grain, .threads = variant->threads, .backend = backend };
     FAR_CHECK_OK(fari_plan_create(graph, &plan_opts, &plan));

@@ -4,7 +4,11 @@
 #define FAR_TESTS_NET_RUN_H
 #include "plan/plan.h"
 #include "run/executor.h"
+#include <farandole/data.h>
 #include <farandole/optim.h>
+
+#define NET_SEED 11
+#define NET_GROUPS 8 /* room for parameter groups in what a step is told */
 
 typedef struct net_case {
     const char *label;
@@ -35,5 +39,8 @@ typedef struct net_result {
     int64_t calls, reference_calls;
 } net_result;
 
+/* The training graph; the caller's. */
+far_graph *net_graph(const net_case *net);
+far_loader *net_loader(const net_case *net, far_dataset **set_out);
 void net_run(const net_case *net, const net_variant *variant, int64_t steps, net_result *result_out);
 #endif
