@@ -19,6 +19,7 @@ ALLOWED = {
     "backends/cuda": ["base/", "graph/", "ops/", "plan/backend.h", "backends/*.h"],
     "comm": ["base/"],
     "data": ["base/"],
+    "sim": ["base/", "data/"],
     "run": ["base/", "graph/", "ops/", "plan/", "comm/", "data/", "backends/*.h"],
     "models": [],
     "recipes": [],
@@ -34,6 +35,7 @@ EXTERNAL = {
     r"cuda.*\.h|cudnn.*\.h|cublas.*\.h": ["backends/cuda"],
     r"hwloc(/.*)?\.h": ["base", "backends/cpu", "run"],
     r"jansson\.h": ["base", "run", "data", "cli", "plan", "report"],
+    r"hdf5(_hl)?\.h|H5.*public\.h": ["data"],
     r"yaml\.h|zlib\.h": ["base", "run", "data", "cli"],
     # graph, ops and plan are pure: no files, no clock, no processes
     r"(sys/)?time\.h|fcntl\.h|unistd\.h|pthread\.h|sys/(mman|stat|socket|wait)\.h": [

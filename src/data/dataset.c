@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include <farandole/lartpc.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -211,6 +212,8 @@ static const struct {
     { FAR_DATA_IDX, FAR_DATA_TEST, "test-images-idx3-ubyte.gz", "test-labels-idx1-ubyte.gz" },
     { FAR_DATA_NPY, FAR_DATA_TRAIN, "train-images.npy", "train-labels.npy" },
     { FAR_DATA_NPY, FAR_DATA_TEST, "test-images.npy", "test-labels.npy" },
+    { FAR_DATA_LARTPC, FAR_DATA_TRAIN, "train.h5", "train.h5" },
+    { FAR_DATA_LARTPC, FAR_DATA_TEST, "test.h5", "test.h5" },
 };
 
 static far_status nothing_there(const char *path, far_data_kind kind, far_data_part part)
@@ -237,6 +240,8 @@ far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_dat
         if (images == NULL || labels == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
         else if (is_there && usual[i].kind == FAR_DATA_IDX)
             st = far_dataset_open_idx(images, labels, class_count, dataset_out);
+        else if (is_there && usual[i].kind == FAR_DATA_LARTPC)
+            st = far_dataset_open_lartpc(images, &(far_lartpc_opts){ .class_count = class_count }, dataset_out);
         else if (is_there) st = far_dataset_open_npy(images, labels, channels_first, class_count, dataset_out);
         const bool is_decided = is_there || images == NULL || labels == NULL;
         fari_free(labels);

@@ -1,0 +1,218 @@
+/* From charge in the argon to counts on pixels. Images lie in memory as ids count: column by column. */
+#include "base/mem.h"
+#include "sim/params.h"
+#include "sim/sim.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define PLANES 3
+#define WEIGHTS_MAX 512
+#define REACH 4.0f         /* standard deviations */
+#define NOISE_FROM 1.0f    /* counts: pixels below are not looked at */
+#define SPREAD_LEAST 0.05f /* pixels */
+
+typedef struct column_span {
+    int32_t first, end; /* rows that hold something */
+} column_span;
+
+struct fari_sim_planes {
+    int64_t height, width;
+    double row_cm, column_cm;
+    fari_sim_normal_table normal;
+    float *signal, *cosmic, *neutrino; /* [width][height] */
+    column_span *spans;                /* [width] */
+    uint32_t *ids[PLANES];
+    float *values[PLANES];
+    uint8_t *labels[PLANES];
+    int64_t id_cap[PLANES], value_cap[PLANES], label_cap[PLANES];
+    fari_lartpc_plane out[PLANES];
+};
+
+/* Shares of a charge that fall on the pixels from `first` on. */
+typedef struct weights {
+    int64_t first;
+    int32_t count;
+    float share[WEIGHTS_MAX];
+} weights;
+
+far_status fari_sim_planes_create(int64_t height, int64_t width, fari_sim_planes **planes_out)
+{
+    const size_t pixels = (size_t)(height * width);
+    fari_sim_planes *planes = fari_calloc(1, sizeof *planes);
+    if (planes == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for the simulated planes");
+    planes->height = height;
+    planes->width = width;
+    planes->row_cm = SIM_ROW_CM * SIM_ROWS / (double)height;
+    planes->column_cm = SIM_COLUMN_CM * SIM_COLUMNS / (double)width;
+    fari_sim_normal_fill(&planes->normal);
+    planes->signal = fari_calloc(pixels, sizeof(float));
+    planes->cosmic = fari_calloc(pixels, sizeof(float));
+    planes->neutrino = fari_calloc(pixels, sizeof(float));
+    planes->spans = fari_calloc((size_t)width, sizeof *planes->spans);
+    if (planes->signal == NULL || planes->cosmic == NULL || planes->neutrino == NULL || planes->spans == NULL) {
+        fari_sim_planes_destroy(planes);
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for simulated planes of %" PRId64 " x %" PRId64, height, width);
+    }
+    *planes_out = planes;
+    return FAR_OK;
+}
+
+void fari_sim_planes_destroy(fari_sim_planes *planes)
+{
+    if (planes == NULL) return;
+    fari_free(planes->signal);
+    fari_free(planes->cosmic);
+    fari_free(planes->neutrino);
+    fari_free(planes->spans);
+    for (int p = 0; p < PLANES; p++) {
+        fari_free(planes->ids[p]);
+        fari_free(planes->values[p]);
+        fari_free(planes->labels[p]);
+    }
+    fari_free(planes);
+}
+
+fari_lartpc_frame fari_sim_frame(const fari_sim_planes *planes)
+{
+    return (fari_lartpc_frame){ planes->height, planes->width, PLANES, planes->row_cm, planes->column_cm };
+}
+
+/* --- spreading --- */
+
+/* A normal density around `at` on pixels [0, limit); with `tail` of it in a wider one. */
+static void spread(const fari_sim_planes *planes, float at, float sigma, float tail, float tail_sigma, int64_t limit,
+                   weights *out)
+{
+    const float wide = tail > 0.0f && tail_sigma > sigma ? tail_sigma : sigma;
+    int64_t first = (int64_t)(at - REACH * wide + 65536.0f) - 65536,
+            end = (int64_t)(at + REACH * wide + 65536.0f) - 65535;
+    float before = 0.0f;
+    if (first < 0) first = 0;
+    if (end > limit) end = limit;
+    if (end - first > WEIGHTS_MAX) end = first + WEIGHTS_MAX;
+    out->first = first;
+    out->count = end > first ? (int32_t)(end - first) : 0;
+    for (int32_t i = -1; i < out->count; i++) {
+        const float edge = (float)(first + i + 1) - at;
+        float sum = (1.0f - tail) * fari_sim_phi(&planes->normal, edge / sigma);
+        if (tail > 0.0f) sum += tail * fari_sim_phi(&planes->normal, edge / wide);
+        if (i >= 0) out->share[i] = sum - before;
+        before = sum;
+    }
+}
+
+static void add(const fari_sim_planes *planes, float *image, float charge, const weights *columns, const weights *rows)
+{
+    for (int32_t c = 0; c < columns->count; c++) {
+        const float part = charge * columns->share[c];
+        float *line = image + (columns->first + c) * planes->height + rows->first;
+        for (int32_t r = 0; r < rows->count; r++) line[r] += part * rows->share[r];
+    }
+}
+
+/* Which rows of each column have to be looked at, and cleared afterwards. */
+static void mark(fari_sim_planes *planes, const weights *columns, const weights *rows)
+{
+    const int32_t first = (int32_t)rows->first, end = first + rows->count;
+    for (int32_t c = 0; c < columns->count; c++) {
+        column_span *span = &planes->spans[columns->first + c];
+        if (span->end == 0 || first < span->first) span->first = first;
+        if (end > span->end) span->end = end;
+    }
+}
+
+/* Where the plane's wires see a place, in cm from the middle one. */
+static double wire_coordinate(int plane, double y, double z)
+{
+    const double along = z - 0.5 * SIM_LENGTH_CM;
+    if (plane == 2) return along;
+    return SIM_WIRE_COS * along + (plane == 0 ? SIM_WIRE_SIN : -SIM_WIRE_SIN) * y;
+}
+
+static float larger(double a, float b)
+{
+    return (float)a > b ? (float)a : b;
+}
+
+static void add_deposit(fari_sim_planes *planes, int plane, const fari_sim_deposit *d)
+{
+    weights columns, rows, true_columns, true_rows;
+    const double side = d->x < 0.0f ? -1.0 : 1.0, drift = SIM_DRIFT_CM - side * (double)d->x;
+    const double seen = drift + (double)d->late;
+    if (seen < 0.0 || seen > SIM_DRIFT_CM) return; /* before or after the read-out */
+    const float charge = (float)((double)d->charge * fari_sim_exp(-drift / SIM_LIFETIME_CM));
+    const double along2 = SIM_SPREAD_ALONG * SIM_SPREAD_ALONG * drift,
+                 across2 = SIM_SPREAD_ACROSS * SIM_SPREAD_ACROSS * drift;
+    const float row = (float)(0.5 * (double)planes->height + side * (SIM_DRIFT_CM - seen) / planes->row_cm);
+    const float column =
+        (float)(0.5 * (double)planes->width + wire_coordinate(plane, (double)d->y, (double)d->z) / planes->column_cm);
+    spread(planes, row, larger(sqrt(along2 + SIM_PULSE_CM * SIM_PULSE_CM) / planes->row_cm, SPREAD_LEAST),
+           SIM_PULSE_TAIL, (float)(SIM_TAIL_CM / planes->row_cm), planes->height, &rows);
+    spread(planes, column, larger(sqrt(across2 + SIM_INDUCED_CM * SIM_INDUCED_CM) / planes->column_cm, SPREAD_LEAST),
+           0.0f, 0.0f, planes->width, &columns);
+    if (rows.count == 0 || columns.count == 0) return;
+    add(planes, planes->signal, charge, &columns, &rows);
+    mark(planes, &columns, &rows);
+    if (d->label == FARI_SIM_BACKGROUND) return;
+    spread(planes, row, larger(sqrt(along2) / planes->row_cm, SPREAD_LEAST), 0.0f, 0.0f, planes->height, &true_rows);
+    spread(planes, column, larger(sqrt(across2) / planes->column_cm, SPREAD_LEAST), 0.0f, 0.0f, planes->width,
+           &true_columns);
+    add(planes, d->label == FARI_SIM_NEUTRINO ? planes->neutrino : planes->cosmic, charge, &true_columns, &true_rows);
+    mark(planes, &true_columns, &true_rows);
+}
+
+/* --- counts --- */
+
+static bool reserve(fari_sim_planes *planes, int p, int64_t count)
+{
+    return fari_reserve((void **)&planes->ids[p], &planes->id_cap[p], count, sizeof(uint32_t)) &&
+           fari_reserve((void **)&planes->values[p], &planes->value_cap[p], count, sizeof(float)) &&
+           fari_reserve((void **)&planes->labels[p], &planes->label_cap[p], count, sizeof(uint8_t));
+}
+
+/* One column: pixels over the threshold become voxels; the column is cleared. Noise is a function of the pixel alone. */
+static bool read_column(fari_sim_planes *planes, int p, int64_t x, uint64_t key, int64_t *count_io)
+{
+    const double scale = planes->column_cm / SIM_COLUMN_CM;
+    const float gain = (float)(SIM_GAIN / scale), least = (float)(SIM_LABEL_MEV * scale);
+    const column_span span = planes->spans[x];
+    const int64_t at = x * planes->height;
+    const size_t bytes = (size_t)(span.end - span.first) * sizeof(float);
+    if (!reserve(planes, p, *count_io + span.end - span.first)) return false;
+    for (int64_t id = at + span.first; id < at + span.end; id++) {
+        const float clean = gain * planes->signal[id];
+        if (clean < NOISE_FROM) continue;
+        fari_sim_rng rng = { key, 2 * (uint64_t)id };
+        double a, b;
+        fari_sim_normals(&rng, &a, &b);
+        const float value = clean + (float)(SIM_NOISE * a), cosmic = planes->cosmic[id],
+                    neutrino = planes->neutrino[id];
+        if (value < (float)SIM_THRESHOLD) continue;
+        planes->ids[p][*count_io] = (uint32_t)id;
+        planes->values[p][*count_io] = value;
+        planes->labels[p][*count_io] = cosmic < least && neutrino < least ? FARI_SIM_BACKGROUND
+                                       : neutrino > cosmic                ? FARI_SIM_NEUTRINO
+                                                                          : FARI_SIM_COSMIC;
+        (*count_io)++;
+    }
+    memset(planes->signal + at + span.first, 0, bytes);
+    memset(planes->cosmic + at + span.first, 0, bytes);
+    memset(planes->neutrino + at + span.first, 0, bytes);
+    planes->spans[x] = (column_span){ 0, 0 };
+    return true;
+}
+
+far_status fari_sim_project(fari_sim_planes *planes, const fari_sim_event *event, const fari_lartpc_plane **planes_out)
+{
+    for (int p = 0; p < PLANES; p++) {
+        const uint64_t key = fari_sim_rng_branch(event->key, (UINT64_C(3) << 32) + (uint64_t)p).key;
+        int64_t count = 0;
+        for (int64_t i = 0; i < event->deposit_count; i++) add_deposit(planes, p, &event->deposits[i]);
+        for (int64_t x = 0; x < planes->width; x++)
+            if (planes->spans[x].end > 0 && !read_column(planes, p, x, key, &count))
+                return FAR_FAIL(FAR_E_NOMEM, "no memory for the pixels of a simulated plane");
+        planes->out[p] = (fari_lartpc_plane){ count, planes->ids[p], planes->values[p], planes->labels[p] };
+    }
+    *planes_out = planes->out;
+    return FAR_OK;
+}
