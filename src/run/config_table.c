@@ -15,14 +15,21 @@
 /* name, type, default, unit, help, words, min, max, results do not depend on it */
 static const far_config_key fixed[] = {
     /* data */
-    { "data.path", FAR_CONFIG_PATH, "", "", "Folder with the data set.", NULL, ANY, true },
+    { "data.path", FAR_CONFIG_PATH, "", "", "Folder with the data set; for lartpc also one HDF5 file.", NULL, ANY,
+      true },
     { "data.kind", FAR_CONFIG_ENUM, "auto", "", "Format; auto looks at the names in the folder.",
-      "auto|idx|npy|synthetic", ANY, false },
+      "auto|idx|npy|lartpc|synthetic", ANY, false },
     { "data.images", FAR_CONFIG_PATH, "", "",
       "File of training images, where it is not named as usual; then no folder is looked at.", NULL, ANY, true },
     { "data.labels", FAR_CONFIG_PATH, "", "", "File of training labels beside data.images.", NULL, ANY, true },
     { "data.test_images", FAR_CONFIG_PATH, "", "", "File of test images beside data.images.", NULL, ANY, true },
     { "data.test_labels", FAR_CONFIG_PATH, "", "", "File of test labels beside data.test_images.", NULL, ANY, true },
+    { "data.lartpc.image", FAR_CONFIG_STRING, "sbndwire", "",
+      "In a file of liquid-argon images: NAME of the group sparse2d_NAME_group with the images.", NULL, ANY, false },
+    { "data.lartpc.label", FAR_CONFIG_STRING, "auto", "",
+      "Likewise of the group with the labels; auto: sbnd_cosmicseg where there is one.", NULL, ANY, false },
+    { "data.lartpc.keep", FAR_CONFIG_SIZE, "1GiB", "bytes",
+      "Voxels stay in memory once read, if those of a file fit in so much.", NULL, FROM(0), true },
     { "data.classes", FAR_CONFIG_INT, "auto", "", "Number of classes; auto: the largest label plus one.", "auto", 1,
       1e6, false },
     { "data.channels_first", FAR_CONFIG_BOOL, "false", "",

@@ -74,6 +74,9 @@ struct far_run {
 };
 
 /* Each in its own file. */
+/* run_data_lartpc.c: files of liquid-argon images */
+bool run_data_is_lartpc(const far_config *config);
+far_status run_data_open_lartpc(const far_config *config, run_data *data);
 far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
 far_augment run_augment(const far_run *run, bool is_training);
