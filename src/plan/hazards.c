@@ -113,6 +113,30 @@ static far_status successors_build(fari_plan *plan, const int32_t *edges, int64_
     return FAR_OK;
 }
 
+/* The last instruction that writes the loss. */
+static int32_t find_guard(const fari_plan *plan)
+{
+    const far_value loss = plan->graph->loss;
+    const int32_t buffer = loss != FAR_NO_VALUE ? plan->tensor_buffer[loss] : -1;
+    for (int64_t i = plan->instr_count; buffer >= 0 && i-- > 0;)
+        for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++)
+            if (plan->accesses[a].buffer == buffer && plan->accesses[a].is_write) return (int32_t)i;
+    return -1;
+}
+
+/* Parameters and optimizer state are overwritten only once the loss is known. */
+static far_status wait_for_guard(hazard_work *w)
+{
+    fari_plan *plan = w->plan;
+    plan->guard = find_guard(plan);
+    for (int64_t i = plan->guard + 1; plan->guard >= 0 && i < plan->instr_count; i++) {
+        const int32_t node = plan->instrs[i].node;
+        if (node < 0 || plan->graph->nodes[node]->phase != FARI_UPDATE || !plan->graph->nodes[node]->mutates) continue;
+        FAR_TRY(edge_add(w, plan->guard, (int32_t)i));
+    }
+    return FAR_OK;
+}
+
 static far_status hazards_run(hazard_work *w)
 {
     fari_plan *plan = w->plan;
@@ -121,6 +145,7 @@ static far_status hazards_run(hazard_work *w)
     for (int64_t i = 0; i < plan->instr_count; i++)
         for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++)
             FAR_TRY(access_note(w, &plan->accesses[a], (int32_t)i));
+    FAR_TRY(wait_for_guard(w));
     return successors_build(plan, w->edges, w->edge_count);
 }
 

@@ -127,6 +127,9 @@ typedef struct fari_plan {
     int32_t *succ; /* successors of instruction i: succ[succ0[i] .. succ0[i+1]) */
     int64_t *succ0;
     int32_t *indegree;
+    int32_t
+        guard; /* the instruction that completes the loss, for which every update waits: a step whose loss is not finite changes no
+                      parameter; -1: none */
 
     int64_t arena_bytes;     /* exact: the one allocation for everything but the store */
     int64_t store_bytes;     /* parameters, state, optimizer state */

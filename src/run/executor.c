@@ -3,48 +3,11 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "run/exec_comm.h"
-#include <pthread.h>
-#include <stdatomic.h>
+#include "run/executor_priv.h"
+#include <math.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-typedef struct worker {
-    fari_executor *exec;
-    pthread_t thread;
-    int32_t idx;
-    char *scratch;
-} worker;
-
-struct fari_executor {
-    const fari_plan *plan;
-    fari_exec_opts opts;
-    char *arena;
-    bool owns_arena;
-    char **buffer_data; /* [buffer_count] */
-    double *seconds;    /* [instr_count] or NULL */
-    worker *workers;    /* [threads]; worker 0 is the caller's thread */
-    int32_t threads, started;
-    fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */
-
-    pthread_mutex_t lock;
-    pthread_cond_t wake, finished;
-    /* under lock */
-    uint64_t *heap; /* ready instructions: key in the high half, instruction in the low half */
-    int64_t heap_count;
-    int32_t *waits; /* [instr_count] dependences not yet done */
-    int64_t remaining;
-    int64_t generation; /* step number of the pool */
-    int32_t busy;       /* workers inside the step */
-    int32_t warm;       /* workers that have touched their memory */
-    bool is_stopping;
-    far_status status;
-    fari_error_copy error;
-    const fari_step *step;
-    /* read without the lock, to spin a little before sleeping */
-    _Atomic int64_t ready;
-    int32_t spins;
-};
 
 /* ---- ready heap: smallest key first ---- */
 
@@ -101,7 +64,7 @@ static int32_t heap_pop(fari_executor *exec)
 
 /* ---- one instruction ---- */
 
-static void *view_data(const fari_executor *exec, int64_t view)
+void *fari_exec_view_data(const fari_executor *exec, int64_t view)
 {
     const fari_plan *plan = exec->plan;
     return exec->buffer_data[plan->view_buffer[view]] + (uintptr_t)plan->views[view].data;
@@ -121,11 +84,11 @@ static far_status run_call(const fari_executor *exec, const fari_instr *instr, c
     call.step = exec->step;
     for (int32_t i = 0; i < instr->in_count; i++) {
         call.in[i] = plan->views[instr->view0 + i];
-        call.in[i].data = view_data(exec, instr->view0 + i);
+        call.in[i].data = fari_exec_view_data(exec, instr->view0 + i);
     }
     for (int32_t i = 0; i < instr->out_count; i++) {
         call.out[i] = plan->views[instr->view0 + instr->in_count + i];
-        call.out[i].data = view_data(exec, instr->view0 + instr->in_count + i);
+        call.out[i].data = fari_exec_view_data(exec, instr->view0 + instr->in_count + i);
     }
     return instr->run(&call);
 }
@@ -137,8 +100,8 @@ static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
     for (int32_t i = 0; i < instr->in_count; i++) {
         const fari_view *view = &plan->views[instr->view0 + i];
         const int64_t elems = fari_view_elems(view);
-        void *left = view_data(exec, instr->view0 + instr->in_count + i);
-        const void *right = view_data(exec, instr->view0 + i);
+        void *left = fari_exec_view_data(exec, instr->view0 + instr->in_count + i);
+        const void *right = fari_exec_view_data(exec, instr->view0 + i);
         if (view->dtype == FAR_F64)
             for (int64_t k = 0; k < elems; k++) ((double *)left)[k] += ((const double *)right)[k];
         else plan->opts.backend->add_f32(left, right, elems);
@@ -161,7 +124,7 @@ static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
     const fari_view *view = &exec->plan->views[instr->view0];
     const int64_t elems = fari_view_elems(view), first = feed_offset(exec->plan, instr, view);
     const void *from = exec->step->feed[instr->aux];
-    void *to = view_data(exec, instr->view0);
+    void *to = fari_exec_view_data(exec, instr->view0);
     if (from == NULL) return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
     if (view->dtype == FAR_F64) /* the oracle holds f32 inputs in double */
         for (int64_t i = 0; i < elems; i++) ((double *)to)[i] = (double)((const float *)from)[first + i];
@@ -171,7 +134,7 @@ static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
     return FAR_OK;
 }
 
-static far_status run_instr(fari_executor *exec, int32_t idx, char *scratch)
+far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch)
 {
     const fari_plan *plan = exec->plan;
     const fari_instr *instr = &plan->instrs[idx];
@@ -183,13 +146,22 @@ static far_status run_instr(fari_executor *exec, int32_t idx, char *scratch)
     case FARI_INSTR_SEND: /* never here: make_ready */
     case FARI_INSTR_RECV: break;
     case FARI_INSTR_PACK:
-        return backend->pack(&plan->prepared[instr->prepared], instr->aux, view_data(exec, instr->view0),
-                             view_data(exec, instr->view0 + 1));
+        return backend->pack(&plan->prepared[instr->prepared], instr->aux, fari_exec_view_data(exec, instr->view0),
+                             fari_exec_view_data(exec, instr->view0 + 1));
     case FARI_INSTR_UNPACK:
-        return backend->unpack(&plan->prepared[instr->prepared], view_data(exec, instr->view0),
-                               view_data(exec, instr->view0 + 1));
+        return backend->unpack(&plan->prepared[instr->prepared], fari_exec_view_data(exec, instr->view0),
+                               fari_exec_view_data(exec, instr->view0 + 1));
     }
     return FAR_FAIL(FAR_E_INTERNAL, "instruction of no kind");
+}
+
+/* The loss is there: a step goes on to its updates only if it is a number. */
+static far_status check_loss(const fari_executor *exec)
+{
+    double loss = 0.0;
+    FAR_TRY(fari_executor_read_f64(exec, exec->plan->graph->loss, &loss));
+    if (isfinite(loss)) return FAR_OK;
+    return FAR_FAIL(FAR_E_NONFINITE, "the loss is %s", isnan(loss) ? "nan" : loss > 0.0 ? "inf" : "-inf");
 }
 
 static double seconds_now(void)
@@ -201,9 +173,9 @@ static double seconds_now(void)
 
 static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
 {
-    if (exec->seconds == NULL) return run_instr(exec, idx, scratch);
+    if (exec->seconds == NULL) return fari_exec_run_instr(exec, idx, scratch);
     const double begin = seconds_now();
-    const far_status st = run_instr(exec, idx, scratch);
+    const far_status st = fari_exec_run_instr(exec, idx, scratch);
     exec->seconds[idx] = seconds_now() - begin;
     return st;
 }
@@ -251,7 +223,7 @@ static void message_done(void *ctx, int32_t message, far_status st)
 }
 
 /* Under lock: works until the step has no more instructions. */
-static void work(fari_executor *exec, worker *self)
+static void work(fari_executor *exec, fari_worker *self)
 {
     while (exec->remaining > 0) {
         if (exec->heap_count == 0) {
@@ -267,7 +239,9 @@ static void work(fari_executor *exec, worker *self)
         }
         const int32_t idx = heap_pop(exec);
         (void)pthread_mutex_unlock(&exec->lock);
-        const far_status st = run_timed(exec, idx, self->scratch);
+        far_status st = run_timed(exec, idx, self->scratch);
+        /* of several ranks the others wait for messages: there the step goes on to its end */
+        if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);
         (void)pthread_mutex_lock(&exec->lock);
         retire(exec, idx, st, 1);
     }
@@ -275,7 +249,7 @@ static void work(fari_executor *exec, worker *self)
 
 static void *worker_main(void *arg)
 {
-    worker *self = arg;
+    fari_worker *self = arg;
     fari_executor *exec = self->exec;
     if (exec->plan->opts.backend->thread_begin != NULL)
         exec->plan->opts.backend->thread_begin(exec->plan->opts.backend);
@@ -337,8 +311,9 @@ static far_status executor_allocate(fari_executor *exec)
         exec->owns_arena = true;
     }
     for (int32_t i = 0; i < exec->threads; i++)
-        exec->workers[i] =
-            (worker){ .exec = exec, .idx = i, .scratch = exec->arena + plan->arena_bytes + i * plan->scratch_bytes };
+        exec->workers[i] = (fari_worker){ .exec = exec,
+                                          .idx = i,
+                                          .scratch = exec->arena + plan->arena_bytes + i * plan->scratch_bytes };
     return FAR_OK;
 }
 
@@ -434,7 +409,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     (void)pthread_mutex_unlock(&exec->lock);
     fari_alloc_forbid(false);
     if (st != FAR_OK) fari_error_restore(&exec->error);
-    return st;
+    return st == FAR_OK && exec->comm != NULL && plan->guard >= 0 ? check_loss(exec) : st;
 }
 
 const void *fari_executor_data(const fari_executor *exec, far_value value)

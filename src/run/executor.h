@@ -26,8 +26,24 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);
-/* One step; collective where the plan is for one of several ranks: step->feed then holds the boxes of plan->part->feeds. Allocates nothing of ours. On failure the first error stands and the step's results are void. */
+/* One step; collective where the plan is for one of several ranks: step->feed then holds the boxes of plan->part->feeds. Allocates nothing
+   of ours. On failure the first error stands and the step's results are void. FAR_E_NONFINITE: the loss is not a number; parameters and
+   optimizer state are as before the step. */
 far_status fari_executor_step(fari_executor *exec, const fari_step *step);
+
+/* Where a step went wrong. */
+typedef struct fari_bad_tensor {
+    const char *op;   /* that computed it: "conv"; "input", "parameter" for what was there before the step */
+    const char *name; /* of the layer, the input or the parameter. Borrowed from the graph */
+    far_shape shape;  /* of the whole tensor */
+    int64_t count;    /* elements that are not finite, in the piece where the first was found */
+    int64_t sample;   /* in the batch, of the first of them; -1: the tensor has no samples */
+    double value;     /* nan, inf or -inf */
+} fari_bad_tensor;
+/* Runs the step again, one instruction after the other in the canonical order, and stops at the first tensor that has an element that is not
+   finite. For a step that fari_executor_step called FAR_E_NONFINITE, with the same feed. FAR_E_NOTFOUND: there is none; FAR_E_UNSUPPORTED: the plan
+   is for one of several ranks. Slow; allocates nothing. */
+far_status fari_executor_find_bad(fari_executor *exec, const fari_step *step, fari_bad_tensor *bad_out);
 /* Where a tensor lies after a step (an output, a kept gradient): dense, in the tensor's own order; NULL when it was never made. One of
    several ranks has parts of it: fari_part_whole_offset. */
 const void *fari_executor_data(const fari_executor *exec, far_value value);

@@ -147,6 +147,7 @@ far_status far_run_open(const far_config *config, const far_run_opts *opts, far_
     run->config = config;
     if (opts != NULL) run->opts = *opts;
     run->best = NAN;
+    run->saved_step = -1;
     const far_status st = run_prepare(run);
     if (st != FAR_OK) {
         far_run_close(run);

@@ -61,6 +61,7 @@ struct far_run {
     int64_t graph_bytes; /* heap that graphs, plans and kernels took */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
+    int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
     double best;                    /* NaN before the first evaluation */
     double last_lr;
     fari_metrics_log *metrics;
@@ -89,6 +90,8 @@ void run_heap_trim(void);                        /* gives free heap back to the 
 far_status run_check_fit(const far_run *run);    /* FAR_E_NOFIT where the plan needs more than there is */
 far_status run_save(far_run *run, bool is_best); /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
+far_status run_explain_nonfinite(far_run *run, const fari_step *step); /* run_nonfinite.c: words FAR_E_NONFINITE */
+far_status run_check_finite(const far_run *run);                       /* what a checkpoint would keep */
 far_status run_bits_describe(const far_run *run, fari_ckpt_state *state_io); /* run_bits.c: on what bits depend */
 far_status run_bits_check(const far_run *run, const fari_ckpt_state *state, const char *path);
 far_status run_load_weights(far_run *run, const char *path);

@@ -50,6 +50,7 @@ far_status run_save(far_run *run, bool is_best)
     char *folder = NULL;
     fari_ckpt_state state;
     far_status st = FAR_OK;
+    FAR_TRY(run_check_finite(run));
     FAR_TRY(describe(run, &state));
     FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
     FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
@@ -57,6 +58,7 @@ far_status run_save(far_run *run, bool is_best)
     FAR_TRY_GOTO(fari_ckpt_save(folder, &state, model, model_count, optimizer, optimizer_count, is_best,
                                 far_config_i64(run->config, "train.keep")),
                  done);
+    run->saved_step = run->step;
 done:
     fari_free(folder);
     fari_free(model);
@@ -79,6 +81,7 @@ static far_status restore_from(far_run *run, const fari_ckpt *ckpt)
     run->epoch = state->epoch;
     run->batch_idx = state->position / run->train.batch;
     run->best = state->best_metric;
+    run->saved_step = run->step;
 done:
     fari_free(model);
     fari_free(optimizer);

@@ -40,18 +40,6 @@ static bool is_due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
-/* Loss of the step just done; not a number ends the run before a checkpoint could keep it. */
-static far_status step_loss(const far_run *run, double *loss_out)
-{
-    FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
-    if (isfinite(*loss_out)) return FAR_OK;
-    return FAR_FAIL(FAR_E_NONFINITE,
-                    "the loss is %g at step %" PRId64 " (epoch %" PRId64
-                    "): lower optim.lr, clip gradients (optim.clip_norm), or look "
-                    "at the data; the last checkpoint is good",
-                    *loss_out, run->step, run->epoch);
-}
-
 static far_status one_step(far_run *run, double *loss_out)
 {
     double hyper[HYPER_GROUPS_MAX * FAR_HYPER_COUNT];
@@ -67,8 +55,10 @@ static far_status one_step(far_run *run, double *loss_out)
                              .sample_ids = batch.sample_ids,
                              .hyper = hyper,
                              .feed = feed };
-    FAR_TRY(fari_executor_step(run->train.exec, &step));
-    FAR_TRY(step_loss(run, loss_out));
+    const far_status st = fari_executor_step(run->train.exec, &step);
+    if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);
+    FAR_TRY(st);
+    FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
     run->last_lr = lr;
     run->step++;
     run->batch_idx++;
@@ -146,7 +136,7 @@ static far_status after_step(far_run *run, bool is_last)
 
 static far_status stop_now(far_run *run)
 {
-    FAR_TRY(run_save(run, false));
+    if (run->saved_step != run->step) FAR_TRY(run_save(run, false));
     return FAR_FAIL(FAR_E_STOPPED,
                     "stopped on request at step %" PRId64 " of %" PRId64 "; go on with: farandole train --resume %s",
                     run->step, run->steps_total, run->folder);

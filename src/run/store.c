@@ -130,6 +130,25 @@ void *fari_store_data(const fari_store *store, const fari_kept *kept)
     return (char *)store->data + kept->offset;
 }
 
+static bool is_finite(const void *data, far_dtype dtype, int64_t elems)
+{
+    const float *f32 = data;
+    const double *f64 = data;
+    int64_t bad = 0; /* no way out of the loops: they stay fast */
+    for (int64_t i = 0; dtype == FAR_F32 && i < elems; i++) bad += !isfinite(f32[i]);
+    for (int64_t i = 0; dtype == FAR_F64 && i < elems; i++) bad += !isfinite(f64[i]);
+    return bad == 0;
+}
+
+const fari_kept *fari_store_find_bad(const fari_store *store)
+{
+    for (int64_t i = 0; i < store->kept_count; i++) {
+        const fari_kept *kept = &store->kept[i];
+        if (!is_finite(fari_store_data(store, kept), kept->dtype, far_shape_elems(&kept->shape))) return kept;
+    }
+    return NULL;
+}
+
 void fari_store_digest(const fari_store *store, bool has_opt_state, char hex_out[65])
 {
     fari_sha256 sha;

@@ -28,6 +28,8 @@ fari_kept *fari_store_find(const fari_store *store, fari_role role, const char *
 /* Like find for parameters, states, optimizer states in turn. */
 fari_kept *fari_store_find_any(const fari_store *store, const char *name);
 void *fari_store_data(const fari_store *store, const fari_kept *kept);
+/* The first tensor with an element that is not finite, NULL: all are. */
+const fari_kept *fari_store_find_bad(const fari_store *store);
 /* SHA-256 of all parameters and states, in order, as 64 hex digits. */
 void fari_store_digest(const fari_store *store, bool has_opt_state, char hex_out[65]);
 #endif

@@ -2,6 +2,7 @@
 """Training, evaluation and resuming from the command line, end to end on made-up data."""
 import json
 import signal
+import struct
 import sys
 import time
 
@@ -93,7 +94,22 @@ def case_weights_of_another_run(tmp):
 
 
 def case_loss_that_is_not_finite(tmp):
-    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "optim.lr=1e38"), 1, "loss", "optim.lr")
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "optim.lr=1e38"), 1, "the loss is nan", "First bad tensor", "optim.lr")
+
+
+def write_npy(path, dtype, shape, data):
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+
+
+def case_nan_in_the_data(tmp):
+    pixels = [0.5] * (32 * 64)
+    pixels[21 * 64 + 5] = float("nan")
+    write_npy(tmp / "train-images.npy", "<f4", (32, 8, 8), struct.pack(f"<{len(pixels)}f", *pixels))
+    write_npy(tmp / "train-labels.npy", "|u1", (32,), bytes(k % 4 for k in range(32)))
+    ran = farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "data.kind=npy", f"data.path={tmp}", "data.holdout=8", "train.epochs=4")
+    expect(ran, 1, 'input "image"', "sample 21", "as read from the data", "look at that sample")
 
 
 def case_resume_after_the_end(tmp):

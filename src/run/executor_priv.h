@@ -1,0 +1,47 @@
+/* The inside of an executor, shared by executor.c and executor_check.c. */
+#ifndef FARI_RUN_EXECUTOR_PRIV_H
+#define FARI_RUN_EXECUTOR_PRIV_H
+#include "run/executor.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct fari_worker {
+    fari_executor *exec;
+    pthread_t thread;
+    int32_t idx;
+    char *scratch;
+} fari_worker;
+
+struct fari_executor {
+    const fari_plan *plan;
+    fari_exec_opts opts;
+    char *arena;
+    bool owns_arena;
+    char **buffer_data;   /* [buffer_count] */
+    double *seconds;      /* [instr_count] or NULL */
+    fari_worker *workers; /* [threads]; worker 0 is the caller's thread */
+    int32_t threads, started;
+    struct fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake, finished;
+    /* under lock */
+    uint64_t *heap; /* ready instructions: key in the high half, instruction in the low half */
+    int64_t heap_count;
+    int32_t *waits; /* [instr_count] dependences not yet done */
+    int64_t remaining;
+    int64_t generation; /* step number of the pool */
+    int32_t busy;       /* workers inside the step */
+    int32_t warm;       /* workers that have touched their memory */
+    bool is_stopping;
+    far_status status;
+    fari_error_copy error;
+    const fari_step *step;
+    /* read without the lock, to spin a little before sleeping */
+    _Atomic int64_t ready;
+    int32_t spins;
+};
+
+void *fari_exec_view_data(const fari_executor *exec, int64_t view);
+far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch);
+#endif
