@@ -80,7 +80,7 @@ far_loader *net_loader(const net_case *net, far_dataset **set_out)
 }
 
 static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader,
-                  far_value loss, int64_t steps, net_result *result)
+                  far_value loss, int64_t steps, bool is_mutant, net_result *result)
 {
     double hyper[GROUPS * FAR_HYPER_COUNT];
     for (int64_t i = 0; i < steps; i++) {
@@ -91,7 +91,10 @@ static void train(const net_case *net, const fari_executor *exec_const, fari_exe
         memcpy(&feed[1], &batch.labels, sizeof feed[1]);
         far_optim_hyper(&net->optim, i, net->lr, net->lr, hyper);
         const fari_step step = { SEED, i, batch.epoch, batch.sample_ids, hyper, feed };
-        FAR_CHECK_OK(fari_executor_step(exec, &step));
+        const far_status st = fari_executor_step(exec, &step);
+        if (is_mutant && st == FAR_E_NONFINITE)
+            break; /* seen: the steps before leave another digest than all of them */
+        FAR_CHECK_OK(st);
     }
     FAR_CHECK_OK(fari_executor_read_f64(exec_const, loss, &result->loss));
 }
@@ -112,7 +115,7 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     FAR_CHECK_OK(fari_store_create(graph, false, SEED, &store));
     const fari_exec_opts exec_opts = { .order = variant->order, .order_seed = variant->order_seed };
     FAR_CHECK_OK(fari_executor_create(plan, store, &exec_opts, &exec));
-    train(net, exec, exec, loader, graph->loss, steps, result_out);
+    train(net, exec, exec, loader, graph->loss, steps, variant->change_plan != NULL, result_out);
     fari_store_digest(store, true, result_out->digest);
     const fari_grains *grains = &plan->grains[far_graph_find(graph, "image")];
     result_out->sample_grains = grains->index_count;
