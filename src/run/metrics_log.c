@@ -20,7 +20,7 @@ struct fari_metrics_log {
     int fd;
     fari_text line;
     fari_tfevents *events; /* NULL: none */
-    fari_text nonfinite; /* "\"loss\": \"nan\", ..." */
+    fari_text nonfinite;   /* "\"loss\": \"nan\", ..." */
     double before_s;
 };
 

@@ -15,8 +15,50 @@ static const net_case lenet5 = { .label = "lenet5, adam",
                                  .dropout_input = 0.1,
                                  .optim = { .name = "adam", .clip_norm = 0.5 },
                                  .lr = 1e-3 };
+static const net_case resnet18 = {
+    .label = "resnet18, lars",
+    .model = "resnet",
+    .preset = "resnet18",
+    .options = "width=16",
+    .batch = 5,
+    .channels = 3,
+    .height = 40,
+    .width = 32,
+    .classes = 7,
+    .optim = { .name = "lars", .momentum = 0.9, .weight_decay = 1e-4, .clip_norm = 10.0 },
+    .lr = 0.5
+};
+static const net_case a21 = { .label = "narrow a21, tall images, focal loss, adam",
+                              .model = "uresnet",
+                              .preset = "a21",
+                              .options = "width=2 depth=3 bottleneck=8 blocks_deep=1 kernel_deep=3",
+                              .batch = 2,
+                              .channels = 3,
+                              .height = 96,
+                              .width = 16,
+                              .classes = 3,
+                              .is_map = true,
+                              .is_focal = true,
+                              .dropout_input = 0.1,
+                              .optim = { .name = "adam", .clip_norm = 1.0 },
+                              .lr = 1e-3 };
+static const net_case unet = { .label = "unet with group norm, sgd",
+                               .model = "unet",
+                               .options = "width=8 depth=2 norm=group groups=4",
+                               .batch = 3,
+                               .channels = 1,
+                               .height = 40,
+                               .width = 24,
+                               .classes = 3,
+                               .is_map = true,
+                               .dropout_input = 0.2,
+                               .optim = { .name = "sgd", .momentum = 0.9, .nesterov = true, .clip_norm = 1.0 },
+                               .lr = 0.05 };
 
 static const fari_grain_config samples_cut = { .samples = 1, .rows = 1 << 20, .dense = 1 };
+static const fari_grain_config rows_cut = { .samples = 1, .rows = 6, .min_rows = 1, .dense = 2 };
+/* levels below a quarter of the height are whole */
+static const fari_grain_config top_rows_cut = { .samples = 1, .rows = 8, .min_rows = 2, .dense = 1 };
 
 static void meshes(const net_case *net, const fari_grain_config *grain, const fari_mesh *mesh, size_t count)
 {
@@ -35,8 +77,43 @@ static void meshes(const net_case *net, const fari_grain_config *grain, const fa
     }
 }
 
-FAR_TEST(lenet5_data_parallel)
+static const fari_mesh over_data[] = { { 2, 1 }, { 3, 1 }, { 4, 1 }, { 5, 1 }, { 8, 1 } };
+static const fari_mesh over_rows[] = { { 1, 2 }, { 1, 3 }, { 1, 4 }, { 1, 5 }, { 1, 8 } };
+static const fari_mesh over_both[] = { { 2, 2 }, { 2, 3 }, { 4, 2 } };
+
+FAR_TEST(lenet5_over_data)
 {
-    static const fari_mesh all[] = { { 1, 1 }, { 2, 1 }, { 3, 1 }, { 4, 1 }, { 5, 1 }, { 8, 1 } };
-    meshes(&lenet5, &samples_cut, all, FAR_COUNT(all));
+    meshes(&lenet5, &samples_cut, over_data, FAR_COUNT(over_data));
+}
+FAR_TEST(lenet5_over_rows)
+{
+    meshes(&lenet5, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&lenet5, &rows_cut, over_both, FAR_COUNT(over_both));
+}
+FAR_TEST(resnet18_over_data)
+{
+    meshes(&resnet18, &samples_cut, over_data, FAR_COUNT(over_data));
+}
+FAR_TEST(resnet18_over_rows)
+{
+    meshes(&resnet18, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&resnet18, &rows_cut, over_both, FAR_COUNT(over_both));
+}
+FAR_TEST(a21_over_data)
+{
+    meshes(&a21, &samples_cut, over_data, FAR_COUNT(over_data));
+}
+FAR_TEST(a21_over_rows)
+{
+    meshes(&a21, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&a21, &top_rows_cut, over_both, FAR_COUNT(over_both));
+}
+FAR_TEST(unet_over_data)
+{
+    meshes(&unet, &samples_cut, over_data, FAR_COUNT(over_data));
+}
+FAR_TEST(unet_over_rows)
+{
+    meshes(&unet, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&unet, &top_rows_cut, over_both, FAR_COUNT(over_both));
 }
