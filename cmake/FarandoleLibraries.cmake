@@ -36,7 +36,7 @@ far_library(xxhash PKG libxxhash HEADER xxhash.h LIB xxhash DEBIAN libxxhash-dev
 far_library(zlib PKG zlib HEADER zlib.h LIB z DEBIAN zlib1g-dev)
 far_library(hwloc PKG hwloc HEADER hwloc.h LIB hwloc DEBIAN libhwloc-dev)
 far_library(hdf5 PKG hdf5 HEADER hdf5.h LIB hdf5 DEBIAN libhdf5-dev)
-far_library(turbojpeg PKG libturbojpeg HEADER turbojpeg.h LIB turbojpeg DEBIAN libturbojpeg0-dev)
+far_library(jpeg PKG libjpeg HEADER jpeglib.h LIB jpeg DEBIAN libjpeg62-turbo-dev)
 far_library(spng PKG spng HEADER spng.h LIB spng DEBIAN libspng-dev)
 far_library(archive PKG libarchive HEADER archive.h LIB archive DEBIAN libarchive-dev)
 if(FAR_TESTS AND NOT FAR_FUZZ)
@@ -49,5 +49,5 @@ endif()
 
 add_library(far_libraries INTERFACE)
 target_link_libraries(far_libraries INTERFACE
-  far_dnnl far_yaml far_jansson far_xxhash far_zlib far_hwloc far_hdf5 far_turbojpeg far_spng far_archive Threads::Threads
+  far_dnnl far_yaml far_jansson far_xxhash far_zlib far_hwloc far_hdf5 far_jpeg far_spng far_archive Threads::Threads
   ${CMAKE_DL_LIBS} m)

@@ -1,4 +1,5 @@
 #include "data/resize.h"
+#include "base/status.h"
 #include <math.h>
 #include <string.h>
 
@@ -49,30 +50,65 @@ static int64_t taps_of(const axis *a, int64_t idx, float *weights, int64_t *firs
     return count;
 }
 
-/* --- scratch: taps of all columns, taps of one row, one row of sums --- */
+/* --- scratch --- */
 
 typedef struct parts {
-    int64_t taps;     /* room for each column's */
+    const void **rows; /* those that make one row of output */
+    int64_t rows_max;
+    float *row_taps;
+    float *sums;      /* one row of sums, [in_width * channels], and room to read four floats at its end */
+    float *line;      /* one row of output */
     float *weights;   /* [out_width][taps] */
     int32_t *columns; /* [out_width][2]: first, count */
-    float *row_taps;
-    float *row; /* [in_width * channels], and room to read four floats at its end */
+    int64_t taps;
+    char *ring; /* rows_max rows as they came; NULL: rows lie in memory */
+    size_t row_bytes;
 } parts;
 
-static parts lay_out(const fari_resize *r, const axis *rows, const axis *columns, void *block)
+static axis rows_of(const fari_resize *r)
 {
-    const int64_t taps = taps_max(columns);
-    float *const weights = block, *const ends = weights + r->out_width * taps;
-    float *const row_taps = ends + 2 * r->out_width;
-    return (parts){ taps, weights, (int32_t *)(void *)ends, row_taps, row_taps + taps_max(rows) };
+    return axis_of(r->in_height, r->y, r->height, r->out_height);
+}
+
+static axis columns_of(const fari_resize *r)
+{
+    return axis_of(r->in_width, r->x, r->width, r->out_width);
+}
+
+static size_t row_bytes_of(const fari_resize *r, fari_row_type type)
+{
+    static const size_t bytes[] = { [FARI_ROW_U8] = 1, [FARI_ROW_U16] = 2, [FARI_ROW_F32] = 4 };
+    return ((size_t)(r->in_width * r->channels) * bytes[type] + 7) / 8 * 8;
+}
+
+/* The order is that of the layout: pointers, floats, bytes. */
+static parts lay_out(const fari_resize *r, fari_row_type type, bool has_ring, void *block)
+{
+    const axis rows = rows_of(r), columns = columns_of(r);
+    parts p = {
+        .rows = block, .rows_max = taps_max(&rows), .taps = taps_max(&columns), .row_bytes = row_bytes_of(r, type)
+    };
+    p.row_taps = (float *)(void *)(p.rows + p.rows_max);
+    p.sums = p.row_taps + p.rows_max;
+    p.line = p.sums + r->in_width * r->channels + 4;
+    p.weights = p.line + r->out_width * r->channels;
+    p.columns = (int32_t *)(void *)(p.weights + r->out_width * p.taps);
+    if (has_ring) p.ring = (char *)(((uintptr_t)(p.columns + 2 * r->out_width) + 7) / 8 * 8);
+    return p;
 }
 
 int64_t fari_resize_scratch_bytes(const fari_resize *r)
 {
-    const axis rows = axis_of(r->in_height, r->y, r->height, r->out_height);
-    const axis columns = axis_of(r->in_width, r->x, r->width, r->out_width);
-    return (r->out_width * (taps_max(&columns) + 2) + taps_max(&rows) + r->in_width * r->channels + 4) *
-           (int64_t)sizeof(float);
+    const axis rows = rows_of(r), columns = columns_of(r);
+    const int64_t floats =
+        taps_max(&rows) + r->in_width * r->channels + 4 + r->out_width * (r->channels + taps_max(&columns) + 2);
+    return taps_max(&rows) * (int64_t)sizeof(void *) + floats * (int64_t)sizeof(float);
+}
+
+int64_t fari_resize_stream_bytes(const fari_resize *r, fari_row_type type)
+{
+    const axis rows = rows_of(r);
+    return fari_resize_scratch_bytes(r) + 8 + taps_max(&rows) * (int64_t)row_bytes_of(r, type);
 }
 
 fari_resize fari_resize_of(int64_t in_height, int64_t in_width, int64_t channels, const far_region *region)
@@ -98,53 +134,58 @@ static void reach_of(const axis *a, int64_t out_size, int64_t *first_out, int64_
 
 void fari_resize_rows(const fari_resize *r, int64_t *first_out, int64_t *count_out)
 {
-    const axis rows = axis_of(r->in_height, r->y, r->height, r->out_height);
+    const axis rows = rows_of(r);
     reach_of(&rows, r->out_height, first_out, count_out);
 }
 
 void fari_resize_columns(const fari_resize *r, int64_t *first_out, int64_t *count_out)
 {
-    const axis columns = axis_of(r->in_width, r->x, r->width, r->out_width);
+    const axis columns = columns_of(r);
     reach_of(&columns, r->out_width, first_out, count_out);
 }
 
 /* --- down the columns: rows of the picture, weighted, added up. Lanes do not meet, so that any vector width gives the same bits. --- */
 
-#define DEFINE_SUM_ROWS(name, type)                                                                             \
-    static void name(const type *restrict in, int64_t stride, const float *restrict w, int64_t taps, int64_t n, \
-                     float *restrict sum)                                                                       \
-    {                                                                                                           \
-        int64_t k = 0;                                                                                          \
-        if (taps >= 3) {                                                                                        \
-            const type *restrict a = in, *restrict b = in + stride, *restrict c = in + 2 * stride;              \
-            const float wa = w[0], wb = w[1], wc = w[2];                                                        \
-            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i] + wc * (float)c[i];    \
-            k = 3;                                                                                              \
-        } else if (taps == 2) {                                                                                 \
-            const type *restrict a = in, *restrict b = in + stride;                                             \
-            const float wa = w[0], wb = w[1];                                                                   \
-            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i];                       \
-            k = 2;                                                                                              \
-        } else {                                                                                                \
-            for (int64_t i = 0; i < n; i++) sum[i] = w[0] * (float)in[i];                                       \
-            k = 1;                                                                                              \
-        }                                                                                                       \
-        for (; k < taps; k++) {                                                                                 \
-            const type *restrict a = in + k * stride;                                                           \
-            const float wa = w[k];                                                                              \
-            for (int64_t i = 0; i < n; i++) sum[i] += wa * (float)a[i];                                         \
-        }                                                                                                       \
+#define DEFINE_SUM_ROWS(name, type)                                                                           \
+    static void name(const void *const *rows, int64_t skip, const float *restrict w, int64_t taps, int64_t n, \
+                     float *restrict sum)                                                                     \
+    {                                                                                                         \
+        const type *restrict a = (const type *)rows[0] + skip;                                                \
+        const type *restrict b = taps > 1 ? (const type *)rows[1] + skip : a;                                 \
+        const type *restrict c = taps > 2 ? (const type *)rows[2] + skip : a;                                 \
+        const float wa = w[0], wb = taps > 1 ? w[1] : 0.0f, wc = taps > 2 ? w[2] : 0.0f;                      \
+        if (taps == 1)                                                                                        \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i];                                        \
+        else if (taps == 2)                                                                                   \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i];                     \
+        else                                                                                                  \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i] + wc * (float)c[i];  \
+        for (int64_t k = 3; k < taps; k++) {                                                                  \
+            const type *restrict d = (const type *)rows[k] + skip;                                            \
+            const float wd = w[k];                                                                            \
+            for (int64_t i = 0; i < n; i++) sum[i] += wd * (float)d[i];                                       \
+        }                                                                                                     \
     }
-DEFINE_SUM_ROWS(sum_rows_f32, float)
 DEFINE_SUM_ROWS(sum_rows_u8, uint8_t)
+DEFINE_SUM_ROWS(sum_rows_u16, uint16_t)
+DEFINE_SUM_ROWS(sum_rows_f32, float)
+
+static void sum_rows(fari_row_type type, const parts *p, int64_t taps, int64_t skip, int64_t n)
+{
+    switch (type) {
+    case FARI_ROW_U8: sum_rows_u8(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
+    case FARI_ROW_U16: sum_rows_u16(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
+    case FARI_ROW_F32: sum_rows_f32(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
+    }
+}
 
 /* --- along the row --- */
 
-static void sum_columns(const parts *s, int64_t out_width, int64_t channels, float *restrict out)
+static void sum_columns(const parts *p, int64_t out_width, int64_t channels, float *restrict out)
 {
     for (int64_t x = 0; x < out_width; x++) {
-        const float *w = s->weights + x * s->taps, *from = s->row + s->columns[2 * x] * channels;
-        const int32_t taps = s->columns[2 * x + 1];
+        const float *w = p->weights + x * p->taps, *from = p->sums + p->columns[2 * x] * channels;
+        const int32_t taps = p->columns[2 * x + 1];
         for (int64_t c = 0; c < channels; c++) {
             float sum = w[0] * from[c];
             for (int32_t k = 1; k < taps; k++) sum += w[k] * from[k * channels + c];
@@ -154,12 +195,12 @@ static void sum_columns(const parts *s, int64_t out_width, int64_t channels, flo
 }
 
 /* Three channels as four lanes; the fourth belongs to the next pixel and is overwritten by it. The same sums as above. */
-static void sum_columns_rgb(const parts *s, int64_t out_width, float *restrict out)
+static void sum_columns_rgb(const parts *p, int64_t out_width, float *restrict out)
 {
     typedef float f4 __attribute__((vector_size(16), aligned(4)));
     for (int64_t x = 0; x < out_width; x++) {
-        const float *w = s->weights + x * s->taps, *from = s->row + s->columns[2 * x] * INT64_C(3);
-        const int32_t taps = s->columns[2 * x + 1];
+        const float *w = p->weights + x * p->taps, *from = p->sums + p->columns[2 * x] * INT64_C(3);
+        const int32_t taps = p->columns[2 * x + 1];
         f4 sum = w[0] * *(const f4 *)(const void *)from;
         for (int32_t k = 1; k < taps; k++) sum += w[k] * *(const f4 *)(const void *)(from + 3 * k);
         if (x + 1 < out_width) *(f4 *)(void *)(out + 3 * x) = sum;
@@ -167,42 +208,90 @@ static void sum_columns_rgb(const parts *s, int64_t out_width, float *restrict o
     }
 }
 
-static void resize_any(const fari_resize *r, const void *in, bool is_u8, void *block, float *out)
+static void scale(float *line, int64_t n, float divisor)
 {
-    const axis rows = axis_of(r->in_height, r->y, r->height, r->out_height);
-    const axis columns = axis_of(r->in_width, r->x, r->width, r->out_width);
-    const int64_t stride = r->in_width * r->channels;
-    const parts s = lay_out(r, &rows, &columns, block);
+    for (int64_t i = 0; i < n; i++) line[i] /= divisor;
+}
+
+/* --- rows in, rows out --- */
+
+/* Where rows come from: `source`, through the ring, or `memory`. */
+typedef struct feed {
+    const fari_row_source *source;
+    const char *memory;
+    int64_t next; /* row of the picture that `source` gives next */
+} feed;
+
+static far_status gather(const parts *p, feed *f, int64_t first, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t row = first + k;
+        char *slot = p->ring == NULL ? NULL : p->ring + (size_t)(row % p->rows_max) * p->row_bytes;
+        for (; slot != NULL && f->next <= row; f->next++)
+            FAR_TRY(f->source->next(f->source->context, p->ring + (size_t)(f->next % p->rows_max) * p->row_bytes));
+        p->rows[k] = slot != NULL ? slot : f->memory + (size_t)row * p->row_bytes;
+    }
+    return FAR_OK;
+}
+
+static void put_line(const float *line, int64_t width, int64_t channels, float *out, int64_t pixel_step)
+{
+    for (int64_t x = 0; x < width; x++)
+        for (int64_t c = 0; c < channels; c++) out[x * pixel_step + c] = line[x * channels + c];
+}
+
+static far_status resize_any(const fari_resize *r, fari_row_type type, const parts *p, feed *f, float *out,
+                             int64_t row_step, int64_t pixel_step)
+{
+    static const float divisors[] = { [FARI_ROW_U8] = 255.0f, [FARI_ROW_U16] = 65535.0f, [FARI_ROW_F32] = 1.0f };
+    const axis rows = rows_of(r), columns = columns_of(r);
+    const int64_t line_elems = r->out_width * r->channels;
     int64_t first, count;
     for (int64_t x = 0; x < r->out_width; x++) {
-        s.columns[2 * x + 1] = (int32_t)taps_of(&columns, x, s.weights + x * s.taps, &first);
-        s.columns[2 * x] = (int32_t)first;
+        p->columns[2 * x + 1] = (int32_t)taps_of(&columns, x, p->weights + x * p->taps, &first);
+        p->columns[2 * x] = (int32_t)first;
     }
+    fari_resize_rows(r, &f->next, &count);
     fari_resize_columns(r, &first, &count); /* columns outside of it are not looked at */
     const int64_t skip = first * r->channels, elems = count * r->channels;
     for (int64_t y = 0; y < r->out_height; y++) {
-        float *to = out + y * r->out_width * r->channels;
-        int64_t row = 0;
-        const int64_t taps = taps_of(&rows, y, s.row_taps, &row);
-        const int64_t at = row * stride + skip;
-        if (is_u8) sum_rows_u8((const uint8_t *)in + at, stride, s.row_taps, taps, elems, s.row + skip);
-        else sum_rows_f32((const float *)in + at, stride, s.row_taps, taps, elems, s.row + skip);
-        memset(s.row + skip + elems, 0, 4 * sizeof *s.row); /* read as a fourth lane, never used */
-        if (r->channels == 3) sum_columns_rgb(&s, r->out_width, to);
-        else sum_columns(&s, r->out_width, r->channels, to);
-        if (is_u8)
-            for (int64_t i = 0; i < r->out_width * r->channels; i++) to[i] /= 255.0f;
+        float *to = out + y * row_step, *line = pixel_step == r->channels ? to : p->line;
+        const int64_t taps = taps_of(&rows, y, p->row_taps, &first);
+        FAR_TRY(gather(p, f, first, taps));
+        sum_rows(type, p, taps, skip, elems);
+        memset(p->sums + skip + elems, 0, 4 * sizeof *p->sums); /* read as a fourth lane, never used */
+        if (r->channels == 3) sum_columns_rgb(p, r->out_width, line);
+        else sum_columns(p, r->out_width, r->channels, line);
+        if (type != FARI_ROW_F32) scale(line, line_elems, divisors[type]);
+        if (line != to) put_line(line, r->out_width, r->channels, to, pixel_step);
     }
+    return FAR_OK;
+}
+
+static void resize_memory(const fari_resize *r, fari_row_type type, const void *in, void *scratch, float *out)
+{
+    parts p = lay_out(r, type, false, scratch);
+    feed f = { .memory = in };
+    p.row_bytes = (size_t)(r->in_width * r->channels) * (type == FARI_ROW_F32 ? sizeof(float) : 1); /* dense */
+    (void)resize_any(r, type, &p, &f, out, r->out_width * r->channels, r->channels); /* nothing to fail */
 }
 
 void fari_resize_f32(const fari_resize *resize, const float *in, void *scratch, float *out)
 {
-    resize_any(resize, in, false, scratch, out);
+    resize_memory(resize, FARI_ROW_F32, in, scratch, out);
 }
 
 void fari_resize_u8(const fari_resize *resize, const uint8_t *in, void *scratch, float *out)
 {
-    resize_any(resize, in, true, scratch, out);
+    resize_memory(resize, FARI_ROW_U8, in, scratch, out);
+}
+
+far_status fari_resize_stream(const fari_resize *resize, const fari_row_source *source, void *scratch, float *out,
+                              int64_t row_step, int64_t pixel_step)
+{
+    const parts p = lay_out(resize, source->type, true, scratch);
+    feed f = { .source = source };
+    return resize_any(resize, source->type, &p, &f, out, row_step, pixel_step);
 }
 
 /* --- labels --- */

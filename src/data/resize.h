@@ -13,7 +13,7 @@ typedef struct fari_resize {
 } fari_resize;
 
 fari_resize fari_resize_of(int64_t in_height, int64_t in_width, int64_t channels, const far_region *region);
-/* Bytes that the calls below use as `scratch`, at 4-byte alignment. Grows with in_width, out_width, channels and width / out_width. */
+/* Bytes that fari_resize_f32 and _u8 use as `scratch`, 8-byte aligned. Grows with in_width, out_width, channels and width / out_width. */
 int64_t fari_resize_scratch_bytes(const fari_resize *resize);
 /* The rows [first, first + count) of the picture that count for anything in the box. */
 void fari_resize_rows(const fari_resize *resize, int64_t *first_out, int64_t *count_out);
@@ -23,6 +23,24 @@ void fari_resize_columns(const fari_resize *resize, int64_t *first_out, int64_t 
 void fari_resize_f32(const fari_resize *resize, const float *in, void *scratch, float *out);
 /* From bytes; gives value / 255. */
 void fari_resize_u8(const fari_resize *resize, const uint8_t *in, void *scratch, float *out);
+
+/* The same from rows that come one after the other, as a decoder gives them; no whole picture is needed. */
+typedef enum fari_row_type {
+    FARI_ROW_U8 = 0,
+    FARI_ROW_U16,
+    FARI_ROW_F32
+} fari_row_type; /* values / 255, / 65535, as they are */
+typedef struct fari_row_source {
+    far_status (*next)(void *context,
+                       void *row_out); /* [in_width, channels]; first that of fari_resize_rows, then each one below */
+    void *context;
+    fari_row_type type;
+} fari_row_source;
+int64_t fari_resize_stream_bytes(const fari_resize *resize, fari_row_type type);
+/* Pixel (y, x) goes to out + y * row_step + x * pixel_step: turned and mirrored pictures are written in place. */
+far_status fari_resize_stream(const fari_resize *resize, const fari_row_source *source, void *scratch, float *out,
+                              int64_t row_step, int64_t pixel_step);
+
 /* Labels [height, width, planes] to [out_height, out_width, planes]; the pixel under the middle of each new one. */
 void fari_resize_labels(int64_t in_width, int64_t planes, const far_region *region, const int32_t *in, int32_t *out);
 /* Which of `in` rows (or columns) is nearest to `idx` of `out`. */

@@ -1,0 +1,58 @@
+/* Pictures in files, JPEG and PNG: what their headers say, and parts of them decoded row by row, so that no whole picture is ever held.
+   Threads: a decoder belongs to one thread at a time; the rest is free. */
+#ifndef FARI_DATA_PICTURE_H
+#define FARI_DATA_PICTURE_H
+#include <farandole/data.h>
+
+typedef enum fari_picture_kind { FARI_PICTURE_JPEG = 0, FARI_PICTURE_PNG } fari_picture_kind;
+
+/* What the header says. A picture has at most 2^30 pixels. */
+typedef struct fari_picture {
+    int32_t height, width; /* as stored, before orientation */
+    int8_t kind;           /* fari_picture_kind */
+    int8_t channels;    /* 1 grey, 3 colour; transparency is not counted: it is dropped, as by PIL's convert("RGB") */
+    int8_t bits;        /* 1, 2, 4, 8 or 16 a channel */
+    int8_t orientation; /* EXIF's, 1 to 8; above 4: rows and columns are exchanged when it is looked at */
+    bool has_palette;
+    bool is_whole; /* interlaced or progressive: decoding holds all of it */
+} fari_picture;
+
+/* Where a header is read from; `read` gives exactly these bytes or fails. */
+typedef struct fari_head_source {
+    far_status (*read)(const void *context, int64_t offset, void *out, size_t bytes);
+    const void *context;
+    int64_t bytes; /* of the file */
+    const char *label;
+} fari_head_source;
+
+/* FAR_E_FORMAT (neither JPEG nor PNG; damaged; more pixels than its bytes can hold), FAR_E_UNSUPPORTED, FAR_E_IO. Reads no pixels. */
+far_status fari_picture_probe(const fari_head_source *source, fari_picture *picture_out);
+
+/* Of the picture as it is looked at. */
+int64_t fari_picture_height(const fari_picture *picture);
+int64_t fari_picture_width(const fari_picture *picture);
+
+/* --- decoding --- */
+
+typedef struct fari_decoder fari_decoder;
+
+far_status fari_decoder_create(fari_decoder **decoder_out);
+void fari_decoder_destroy(fari_decoder *decoder); /* NULL is allowed */
+
+/* A file in memory and what its header said. */
+typedef struct fari_picture_file {
+    const char *label;
+    const uint8_t *data;
+    size_t bytes;
+    fari_picture picture;
+} fari_picture_file;
+
+/* The region, in the picture as it is looked at, antialiased bilinear; [out_height, out_width, channels], channels 1 (grey pictures only) or 3.
+   Values in [0, 1]. JPEG is decoded no larger than needed: cut, and reduced by its transform to 1/2, 1/4 or 1/8 where that is at least twice
+   what is wanted. Allocates nothing of ours once a region as large as the largest was decoded. FAR_E_FORMAT: damaged, named. */
+far_status fari_decode_region(fari_decoder *decoder, const fari_picture_file *file, const far_region *region,
+                              int32_t channels, float *out);
+/* Rows [first, first + count) of a PNG as it is stored, one i32 a pixel: grey values, indices of the palette, or 0xRRGGBB. */
+far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, int64_t first, int64_t count,
+                              int32_t *out);
+#endif
