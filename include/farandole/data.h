@@ -116,6 +116,7 @@ typedef struct far_synthetic_opts {
     double noise; /**< share of noise in a pixel, (0, 1) [0.5] */
     uint64_t seed;
     int64_t first; /**< number of the first sample: sets that do not overlap (training, test) differ here */
+    double vary;   /**< each side of each sample is a random share in [1 - vary, 1] of height or width, [0, 1) [0] */
 } far_synthetic_opts;
 
 /** Images that can be learned, computed when read: a pure function of options and sample number. @return FAR_OK, FAR_E_ARG, FAR_E_NOMEM. */

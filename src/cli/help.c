@@ -40,6 +40,9 @@ static const topic topics[] = {
       "\n"
       "u8 pixels are read as value / 255. Other names: data.images, data.labels, data.test_images, data.test_labels.\n"
       "Without a test part, data.holdout sets training samples apart. data.kind: synthetic makes images up, for trying things.\n"
+      "\n"
+      "Images of different sizes: data.size brings all of them to one, data.fit says how (resize, crop, pad). To train on parts,\n"
+      "data.augment.crop cuts them out at random places, and data.augment.resized_crop parts of random size, resized.\n"
       "Augmentation: data.augment.*, see farandole help data.augment\n" },
     { "numbers", "what results depend on, and what not",
       "The same config gives the same bits on any number of threads, in any order of execution, with and without a break.\n"

@@ -117,6 +117,11 @@ const char *far_dataset_sample_name(const far_dataset *dataset, int64_t idx)
     return dataset->ops.sample_name(dataset->context, idx);
 }
 
+bool fari_dataset_decodes(const far_dataset *dataset)
+{
+    return dataset->ops.read_region != NULL || dataset->info.varies;
+}
+
 int64_t fari_label_planes(const far_dataset_info *info)
 {
     if (info->label != FAR_LABEL_MAP) return 0;

@@ -14,6 +14,12 @@ int64_t fari_label_planes(const far_dataset_info *info);
 /* Labels of one sample of this size. */
 int64_t fari_label_elems(const far_dataset_info *info, int64_t height, int64_t width);
 
+/* Reading a sample is work beyond copying: its reader cuts or resizes, or samples have sizes of their own. */
+bool fari_dataset_decodes(const far_dataset *dataset);
+
+/* far_loader_bytes, with the reason why a loader cannot be opened. */
+far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out);
+
 /* Pixels of 0..255 as floats: x / 255 in single precision, the division that torchvision's ToTensor does. */
 void fari_pixel_table(float table_out[256]);
 

@@ -74,6 +74,25 @@ struct far_loader {
 
 /* --- memory --- */
 
+static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)
+{
+    const int64_t total = dataset->info.sample_count;
+    const int64_t count = opts->sample_ids == NULL ? total : opts->sample_count;
+    if (opts->batch < 1) return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples", opts->batch);
+    if (count < 1) return FAR_FAIL(FAR_E_ARG, "no samples to make batches of");
+    if (opts->last == FAR_LAST_DROP && opts->batch > count)
+        return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples, but there are only %" PRId64, opts->batch, count);
+    if (opts->ahead < 0 || opts->epochs < 0)
+        return FAR_FAIL(FAR_E_ARG, "%d batches ahead, %" PRId64 " epochs", opts->ahead, opts->epochs);
+    for (int64_t i = 0; opts->sample_ids != NULL && i < count; i++)
+        if (opts->sample_ids[i] < 0 || opts->sample_ids[i] >= total)
+            return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, opts->sample_ids[i], total);
+    for (int64_t c = 0; opts->augment.std != NULL && c < dataset->info.channels; c++)
+        if (!(opts->augment.std[c] > 0.0f))
+            return FAR_FAIL(FAR_E_ARG, "standard deviation %g of channel %" PRId64, (double)opts->augment.std[c], c);
+    return FAR_OK;
+}
+
 static int64_t place(int64_t *bytes_io, int64_t bytes)
 {
     const int64_t at = *bytes_io;
@@ -155,14 +174,22 @@ static int64_t own_bytes(const layout *lay, int64_t channels)
            2 * channels * (int64_t)sizeof(float);
 }
 
-int64_t far_loader_bytes(far_dataset *dataset, const far_loader_opts *opts)
+far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out)
 {
     fari_augment_sizes sizes;
     layout lay;
-    if (fari_augment_check(&opts->augment, &dataset->info, &sizes) != FAR_OK ||
-        lay_out(dataset, opts, &sizes, &lay) != FAR_OK)
-        return 0; /* far_loader_open will say why */
-    return lay.bytes + own_bytes(&lay, dataset->info.channels);
+    FAR_TRY(check_opts(dataset, opts));
+    FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
+    FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
+    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels);
+    return FAR_OK;
+}
+
+int64_t far_loader_bytes(far_dataset *dataset, const far_loader_opts *opts)
+{
+    int64_t bytes = 0;
+    if (fari_loader_bytes(dataset, opts, &bytes) != FAR_OK) far_error_clear(); /* far_loader_open will say why */
+    return bytes;
 }
 
 /* The part of a thread in one of the areas of the block; NULL where there is none. */
@@ -339,25 +366,6 @@ static void *work(void *arg)
 }
 
 /* --- life --- */
-
-static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)
-{
-    const int64_t total = dataset->info.sample_count;
-    const int64_t count = opts->sample_ids == NULL ? total : opts->sample_count;
-    if (opts->batch < 1) return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples", opts->batch);
-    if (count < 1) return FAR_FAIL(FAR_E_ARG, "no samples to make batches of");
-    if (opts->last == FAR_LAST_DROP && opts->batch > count)
-        return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples, but there are only %" PRId64, opts->batch, count);
-    if (opts->ahead < 0 || opts->epochs < 0)
-        return FAR_FAIL(FAR_E_ARG, "%d batches ahead, %" PRId64 " epochs", opts->ahead, opts->epochs);
-    for (int64_t i = 0; opts->sample_ids != NULL && i < count; i++)
-        if (opts->sample_ids[i] < 0 || opts->sample_ids[i] >= total)
-            return FAR_FAIL(FAR_E_ARG, "sample %" PRId64 " of a data set of %" PRId64, opts->sample_ids[i], total);
-    for (int64_t c = 0; opts->augment.std != NULL && c < dataset->info.channels; c++)
-        if (!(opts->augment.std[c] > 0.0f))
-            return FAR_FAIL(FAR_E_ARG, "standard deviation %g of channel %" PRId64, (double)opts->augment.std[c], c);
-    return FAR_OK;
-}
 
 static void copy_moments(far_loader *loader)
 {

@@ -12,21 +12,40 @@ typedef struct synthetic {
 } synthetic;
 
 /* Streams of numbers, named by the "epoch" of their key. */
-enum { STREAM_LABEL, STREAM_PATTERN, STREAM_NOISE, STREAM_DISCS, STREAM_TINT };
+enum { STREAM_LABEL, STREAM_PATTERN, STREAM_NOISE, STREAM_DISCS, STREAM_TINT, STREAM_EXTENT };
 
 static uint64_t key_of(const synthetic *set, uint64_t stream, uint64_t number)
 {
     return fari_rng_key(set->opts.seed, FARI_RNG_SYNTH, stream, number);
 }
 
+/* A sample's own size. */
+typedef struct extent {
+    int64_t height, width;
+} extent;
+
+static int64_t side_of(const synthetic *set, uint64_t sample, uint64_t draw, int64_t most)
+{
+    const double share = 1.0 - set->opts.vary * fari_rng_unit_f64(key_of(set, STREAM_EXTENT, sample), draw);
+    const int64_t side = (int64_t)(share * (double)most + 0.5);
+    return side > 0 ? side : 1;
+}
+
+static extent extent_of(const synthetic *set, uint64_t sample)
+{
+    const far_synthetic_opts *o = &set->opts;
+    if (o->vary == 0.0) return (extent){ o->height, o->width };
+    return (extent){ side_of(set, sample, 0, o->height), side_of(set, sample, 1, o->width) };
+}
+
 /* A pattern for each class, the same in all samples, under noise of the sample. */
-static void make_classified(const synthetic *set, uint64_t sample, float *image, int32_t *label_out)
+static void make_classified(const synthetic *set, uint64_t sample, extent e, float *image, int32_t *label_out)
 {
     const far_synthetic_opts *o = &set->opts;
     const int32_t label = (int32_t)fari_rng_below(key_of(set, STREAM_LABEL, sample), 0, (uint64_t)o->class_count);
     const uint64_t pattern = key_of(set, STREAM_PATTERN, (uint64_t)label), noise = key_of(set, STREAM_NOISE, sample);
     const float share = (float)o->noise;
-    const uint64_t elems = (uint64_t)(o->height * o->width * o->channels);
+    const uint64_t elems = (uint64_t)(e.height * e.width * o->channels);
     for (uint64_t i = 0; i < elems; i++)
         image[i] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
     if (label_out != NULL) *label_out = label;
@@ -37,15 +56,15 @@ typedef struct disc {
     int32_t label;
 } disc;
 
-static void make_discs(const synthetic *set, uint64_t sample, disc discs[DISCS])
+static void make_discs(const synthetic *set, uint64_t sample, extent e, disc discs[DISCS])
 {
     const far_synthetic_opts *o = &set->opts;
     const uint64_t key = key_of(set, STREAM_DISCS, sample);
-    const double side = (double)(o->height < o->width ? o->height : o->width);
+    const double side = (double)(e.height < e.width ? e.height : e.width);
     for (uint64_t k = 0; k < DISCS; k++) {
         const double radius = side * (0.08 + 0.17 * fari_rng_unit_f64(key, 4 * k));
-        discs[k].y = (double)o->height * fari_rng_unit_f64(key, 4 * k + 1);
-        discs[k].x = (double)o->width * fari_rng_unit_f64(key, 4 * k + 2);
+        discs[k].y = (double)e.height * fari_rng_unit_f64(key, 4 * k + 1);
+        discs[k].x = (double)e.width * fari_rng_unit_f64(key, 4 * k + 2);
         discs[k].radius2 = radius * radius;
         discs[k].label =
             o->class_count < 2 ? 0 : 1 + (int32_t)fari_rng_below(key, 4 * k + 3, (uint64_t)o->class_count - 1);
@@ -63,16 +82,16 @@ static int32_t label_at(const disc discs[DISCS], double y, double x)
 }
 
 /* Discs of classes 1 and up on background 0; each class has its tint in each channel. */
-static void make_mapped(const synthetic *set, uint64_t sample, float *image, int32_t *labels_out)
+static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *image, int32_t *labels_out)
 {
     const far_synthetic_opts *o = &set->opts;
     const uint64_t noise = key_of(set, STREAM_NOISE, sample);
     const float share = (float)o->noise;
     disc discs[DISCS];
-    make_discs(set, sample, discs);
-    for (int64_t y = 0; y < o->height; y++) {
-        for (int64_t x = 0; x < o->width; x++) {
-            const int64_t pixel = y * o->width + x;
+    make_discs(set, sample, e, discs);
+    for (int64_t y = 0; y < e.height; y++) {
+        for (int64_t x = 0; x < e.width; x++) {
+            const int64_t pixel = y * e.width + x;
             const int32_t label = label_at(discs, (double)y, (double)x);
             const uint64_t tint = key_of(set, STREAM_TINT, (uint64_t)label);
             for (int64_t c = 0; c < o->channels; c++) {
@@ -91,8 +110,18 @@ static far_status set_read(void *context, int64_t idx, float *image_out, int32_t
 {
     const synthetic *set = context;
     const uint64_t sample = (uint64_t)(set->opts.first + idx);
-    if (set->opts.label == FAR_LABEL_MAP) make_mapped(set, sample, image_out, label_out);
-    else make_classified(set, sample, image_out, label_out);
+    const extent e = extent_of(set, sample);
+    if (set->opts.label == FAR_LABEL_MAP) make_mapped(set, sample, e, image_out, label_out);
+    else make_classified(set, sample, e, image_out, label_out);
+    return FAR_OK;
+}
+
+static far_status set_extent(void *context, int64_t idx, int64_t *height_out, int64_t *width_out)
+{
+    const synthetic *set = context;
+    const extent e = extent_of(set, (uint64_t)(set->opts.first + idx));
+    *height_out = e.height;
+    *width_out = e.width;
     return FAR_OK;
 }
 
@@ -104,7 +133,9 @@ static int64_t set_bytes(const void *context)
 
 far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = { .read = set_read, .bytes = set_bytes, .close = fari_free };
+    static const far_dataset_ops ops = {
+        .read = set_read, .bytes = set_bytes, .close = fari_free, .extent = set_extent
+    };
     far_synthetic_opts o = *opts;
     if (o.sample_count == 0) o.sample_count = 1024;
     if (o.height == 0) o.height = 32;
@@ -113,9 +144,10 @@ far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_datase
     if (o.class_count == 0) o.class_count = 10;
     if (!(o.noise > 0.0)) o.noise = 0.5;
     if (o.label == FAR_LABEL_NONE) o.label = FAR_LABEL_CLASS;
-    if (o.class_count < 1 || o.noise > 1.0 || o.first < 0)
-        return FAR_FAIL(FAR_E_ARG, "synthetic data: %d classes, noise %g, first sample %" PRId64, o.class_count,
-                        o.noise, o.first);
+    if (o.class_count < 1 || o.noise > 1.0 || o.first < 0 || !(o.vary >= 0.0 && o.vary < 1.0))
+        return FAR_FAIL(FAR_E_ARG,
+                        "synthetic data: %d classes, noise %g, first sample %" PRId64 ", sizes varying by %g",
+                        o.class_count, o.noise, o.first, o.vary);
     synthetic *set = fari_alloc(sizeof *set);
     if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for synthetic data");
     set->opts = o;
@@ -124,7 +156,8 @@ far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_datase
                                     .width = o.width,
                                     .channels = o.channels,
                                     .label = o.label,
-                                    .class_count = o.class_count };
+                                    .class_count = o.class_count,
+                                    .varies = o.vary > 0.0 };
     FAR_TRY(far_dataset_create(&ops, set, &info, dataset_out));
     return FAR_OK;
 }

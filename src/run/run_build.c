@@ -9,11 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static far_shape image_shape(const run_data *data, int64_t batch)
-{
-    return (far_shape){ 4, { batch, data->info.channels, data->info.height, data->info.width } };
-}
-
 static far_status model_options(far_run *run)
 {
     static const char *const skip[] = { "name", "preset", "weights", "classes", NULL };
@@ -41,22 +36,31 @@ static far_status recipe_options(far_run *run)
     return run_config_options(run->config, "loss.", skip, run->recipe_opts);
 }
 
-/* One label map serves all planes of a network; several have to be as many as it has. */
-static far_status check_planes(const far_run *run)
+/* What the network and the recipe want of labels is what the data has. One label map serves all planes of a network; several have to be as
+   many as it has. */
+static far_status check_labels(const far_run *run, const run_side *side, const far_shape *label)
 {
-    const int64_t has = run->data.info.label_planes, wants = run->label_planes;
+    const int64_t has = run->data.info.label_planes, wants = label->ndim >= 3 ? label->dim[1] : 0;
+    if ((wants > 0) != (run->data.info.label == FAR_LABEL_MAP))
+        return far_config_fail(run->config, "loss.recipe", "it wants a label for each %s, the data has one for each %s",
+                               wants > 0 ? "pixel" : "image", wants > 0 ? "image" : "pixel");
+    if (wants > 0 && (label->ndim != 4 || label->dim[2] != side->height || label->dim[3] != side->width)) {
+        char text[128];
+        return FAR_FAIL(FAR_E_SHAPE,
+                        "the network gives %s for images of %" PRId64 " x %" PRId64 ": labels of pixels need as many",
+                        far_shape_text(label, text), side->height, side->width);
+    }
     if (has <= 1 || has == wants) return FAR_OK;
     return far_config_fail(run->config, "data.labels",
                            "the data has %" PRId64 " label maps a sample, the network wants %" PRId64, has, wants);
 }
 
 /* Network, loss and metrics; for training also gradients and the optimizer. */
-static far_status graph_build(far_run *run, bool is_training, int64_t batch, run_side *side)
+static far_status graph_build(far_run *run, bool is_training, run_side *side)
 {
-    const far_shape image = image_shape(&run->data, batch);
+    const far_shape image = { 4, { side->batch, run->data.info.channels, side->height, side->width } };
     far_shape label;
     char name[32];
-    side->batch = batch;
     FAR_TRY(far_graph_create(is_training, &side->graph));
     const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
     FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
@@ -68,8 +72,8 @@ static far_status graph_build(far_run *run, bool is_training, int64_t batch, run
     FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &side->model, &label));
     const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);
     FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &side->model, y, &side->loss));
+    FAR_TRY(check_labels(run, side, &label));
     run->label_planes = label.ndim >= 3 ? label.dim[1] : 1;
-    FAR_TRY(check_planes(run));
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(far_optim_freeze(side->graph, &run->optim));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
@@ -84,12 +88,10 @@ static far_status side_plan(far_run *run, run_side *side)
 }
 
 /* Labels repeated for each plane, where the network has several and the data one. */
-static int64_t plane_labels_bytes(const far_run *run)
+static int64_t plane_labels_bytes(const far_run *run, const run_side *side)
 {
-    const int64_t batch =
-        run->train.graph != NULL && run->train.batch > run->eval.batch ? run->train.batch : run->eval.batch;
     if (run->label_planes == run->data.info.label_planes || run->label_planes <= 1) return 0;
-    return batch * run->data.info.height * run->data.info.width * run->label_planes * (int64_t)sizeof(int32_t);
+    return side->batch * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
 }
 
 static far_status planes_allocate(far_run *run)
@@ -101,16 +103,15 @@ static far_status planes_allocate(far_run *run)
     return FAR_OK;
 }
 
-far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2])
+void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2])
 {
     memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
     memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
-    if (run->plane_labels == NULL) return FAR_OK;
-    const int64_t pixels = samples * run->data.info.height * run->data.info.width;
+    if (run->plane_labels == NULL) return;
+    const int64_t pixels = side->batch * side->height * side->width;
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];
     feed_out[1] = run->plane_labels;
-    return FAR_OK;
 }
 
 static int64_t samples_a_step(const far_run *run, const char *key)
@@ -127,7 +128,7 @@ static far_loader_opts loader_opts(const far_run *run)
                               .shuffle = far_config_bool(run->config, "data.shuffle"),
                               .last = FAR_LAST_DROP,
                               .seed = (uint64_t)far_config_i64(run->config, "seed"),
-                              .threads = (int32_t)far_config_i64(run->config, "data.threads"),
+                              .threads = run_loader_threads(run),
                               .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
                               .augment = run_augment(run, true) };
 }
@@ -183,15 +184,18 @@ static far_status sides_plan(far_run *run)
     run_config_optim(run->config, &run->optim);
     FAR_TRY(run_config_schedule(run->config, &run->schedule));
     run->train.batch = far_config_i64(run->config, "batch");
+    run_frame_size(run, &run->data.train_frame, &run->train.height, &run->train.width);
     if (is_training) {
         FAR_TRY(lengths(run));
-        FAR_TRY(graph_build(run, true, run->train.batch, &run->train));
+        FAR_TRY(graph_build(run, true, &run->train));
         FAR_TRY(side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
         const far_loader_opts loader = loader_opts(run);
-        run->loader_bytes = far_loader_bytes(run->data.train, &loader);
+        FAR_TRY(run_loader_need(run->data.train, &loader, &run->loader_bytes));
     }
-    FAR_TRY(graph_build(run, false, samples_a_step(run, "eval.batch"), &run->eval));
+    run->eval.batch = samples_a_step(run, "eval.batch");
+    run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
+    FAR_TRY(graph_build(run, false, &run->eval));
     if (is_training) FAR_TRY(run_metric_choose(run));
     FAR_TRY(side_plan(run, &run->eval));
     const run_side *sides[] = { &run->train, &run->eval };
@@ -201,9 +205,10 @@ static far_status sides_plan(far_run *run)
             run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
         if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
         run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
+        const int64_t planes = plane_labels_bytes(run, sides[i]);
+        if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
-    run->eval_loader_bytes = run_eval_loader_bytes(run);
-    run->plane_labels_bytes = plane_labels_bytes(run);
+    FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
     const int64_t heap = run_heap_bytes() - heap_before;
     if (heap > run->graph_bytes) run->graph_bytes = heap;
     return FAR_OK;

@@ -1,8 +1,12 @@
 /* The data of a run: training and test sets, samples held back, moments for normalisation. */
 #include "base/mem.h"
+#include "data/dataset.h"
+#include "run/machine.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
 #include <string.h>
+
+#define LOADER_THREADS_MAX 8
 
 #define MOMENT_SAMPLES 10000 /* enough for three digits of mean and deviation */
 
@@ -17,6 +21,7 @@ static far_status open_synthetic(const far_config *config, run_data *data)
         .class_count = (int32_t)far_config_i64(config, "data.synthetic.classes"),
         .label = strcmp(far_config_text(config, "data.synthetic.label"), "map") == 0 ? FAR_LABEL_MAP : FAR_LABEL_CLASS,
         .noise = far_config_f64(config, "data.synthetic.noise"),
+        .vary = far_config_f64(config, "data.synthetic.vary"),
         .seed = 1,
     };
     FAR_TRY(far_dataset_open_synthetic(&opts, &data->train));
@@ -119,14 +124,20 @@ static far_status moments(far_run *run)
 far_augment run_augment(const far_run *run, bool is_training)
 {
     const far_config *config = run->config;
+    const run_data *data = &run->data;
     far_augment augment = {
+        .frame = is_training ? data->train_frame : data->eval_frame,
         .downsample = (int32_t)far_config_i64(config, "data.downsample"),
         .log1p = far_config_bool(config, "data.augment.log1p"),
-        .mean = run->data.has_moments ? run->data.mean : NULL,
-        .std = run->data.has_moments ? run->data.std : NULL,
+        .mean = data->has_moments ? data->mean : NULL,
+        .std = data->has_moments ? data->std : NULL,
     };
     if (!is_training) return augment;
     augment.crop_pad = (int32_t)far_config_i64(config, "data.augment.crop_pad");
+    augment.brightness = far_config_f64(config, "data.augment.brightness");
+    augment.contrast = far_config_f64(config, "data.augment.contrast");
+    augment.saturation = far_config_f64(config, "data.augment.saturation");
+    augment.hue = far_config_f64(config, "data.augment.hue");
     augment.flip = far_config_bool(config, "data.augment.flip");
     augment.vflip = far_config_bool(config, "data.augment.vflip");
     augment.turns = far_config_bool(config, "data.augment.turns");
@@ -139,21 +150,71 @@ far_augment run_augment(const far_run *run, bool is_training)
     return augment;
 }
 
+static far_status check_downsample(const far_run *run)
+{
+    const far_dataset_info *info = &run->data.info;
+    const int64_t blocks = INT64_C(1) << far_config_i64(run->config, "data.downsample");
+    if (info->height % blocks == 0 && info->width % blocks == 0) return FAR_OK;
+    return far_config_fail(run->config, "data.downsample",
+                           "images of %" PRId64 " x %" PRId64 " do not divide into blocks of %" PRId64, info->height,
+                           info->width, blocks);
+}
+
+/* What is evaluated has to look like what is trained on. */
+static far_status check_test(const far_run *run)
+{
+    const run_data *data = &run->data;
+    if (data->test == NULL) return FAR_OK;
+    const far_dataset_info train = data->info, test = far_dataset_info_of(data->test);
+    if (train.channels != test.channels || train.label != test.label || train.label_planes != test.label_planes)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "test and training data do not match: %" PRId64 " and %" PRId64
+                        " channels, labels of kind %d and %d with %" PRId64 " and %" PRId64 " planes",
+                        test.channels, train.channels, (int)test.label, (int)train.label, test.label_planes,
+                        train.label_planes);
+    if (test.class_count > train.class_count && far_config_i64(run->config, "data.classes") == 0)
+        return far_config_fail(
+            run->config, "data.classes",
+            "the test data have labels up to %d, the training data up to %d: say how many classes there "
+            "are",
+            test.class_count - 1, train.class_count - 1);
+    if (data->eval_frame.fit != FAR_FIT_AS_IS ||
+        (!test.varies && test.height == train.height && test.width == train.width))
+        return FAR_OK;
+    return far_config_fail(run->config, "data.size",
+                           "test images of %s%" PRId64 " x %" PRId64 ", training images of %" PRId64 " x %" PRId64
+                           ": set data.size to bring them to one size",
+                           test.varies ? "up to " : "", test.height, test.width, train.height, train.width);
+}
+
+/* Bytes of a loader. What cannot be loaded as it is configured is the configuration's fault. */
+far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out)
+{
+    const far_status st = fari_loader_bytes(set, opts, bytes_out);
+    return st == FAR_E_ARG ? fari_error_prefix(FAR_E_CONFIG, "data.size, data.fit, data.augment: ") : st;
+}
+
+/* Where pictures are decoded, half of the cores; where they only have to be copied, one thread. */
+int32_t run_loader_threads(const far_run *run)
+{
+    const int64_t set = far_config_i64(run->config, "data.threads");
+    const int32_t half = fari_machine_cores() / 2;
+    if (set > 0) return (int32_t)set;
+    if (!fari_dataset_decodes(run->data.train) || half < 1) return 1;
+    return half < LOADER_THREADS_MAX ? half : LOADER_THREADS_MAX;
+}
+
 far_status run_data_open(far_run *run)
 {
     run_data *data = &run->data;
     FAR_TRY(open_sets(run->config, data));
     data->info = far_dataset_info_of(data->train);
-    const int64_t blocks = INT64_C(1) << far_config_i64(run->config, "data.downsample");
-    if (data->info.height % blocks != 0 || data->info.width % blocks != 0)
-        return far_config_fail(run->config, "data.downsample",
-                               "images of %" PRId64 " x %" PRId64 " do not divide into blocks of %" PRId64,
-                               data->info.height, data->info.width, blocks);
     if (data->info.label == FAR_LABEL_NONE) return far_config_fail(run->config, "data.labels", "training needs labels");
     FAR_TRY(split(run));
     FAR_TRY(moments(run));
-    data->info.height /= blocks;
-    data->info.width /= blocks;
+    FAR_TRY(run_frames_choose(run));
+    FAR_TRY(check_downsample(run));
+    FAR_TRY(check_test(run));
     data->bytes = far_dataset_bytes(data->train) + (data->test != NULL ? far_dataset_bytes(data->test) : 0) +
                   (data->kept_count + data->held_count) * (int64_t)sizeof(int64_t);
     return FAR_OK;

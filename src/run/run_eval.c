@@ -39,7 +39,7 @@ static far_status outputs_open(const far_run *run, const far_meter *meter, eval_
 far_status run_eval_step(far_run *run, const far_batch *batch)
 {
     void *feed[2];
-    FAR_TRY(run_feed(run, batch, run->eval.batch, feed));
+    run_feed(run, &run->eval, batch, feed);
     const fari_step step = { .seed = 0, .sample_ids = batch->sample_ids, .feed = feed };
     return fari_executor_step(run->eval.exec, &step);
 }
@@ -94,7 +94,7 @@ static far_loader_opts loader_opts(const far_run *run, const int64_t *ids, int64
                               .sample_count = count,
                               .last = FAR_LAST_PAD,
                               .epochs = 1,
-                              .threads = 1,
+                              .threads = run_loader_threads(run),
                               .ahead = 2,
                               .augment = run_augment(run, false) };
 }
@@ -134,13 +134,15 @@ static far_status part_of(const far_run *run, eval_part *part_out)
 }
 
 /* Bytes of the largest loader an evaluation opens, beside that of training; 0 where there is nothing to evaluate on. */
-int64_t run_eval_loader_bytes(const far_run *run)
+far_status run_eval_loader_bytes(const far_run *run, int64_t *bytes_out)
 {
     const run_data *data = &run->data;
     const far_loader_opts held = loader_opts(run, data->held, data->held_count), test = loader_opts(run, NULL, 0);
-    const int64_t of_held = data->held_count > 0 ? far_loader_bytes(data->train, &held) : 0;
-    const int64_t of_test = data->test != NULL ? far_loader_bytes(data->test, &test) : 0;
-    return of_held > of_test ? of_held : of_test;
+    int64_t of_held = 0, of_test = 0;
+    if (data->held_count > 0) FAR_TRY(run_loader_need(data->train, &held, &of_held));
+    if (data->test != NULL) FAR_TRY(run_loader_need(data->test, &test, &of_test));
+    *bytes_out = of_held > of_test ? of_held : of_test;
+    return FAR_OK;
 }
 
 far_status run_eval_loader(const far_run *run, far_loader **loader_out)

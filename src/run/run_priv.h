@@ -19,8 +19,9 @@
 /* The training and the test samples, and which of the training samples are held back for choosing. */
 typedef struct run_data {
     far_dataset *train, *test;
-    far_dataset_info info; /* of samples as they come out of the loader */
-    int64_t *kept, *held;  /* sample numbers of the training set */
+    far_dataset_info info;             /* of the training set as it is */
+    far_frame train_frame, eval_frame; /* how samples come to the size of a batch */
+    int64_t *kept, *held;              /* sample numbers of the training set */
     int64_t kept_count, held_count;
     float mean[16], std[16];
     bool has_moments;
@@ -34,7 +35,7 @@ typedef struct run_side {
     fari_executor *exec;
     far_model_result model; /* what the network gives; of the evaluation side these are outputs */
     far_value loss;
-    int64_t batch;
+    int64_t batch, height, width;
 } run_side;
 
 struct far_run {
@@ -80,6 +81,10 @@ bool run_data_is_lartpc(const far_config *config);
 far_status run_data_open_lartpc(const far_config *config, run_data *data);
 far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
+far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out);
+int32_t run_loader_threads(const far_run *run);
+far_status run_frames_choose(far_run *run); /* run_frame.c */
+void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out);
 far_augment run_augment(const far_run *run, bool is_training);
 far_status run_build(far_run *run); /* run_build.c: graphs, plans, memory */
 void run_unbuild(far_run *run);
@@ -98,10 +103,10 @@ far_status run_load_weights(far_run *run, const char *path);
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
 far_status run_eval_loader(const far_run *run,
                            far_loader **loader_out); /* over the test part, or the samples held back */
-int64_t run_eval_loader_bytes(const far_run *run);
+far_status run_eval_loader_bytes(const far_run *run, int64_t *bytes_out);
 far_status run_eval_step(far_run *run, const far_batch *batch); /* one batch through the evaluation graph */
 /* The arrays a step is fed with: image and label. */
-far_status run_feed(far_run *run, const far_batch *batch, int64_t samples, void *feed_out[2]);
+void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 double run_clock_s(void);
 void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
                 const char *message);

@@ -48,7 +48,7 @@ static far_status one_step(far_run *run, double *loss_out)
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
     void *feed[2];
-    FAR_TRY(run_feed(run, &batch, run->train.batch, feed));
+    run_feed(run, &run->train, &batch, feed);
     const fari_step step = { .seed = (uint64_t)far_config_i64(run->config, "seed"),
                              .step = run->step,
                              .epoch = run->epoch,
