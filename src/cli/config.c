@@ -59,10 +59,14 @@ static far_status fill(const cli_args *args, const char *path, far_config *confi
 static far_status check_model(const far_config *config)
 {
     far_options *opts = NULL;
+    char words[512];
     const far_status st =
         far_model_opts_create(far_config_text(config, "model.name"), far_config_text(config, "model.preset"), &opts);
     far_options_destroy(opts);
-    return st;
+    if (st != FAR_E_NOTFOUND) return st;
+    (void)snprintf(words, sizeof words, "%s", far_error_message());
+    return far_config_fail(config, far_config_is_set(config, "model.preset") ? "model.preset" : "model.name", "%s",
+                           words);
 }
 
 cli_exit cli_config_open(const cli_args *args, const char *path, far_config **config_out)

@@ -1,12 +1,14 @@
 /* The command `farandole`. */
 #include "cli.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* One row a command, in the order of the help. */
 static const cli_command *const commands[] = {
-    &cli_train, &cli_eval, &cli_report, &cli_plan, &cli_synth, &cli_models, &cli_ops, &cli_doctor, &cli_version, &cli_help,
+    &cli_train,  &cli_eval, &cli_report, &cli_plan,    &cli_synth,
+    &cli_models, &cli_ops,  &cli_doctor, &cli_version, &cli_help,
 };
 
 int32_t cli_command_count(void)
@@ -59,6 +61,7 @@ int main(int argc, char **argv)
         cli_print_short_help(true);
         return CLI_USAGE;
     }
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error with words */
     const cli_command *command = cli_command_find(command_word(argv[1]));
     if (command == NULL) return unknown_command(argv[1]);
     cli_exit code = cli_args_parse(command, argc - 2, argv + 2, &args);

@@ -83,19 +83,39 @@ bool fari_check_ndim(far_graph *graph, const char *model, far_value x, int32_t n
     return false;
 }
 
+static int64_t halvings_of(int64_t extent)
+{
+    int64_t count = 0;
+    for (; extent > 0 && extent % 2 == 0; extent /= 2) count++;
+    return count;
+}
+
+/* Extent `axis` is odd at some level: which, and what would do. */
+static void fail_halvings(far_graph *graph, const char *model, const far_shape *shape, int32_t axis, int64_t depth)
+{
+    static const char *const names[] = { "depth", "height", "width" };
+    const int64_t extent = shape->dim[axis], unit = (int64_t)1 << depth, level = halvings_of(extent);
+    const int64_t below = extent / unit * unit;
+    char smaller[32] = "", shallower[64] = "", text[128];
+    int64_t most = depth;
+    for (int32_t i = 2; i < shape->ndim; i++)
+        if (halvings_of(shape->dim[i]) < most) most = halvings_of(shape->dim[i]);
+    if (below > 0) (void)snprintf(smaller, sizeof smaller, "%" PRId64 " and ", below);
+    if (most > 0) (void)snprintf(shallower, sizeof shallower, ", or with this size a depth of at most %" PRId64, most);
+    (void)far_graph_fail(graph, FAR_E_SHAPE,
+                         "%s halves images %" PRId64 " times, and the %s %" PRId64 " is odd at level %" PRId64
+                         " (%" PRId64 "): possible are multiples of %" PRId64 ", nearest %s%" PRId64 "%s; got %s",
+                         model, depth, names[axis - shape->ndim + 3], extent, level, extent >> level, unit, smaller,
+                         below + unit, shallower, far_shape_text(shape, text));
+}
+
 bool fari_check_halvings(far_graph *graph, const char *model, far_value x, int64_t depth)
 {
     const far_shape shape = far_graph_shape(graph, x);
-    const int64_t unit = (int64_t)1 << depth;
-    char text[128];
     if (far_graph_status(graph) != FAR_OK) return false;
     for (int32_t i = 2; i < shape.ndim; i++)
-        if (shape.dim[i] % unit != 0) {
-            (void)far_graph_fail(graph, FAR_E_SHAPE,
-                                 "%s halves the image %" PRId64 " times: its extents must be multiples of %" PRId64
-                                 "; got %s (pad axis %d to %" PRId64 ", or lower the depth)",
-                                 model, depth, unit, far_shape_text(&shape, text), (int)i,
-                                 (shape.dim[i] / unit + 1) * unit);
+        if (shape.dim[i] % ((int64_t)1 << depth) != 0) {
+            fail_halvings(graph, model, &shape, i, depth);
             return false;
         }
     return true;

@@ -30,7 +30,9 @@ static int64_t peak_of_kind(const fari_plan *plan, fari_buffer_kind kind)
         if (at->kind != kind) continue;
         for (int64_t k = 0; k < plan->buffer_count; k++) {
             const fari_buffer *b = &plan->buffers[k];
-            if (b->kind == kind && b->first_turn <= at->first_turn && at->first_turn <= b->last_turn) sum += b->bytes;
+            const bool is_there = b->base == FARI_BASE_STORE || /* what is kept is always there */
+                                  (b->first_turn <= at->first_turn && at->first_turn <= b->last_turn);
+            if (b->kind == kind && is_there) sum += b->bytes;
         }
         if (sum > peak) peak = sum;
     }

@@ -26,10 +26,13 @@ static far_status model_options(far_run *run)
 /* Which recipe: as configured, else by the labels' kind. */
 static far_status recipe_options(far_run *run)
 {
-    char ignored[16];
+    char ignored[16], words[256];
     const char *name = far_config_text(run->config, "loss.recipe");
     if (strcmp(name, "auto") == 0) name = run->data.info.label == FAR_LABEL_MAP ? "segment" : "classify";
-    FAR_TRY(far_recipe_opts_create(name, &run->recipe_opts));
+    if (far_recipe_opts_create(name, &run->recipe_opts) != FAR_OK) {
+        (void)snprintf(words, sizeof words, "%s", far_error_message());
+        return far_config_fail(run->config, "loss.recipe", "%s", words);
+    }
     (void)snprintf(ignored, sizeof ignored, "%d", FAR_LABEL_IGNORE);
     FAR_TRY(far_options_set(run->recipe_opts, "ignore_index", ignored));
     static const char *const skip[] = { "recipe", NULL };
@@ -171,8 +174,7 @@ static far_status backend_create(far_run *run)
     return fari_backend_cpu_create(strcmp(isa, "auto") == 0 ? NULL : isa, &run->backend);
 }
 
-/* Graphs and plans of both sides, and what their kernels need. */
-static far_status sides_plan(far_run *run)
+far_status run_plan_sides(far_run *run)
 {
     const bool is_training = run->opts.purpose != FAR_RUN_EVALUATE;
     const int64_t heap_before = run_heap_bytes();
@@ -181,7 +183,7 @@ static far_status sides_plan(far_run *run)
     FAR_TRY(backend_create(run));
     FAR_TRY(model_options(run));
     FAR_TRY(recipe_options(run));
-    run_config_optim(run->config, &run->optim);
+    FAR_TRY(run_config_optim(run->config, &run->optim));
     FAR_TRY(run_config_schedule(run->config, &run->schedule));
     run->train.batch = far_config_i64(run->config, "batch");
     run_frame_size(run, &run->data.train_frame, &run->train.height, &run->train.width);
@@ -216,7 +218,7 @@ static far_status sides_plan(far_run *run)
 
 far_status run_build(far_run *run)
 {
-    FAR_TRY(sides_plan(run));
+    FAR_TRY(run_plan_sides(run));
     FAR_TRY(run_check_fit(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */

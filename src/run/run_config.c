@@ -65,7 +65,7 @@ static double given(const far_config *config, const char *key)
     return value != 0.0 ? value : FAR_OPTIM_ZERO;
 }
 
-void run_config_optim(const far_config *config, far_optim_opts *opts)
+far_status run_config_optim(const far_config *config, far_optim_opts *opts)
 {
     memset(opts, 0, sizeof *opts);
     opts->name = far_config_text(config, "optim.name");
@@ -74,11 +74,12 @@ void run_config_optim(const far_config *config, far_optim_opts *opts)
     opts->momentum = far_config_is_set(config, "optim.momentum") ? given(config, "optim.momentum") : 0.0;
     opts->nesterov = far_config_bool(config, "optim.nesterov");
     opts->dampening = far_config_f64(config, "optim.dampening");
-    if (far_config_list_count(config, "optim.betas") == 2)
-        for (int32_t i = 0; i < 2; i++) { /* a complete config names the usual ones for optimizers without betas too */
-            const double beta = far_config_list_f64(config, "optim.betas", i), usual = i == 0 ? 0.9 : 0.999;
-            if (beta != usual) opts->betas[i] = beta != 0.0 ? beta : FAR_OPTIM_ZERO;
-        }
+    if (far_config_list_count(config, "optim.betas") != 2)
+        return far_config_fail(config, "optim.betas", "expected two numbers, such as [0.9, 0.999]");
+    for (int32_t i = 0; i < 2; i++) { /* a complete config names the usual ones for optimizers without betas too */
+        const double beta = far_config_list_f64(config, "optim.betas", i), usual = i == 0 ? 0.9 : 0.999;
+        if (beta != usual) opts->betas[i] = beta != 0.0 ? beta : FAR_OPTIM_ZERO;
+    }
     opts->alpha = given(config, "optim.alpha");
     opts->centered = far_config_bool(config, "optim.centered");
     opts->eps = given(config, "optim.eps");
@@ -92,6 +93,7 @@ void run_config_optim(const far_config *config, far_optim_opts *opts)
     opts->clip_tensor_norm = far_config_f64(config, "optim.clip_tensor_norm");
     opts->clip_value = far_config_f64(config, "optim.clip_value");
     opts->ema_decay = far_config_f64(config, "optim.ema");
+    return FAR_OK;
 }
 
 far_status run_config_schedule(const far_config *config, far_schedule *schedule)

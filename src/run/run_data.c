@@ -13,6 +13,8 @@
 static far_status open_synthetic(const far_config *config, run_data *data)
 {
     const int64_t samples = far_config_i64(config, "data.synthetic.samples");
+    if (far_config_list_count(config, "data.synthetic.shape") != 3)
+        return far_config_fail(config, "data.synthetic.shape", "expected three numbers: channels, height and width");
     far_synthetic_opts opts = {
         .sample_count = samples,
         .channels = far_config_list_i64(config, "data.synthetic.shape", 0),

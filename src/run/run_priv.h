@@ -86,13 +86,14 @@ int32_t run_loader_threads(const far_run *run);
 far_status run_frames_choose(far_run *run); /* run_frame.c */
 void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out);
 far_augment run_augment(const far_run *run, bool is_training);
-far_status run_build(far_run *run); /* run_build.c: graphs, plans, memory */
+far_status run_plan_sides(far_run *run); /* run_build.c: graphs and plans of both sides, and what their kernels need */
+far_status run_build(far_run *run);      /* and memory */
 void run_unbuild(far_run *run);
 far_status run_metric_choose(far_run *run);      /* run_metric.c: the score that makes a checkpoint the best */
 bool run_metric_take(far_run *run);              /* after an evaluation: whether it is the best so far */
 int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
 void run_heap_trim(void);                        /* gives free heap back to the system */
-far_status run_check_fit(const far_run *run);    /* FAR_E_NOFIT where the plan needs more than there is */
+far_status run_check_fit(const far_run *run);    /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
 far_status run_save(far_run *run, bool is_best); /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
 far_status run_explain_nonfinite(far_run *run, const fari_step *step); /* run_nonfinite.c: words FAR_E_NONFINITE */

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Training, evaluation and resuming from the command line, end to end on made-up data."""
 import json
+import re
 import signal
 import struct
+import subprocess
 import sys
 import time
 
@@ -85,6 +87,48 @@ def case_damaged_weights(tmp):
     data[-1] ^= 1
     path.write_bytes(data)
     expect(farandole("eval", tmp / "r", "--checkpoint", "last"), 3, "model.safetensors")
+
+
+def flip_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def case_resume_from_a_damaged_checkpoint(tmp):
+    train(tmp, "r", "train.steps=24", "train.checkpoint_every=8", "train.eval_every=100")
+    flip_bit(tmp / "r/checkpoints/24/model.safetensors")
+    ran = expect(farandole("train", "--resume", tmp / "r", "train.steps=25"), 0, "24/model.safetensors is damaged", "tensor")
+    assert "going on from checkpoint 16" in ran.stderr and "25 steps" not in ran.stdout, ran.stderr
+    for name in ("8", "16", "24", "25"):
+        if (tmp / "r/checkpoints" / name).is_dir():
+            flip_bit(tmp / f"r/checkpoints/{name}/optimizer.safetensors")
+    expect(farandole("train", "--resume", tmp / "r", "train.steps=26"), 3, "25/optimizer.safetensors is damaged")
+
+
+def case_full_disk(tmp):
+    wide = ["model.layers=[{op: flatten}, {op: linear, out_features: 2000}, {op: linear, out_features: 4}]"]
+    train(tmp, "wide", "train.steps=10", *wide)
+    # a limit on the size of files takes the part of a disk that fills up in the middle
+    words = [cli_run.CLI, "train", "--resume", tmp / "wide", "train.steps=20", "--quiet"]
+    ran = subprocess.run(["bash", "-c", 'ulimit -f 200; exec "$@"', "-", *map(str, words)], capture_output=True, text=True)
+    expect(ran, 1, "checkpoint 16 was not written", "File too large")
+    assert sorted(p.name for p in (tmp / "wide/checkpoints").iterdir()) == ["10", "best", "last"]
+    expect(farandole("eval", tmp / "wide"), 0, "checkpoints/")
+    done = ok_json("train", "--resume", tmp / "wide", "train.steps=20", "--json", "--quiet")
+    assert done["steps"] == 10, done
+
+
+def case_does_not_fit(tmp):
+    big = [tiny_config(tmp), f"run.dir={tmp}/r", "data.synthetic.shape=[1, 512, 512]", "batch=64", "memory=200M"]
+    ran = expect(farandole("train", *big), 4, "nothing was started", "What would fit: batch=", "data.downsample=")
+    assert not (tmp / "r").exists()
+    for change in re.findall(r"((?:batch|data.downsample)=\d+) \(", ran.stderr):
+        expect(farandole("plan", *big, change), 0)
+        key, value = change.split("=")
+        worse = f"{key}={int(value) * 2 if key == 'batch' else int(value) - 1}"
+        expect(farandole("plan", *big, worse), 4)
+    expect(farandole("plan", *big, "memory=1M"), 4, "a smaller network")
 
 
 def case_weights_of_another_run(tmp):

@@ -43,6 +43,34 @@ def case_help_of_keys():
     expect(farandole("help", "optim.lrr"), 2, "optim.lr")
 
 
+def case_mistakes_in_a_config(tmp):
+    """Each is found before anything runs, at its place, with exit code 2."""
+    good = ["data: {kind: synthetic}", "model:", "  name: unet", "optim:", "  lr: 0.1"]
+    for line, text, *parts in (
+        (5, "  lrr: 0.1", 'unknown key "optim.lrr"', '"optim.lr"'),
+        (5, "  lr: fast", "optim.lr", "expected a number"),
+        (5, "  name: adma", "nearest: adam"),
+        (5, "  betas: [0.9]", "optim.betas", "two numbers"),
+        (3, "  name: unte", "no model 'unte'", "'unet'"),
+        (3, "  {name: unet, detph: 3}", 'unknown key "model.detph"', '"model.depth"'),
+        (3, "  {name: unet, depth: many}", "depth", "many"),
+        (1, "data: {kind: synthetic, synthetic.shape: [1, 32]}", "data.synthetic.shape"),
+        (1, "data: {kind: synthetic, knid: x}", '"data.kind"'),
+        (1, "data: {kind: synthetic}\nloss: {recipe: segmant}", "no recipe 'segmant'", "'segment'"),
+        (1, "data: {kind: synthetic", "line"),
+    ):
+        path = tmp / "bad.yaml"
+        path.write_text("\n".join(good[: line - 1] + [text] + good[line:]) + "\n")
+        at = line + text.count("\n")
+        place = "bad.yaml:" if parts == ["line"] else f"bad.yaml:{at}: "
+        expect(farandole("plan", path), 2, place, *(p for p in parts if p != "line"))
+
+
+def case_sizes_that_do_not_divide():
+    words = ["plan", cli_run.ROOT / "examples/unet-synthetic.yaml", "data.synthetic.shape=[1, 250, 250]", "model.depth=4"]
+    expect(farandole(*words), 2, "the height 250 is odd at level 1 (125)", "multiples of 16, nearest 240 and 256", "at most 1")
+
+
 def case_misspelt_command():
     expect(farandole("trian"), 2, "did you mean farandole train?")
     expect(farandole("xyzzy"), 2, "--help")
