@@ -148,6 +148,8 @@ int64_t fari_plan_run_bytes(const fari_plan *plan);
 int64_t fari_plan_bytes_of_kind(const fari_plan *plan, fari_buffer_kind kind);
 /* Bytes the plan object itself holds. */
 int64_t fari_plan_own_bytes(const fari_plan *plan);
+/* One instruction's arithmetic (by its op's rule; 0 without one) and the bytes it touches. */
+fari_cost fari_plan_cost(const fari_plan *plan, int64_t instr_idx); /* cost.c */
 const char *fari_buffer_kind_name(fari_buffer_kind kind);
 int64_t fari_grain_count(const fari_grains *grains);
 bool fari_tensor_has_row_windows(const fari_tensor *tensor);

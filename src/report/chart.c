@@ -277,7 +277,7 @@ void fari_stack_write(fari_html *html, const fari_stack *stack)
         for (int32_t k = 0; k < stack->layer_count; k++) sum += stack->layers[k].values[i];
         fari_axis_take(&y, sum);
     }
-    x = (fari_axis){ .low = 0.0, .high = (double)count, .from = LEFT + 6, .to = WIDTH - RIGHT };
+    x = (fari_axis){ .low = 0.0, .high = (double)count, .from = LEFT + 12, .to = WIDTH - RIGHT };
     y.from = HEIGHT - BOTTOM;
     y.to = TOP;
     fari_axis_finish(&y, 5, false);

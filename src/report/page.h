@@ -17,6 +17,10 @@ void fari_page_remarks(fari_html *html, const fari_record *record);
 void fari_page_curves(fari_html *html, const fari_record *records, int32_t count);
 /* Scores of the last evaluation, those of classes as bars. */
 void fari_page_scores(fari_html *html, const fari_record *record);
+/* facts.c: from run.json and profile.json */
+void fari_page_time(fari_html *html, const fari_record *record);
+void fari_page_memory(fari_html *html, const fari_record *record);
+void fari_page_network(fari_html *html, const fari_record *record);
 /* page_run.c, page_compare.c: the body of a report */
 void fari_page_run(fari_html *html, const fari_record *record);
 void fari_page_compare(fari_html *html, const fari_record *records, int32_t count);

@@ -12,7 +12,7 @@ const char *const fari_report_style[] = {
     "*{box-sizing:border-box}\n",
     "html{-webkit-text-size-adjust:100%}\n",
     "body{margin:0 auto;max-width:76rem;padding:1rem;background:var(--bg);color:var(--fg);"
-    "font:1rem/1.45 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;overflow-wrap:anywhere}\n",
+    "font:1rem/1.45 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;overflow-wrap:break-word}\n",
     "h1{font-size:1.45rem;line-height:1.2;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .6rem;"
     "border-bottom:1px solid var(--edge);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}\n",
     "p{margin:.4rem 0}.mute,.note,figcaption,footer{color:var(--mute)}.note,footer{font-size:.85rem}\n",
@@ -40,7 +40,7 @@ const char *const fari_report_style[] = {
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}"
     "th,td{text-align:left;padding:.18rem .7rem .18rem 0;border-bottom:1px solid var(--edge);vertical-align:top}"
     "th{color:var(--mute);font-weight:600}.n{text-align:right;white-space:nowrap}\n",
-    ".bars{width:100%;max-width:40rem}.bars td:first-child{max-width:12rem}.track{width:55%;vertical-align:middle}"
+    ".bars{width:100%;max-width:40rem}.bars td:first-child{min-width:7.5rem}.track{width:42%;vertical-align:middle}"
     ".bar{display:block;height:.75rem;background:var(--s0);min-width:1px}\n",
     "details{margin:.5rem 0}summary{cursor:pointer;color:var(--s0)}\n",
     "pre{background:var(--panel);border:1px solid var(--edge);border-radius:.4rem;padding:.7rem;overflow-x:auto;"

@@ -339,20 +339,8 @@ far_status fari_calibration_measure(fari_calibration *cal, const fari_plan *plan
 
 static double estimate(const fari_plan *plan, int64_t idx)
 {
-    const fari_instr *instr = &plan->instrs[idx];
-    double bytes = 0.0, flops = 0.0;
-    for (int64_t a = plan->access0[idx]; a < plan->access0[idx + 1]; a++)
-        bytes += (double)(plan->accesses[a].hi - plan->accesses[a].lo);
-    if (instr->kind == FARI_INSTR_CALL && plan->graph->nodes[instr->node]->op->cost != NULL) {
-        fari_call call = { .node = plan->graph->nodes[instr->node],
-                           .in_count = instr->in_count,
-                           .out_count = instr->out_count };
-        call.attr = call.node->attr;
-        for (int32_t i = 0; i < instr->in_count; i++) call.in[i] = plan->views[instr->view0 + i];
-        for (int32_t i = 0; i < instr->out_count; i++) call.out[i] = plan->views[instr->view0 + instr->in_count + i];
-        flops = call.node->op->cost(&call).flops;
-    }
-    const double by_flops = flops / GUESS_FLOPS, by_bytes = bytes / GUESS_BYTES_A_SECOND;
+    const fari_cost cost = fari_plan_cost(plan, idx);
+    const double by_flops = cost.flops / GUESS_FLOPS, by_bytes = cost.bytes / GUESS_BYTES_A_SECOND;
     return GUESS_CALL_S + (by_flops > by_bytes ? by_flops : by_bytes);
 }
 

@@ -173,7 +173,7 @@ static double seconds_now(void)
 
 static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
 {
-    if (exec->seconds == NULL) return fari_exec_run_instr(exec, idx, scratch);
+    if (!exec->is_timing) return fari_exec_run_instr(exec, idx, scratch);
     const double begin = seconds_now();
     const far_status st = fari_exec_run_instr(exec, idx, scratch);
     exec->seconds[idx] = seconds_now() - begin;
@@ -341,6 +341,7 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     if (exec == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for the executor");
     exec->plan = plan;
     exec->opts = *opts;
+    exec->is_timing = opts->is_timed;
     exec->threads = opts->threads > 0 ? opts->threads : plan->opts.threads;
     (void)pthread_mutex_init(&exec->lock, NULL);
     (void)pthread_cond_init(&exec->wake, NULL);
@@ -439,4 +440,9 @@ far_status fari_executor_read_f64(const fari_executor *exec, far_value value, do
 const double *fari_executor_seconds(const fari_executor *exec)
 {
     return exec->seconds;
+}
+
+void fari_executor_time(fari_executor *exec, bool is_on)
+{
+    exec->is_timing = is_on && exec->seconds != NULL;
 }

@@ -13,7 +13,7 @@ typedef struct fari_exec_opts {
     uint64_t order_seed;
     int32_t threads; /* 0: as planned */
     fari_comm *comm; /* of a plan for one of several ranks: borrowed; else NULL */
-    bool is_timed;   /* keeps the seconds of every instruction: fari_executor_seconds */
+    bool is_timed;   /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
     void *
         shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
 } fari_exec_opts;
@@ -51,4 +51,6 @@ const void *fari_executor_data(const fari_executor *exec, far_value value);
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out);
 /* [instr_count] seconds of the last step's instructions; NULL when not timed. */
 const double *fari_executor_seconds(const fari_executor *exec);
+/* Between steps: whether the next ones are timed. Two looks at the clock an instruction are seen where instructions are short. */
+void fari_executor_time(fari_executor *exec, bool is_on);
 #endif

@@ -19,6 +19,7 @@ struct fari_executor {
     bool owns_arena;
     char **buffer_data;   /* [buffer_count] */
     double *seconds;      /* [instr_count] or NULL */
+    bool is_timing;       /* changes between steps only */
     fari_worker *workers; /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
     struct fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plan/print.h"
-#include "run/calibrate.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
 #include <math.h>
@@ -73,14 +72,16 @@ done:
     return st;
 }
 
-/* config.yaml and plan.json: what this run is. */
+/* config.yaml, plan.json and run.json: what this run is. */
 static far_status write_papers(far_run *run)
 {
     char *config = NULL;
     FAR_TRY(far_config_dump(run->config, &config));
     const far_status st = write_text(run, "config.yaml", config);
     far_config_text_free(config);
-    return st == FAR_OK ? write_plan(run) : st;
+    if (st == FAR_OK) FAR_TRY(write_plan(run));
+    if (st == FAR_OK && run->step < run->steps_total) FAR_TRY(run_facts_write(run, "running"));
+    return st;
 }
 
 static far_status has_checkpoints(const char *checkpoints, bool *has_out)
@@ -168,7 +169,7 @@ void far_run_close(far_run *run)
 }
 
 /* How long a step of the training takes, by what was measured on this machine and estimates for the rest. */
-static far_status predict_step(const far_run *run, fari_prediction *prediction_out)
+far_status run_predict_step(const far_run *run, fari_prediction *prediction_out)
 {
     fari_calibration *cal = NULL;
     *prediction_out = (fari_prediction){ 0 };
@@ -224,7 +225,7 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
     char bytes[32];
     fari_prediction prediction;
     const fari_plan *plan = run->train.plan != NULL ? run->train.plan : run->eval.plan;
-    FAR_TRY(predict_step(run, &prediction));
+    FAR_TRY(run_predict_step(run, &prediction));
     if (is_json) {
         plan_json(run, plan, &prediction, &text);
     } else {

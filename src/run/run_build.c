@@ -161,7 +161,12 @@ static far_status allocate(far_run *run)
     fari_exec_opts opts = { .order_seed = (uint64_t)far_config_i64(run->config, "seed"), .shared_arena = run->arena };
     if (strcmp(order, "reversed") == 0) opts.order = FARI_EXEC_REVERSED;
     if (strcmp(order, "random") == 0) opts.order = FARI_EXEC_RANDOM;
-    if (run->train.plan != NULL) FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
+    if (run->train.plan != NULL) {
+        opts.is_timed = true;
+        FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
+        FAR_TRY(fari_profile_create(run->train.plan, &run->profile));
+        opts.is_timed = false;
+    }
     if (run->eval.plan != NULL) FAR_TRY(fari_executor_create(run->eval.plan, run->store, &opts, &run->eval.exec));
     return FAR_OK;
 }
@@ -238,6 +243,7 @@ static void side_close(run_side *side)
 void run_unbuild(far_run *run)
 {
     far_loader_close(run->loader);
+    fari_profile_destroy(run->profile);
     side_close(&run->train);
     side_close(&run->eval);
     fari_store_destroy(run->store);

@@ -31,6 +31,8 @@ static int64_t executor_bytes(const far_run *run)
         bytes += fari_executor_own_bytes(sides[i]->plan);
         threads += run->threads - 1;
     }
+    if (run->train.plan != NULL)
+        bytes += fari_profile_bytes(run->train.plan) + run->train.plan->instr_count * (int64_t)sizeof(double);
     if (run->loader_bytes > 0) threads += run_loader_threads(run);
     if (run->eval_loader_bytes > 0) threads += run_loader_threads(run);
     return bytes + fari_threads_touch_bytes(threads);

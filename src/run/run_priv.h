@@ -3,9 +3,11 @@
 #define FARI_RUN_RUN_PRIV_H
 #include "base/status.h"
 #include "plan/plan.h"
+#include "run/calibrate.h"
 #include "run/checkpoint.h"
 #include "run/executor.h"
 #include "run/metrics_log.h"
+#include "run/profile.h"
 #include "run/store.h"
 #include <farandole/data.h>
 #include <farandole/model.h>
@@ -38,6 +40,15 @@ typedef struct run_side {
     int64_t batch, height, width;
 } run_side;
 
+#define RUN_RECENT_STEPS 128
+
+/* Seconds of this life of the run. */
+typedef struct run_clocks {
+    double step_s, data_s, eval_s, save_s;
+    int64_t steps;
+    double recent_s[RUN_RECENT_STEPS]; /* of the last steps, a ring */
+} run_clocks;
+
 struct far_run {
     const far_config *config;
     far_run_opts opts;
@@ -67,6 +78,8 @@ struct far_run {
     double last_lr;
     fari_metrics_log *metrics;
     double started_s; /* clock at the start of training */
+    run_clocks clocks;
+    fari_profile *profile; /* of training; NULL where nothing trains */
 
     far_score scores[RUN_SCORES_MAX];
     int64_t score_count;
@@ -108,7 +121,13 @@ far_status run_eval_loader_bytes(const far_run *run, int64_t *bytes_out);
 far_status run_eval_step(far_run *run, const far_batch *batch); /* one batch through the evaluation graph */
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
-double run_clock_s(void);
+double run_clock_s(void);                 /* run_clock.c */
+bool run_is_profiled(const far_run *run); /* whether the next step is */
+void run_clock_step(far_run *run, double data_s, double step_s);
+double run_median_step_s(const far_run *run);
+/* run_facts.c: run.json and, once there is one, profile.json. ending: "running", "done", "stopped" or "failed". */
+far_status run_facts_write(const far_run *run, const char *ending);
+far_status run_predict_step(const far_run *run, fari_prediction *prediction_out); /* run.c */
 void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
                 const char *message);
 #endif

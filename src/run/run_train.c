@@ -7,17 +7,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #define HYPER_GROUPS_MAX 65
 #define LINES_MAX 10000
-
-double run_clock_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
                 const char *message)
@@ -40,11 +32,26 @@ static bool is_due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
+/* The step, timed; now and then instruction by instruction. */
+static far_status timed_step(far_run *run, const fari_step *step, double waited_s)
+{
+    const bool is_profiled = run_is_profiled(run);
+    fari_executor_time(run->train.exec, is_profiled);
+    const double began_s = run_clock_s();
+    FAR_TRY(fari_executor_step(run->train.exec, step));
+    const double took_s = run_clock_s() - began_s;
+    run_clock_step(run, waited_s, took_s);
+    if (is_profiled) fari_profile_add(run->profile, run->step, fari_executor_seconds(run->train.exec), took_s);
+    return FAR_OK;
+}
+
 static far_status one_step(far_run *run, double *loss_out)
 {
     double hyper[HYPER_GROUPS_MAX * FAR_HYPER_COUNT];
     far_batch batch;
+    const double asked_s = run_clock_s();
     FAR_TRY(far_loader_next(run->loader, &batch));
+    const double waited_s = run_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
     void *feed[2];
@@ -55,7 +62,7 @@ static far_status one_step(far_run *run, double *loss_out)
                              .sample_ids = batch.sample_ids,
                              .hyper = hyper,
                              .feed = feed };
-    const far_status st = fari_executor_step(run->train.exec, &step);
+    const far_status st = timed_step(run, &step, waited_s);
     if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);
     FAR_TRY(st);
     FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
@@ -120,17 +127,15 @@ static int64_t every(const far_run *run, const char *key)
 
 static far_status after_step(far_run *run, bool is_last)
 {
-    bool is_best = false, is_saved = false;
+    bool is_best = false;
     const bool has_eval = run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
-    if (has_eval && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
+    const double began_s = run_clock_s();
+    if (has_eval && (is_last || is_due(every(run, "train.eval_every"), run->step)))
         FAR_TRY(evaluate_now(run, &is_best));
-        if (is_best) {
-            FAR_TRY(run_save(run, true));
-            is_saved = true;
-        }
-    }
-    if (!is_saved && (is_last || is_due(every(run, "train.checkpoint_every"), run->step)))
-        FAR_TRY(run_save(run, false));
+    const double evaluated_s = run_clock_s();
+    if (is_best || is_last || is_due(every(run, "train.checkpoint_every"), run->step)) FAR_TRY(run_save(run, is_best));
+    run->clocks.eval_s += evaluated_s - began_s;
+    run->clocks.save_s += run_clock_s() - evaluated_s;
     return FAR_OK;
 }
 
@@ -146,6 +151,7 @@ static far_status all_steps(far_run *run)
 {
     double window_s, loss = NAN, rate = 0.0;
     int64_t window_step;
+    bool is_first_window = true;
     run->started_s = run_clock_s();
     FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
     fari_thread_touch(); /* again: opening the run took from the heap what was touched before */
@@ -156,14 +162,18 @@ static far_status all_steps(far_run *run)
     while (run->step < run->steps_total) {
         FAR_TRY(one_step(run, &loss));
         const double now = run_clock_s();
-        if (now - window_s > 1.0 || run->step == window_step + 1) {
+        const bool is_full = now - window_s > 1.0;
+        if (is_full || is_first_window)
             rate = (double)((run->step - window_step) * run->train.batch) / (now - window_s);
+        if (is_full) {
+            is_first_window = false;
             window_s = now;
             window_step = run->step;
         }
         if (is_due(log_every(run), run->step) || run->step == run->steps_total) FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, run->step == run->steps_total));
+        window_s += run_clock_s() - now; /* evaluations and checkpoints are no part of the rate */
         if (run->step < run->steps_total && run->opts.should_stop != NULL &&
             run->opts.should_stop(run->opts.stop_context))
             return stop_now(run);
@@ -171,11 +181,12 @@ static far_status all_steps(far_run *run)
     return FAR_OK;
 }
 
-/* report.html: whatever the ending. A page that cannot be written ends no training. */
-static void write_report(const far_run *run)
+/* run.json and report.html, whatever the ending. A page that cannot be written ends no training. */
+static void write_report(const far_run *run, far_status ending)
 {
     const char *const folders[] = { run->folder };
-    if (far_report_write(folders, 1, NULL) != FAR_OK)
+    const char *word = ending == FAR_OK ? "done" : ending == FAR_E_STOPPED ? "stopped" : "failed";
+    if ((run->clocks.steps > 0 && run_facts_write(run, word) != FAR_OK) || far_report_write(folders, 1, NULL) != FAR_OK)
         fari_log(FAR_LOG_WARN, "no report was written: %s", far_error_message());
 }
 
@@ -185,7 +196,7 @@ far_status far_run_train(far_run *run)
     if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
     const far_status st = all_steps(run);
     fari_error_save(&error);
-    write_report(run);
+    write_report(run, st);
     far_error_clear();
     if (st != FAR_OK) fari_error_restore(&error);
     return st;

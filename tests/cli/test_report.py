@@ -82,6 +82,57 @@ def case_training_leaves_a_report(tmp):
         assert word in page.text, f"no {word} in {page.text}"
 
 
+def case_facts_of_a_run(tmp):
+    run = train(tmp, "r", "train.epochs=9", "--threads", 2)
+    facts, profile, plan = (json.loads((run / f"{name}.json").read_text()) for name in ("run", "profile", "plan"))
+    assert facts["ending"] == "done" and facts["step"] == facts["steps"] == 144 and facts["threads"] == 2
+    assert facts["data"]["train"] == 256 and facts["data"]["test"] == 64 and len(facts["data"]["classes"]) == 4
+    assert [layer["op"] for layer in facts["network"]] == ["conv", "norm_apply", "reshape", "linear"], facts["network"]
+    # 4 filters of 3 x 3 with biases, 4 scales and shifts, 4 x 576 weights and biases
+    assert [layer["parameters"] for layer in facts["network"]] == [40, 8, 0, 2308] and facts["parameters"] == 2356
+    assert facts["network"][0]["flops"] == 2 * 9 * 4 * 144
+    # timed: one step in 64 and the last 8
+    assert profile["steps"] == 10 and profile["first_step"] == 32 and profile["last_step"] == 143, profile
+    assert profile["flops"] == plan["flops"] == sum(row["flops"] for row in profile["families"])
+    seconds = [row["forward_s"] + row["backward_s"] + row["update_s"] for row in profile["families"]]
+    assert seconds == sorted(seconds, reverse=True) and abs(sum(seconds) / profile["busy_s"] - 1) < 1e-9
+    assert 0 < profile["busy_s"] <= 2 * profile["step_s"]
+    # what lies in the arena at once fits in it, and at its fullest nearly fills it
+    over = facts["memory"]["over_step"]
+    fullest = max(map(sum, zip(*[row for row in over.values() if isinstance(row, list)])))
+    assert 0.8 * plan["arena_bytes"] < fullest <= plan["arena_bytes"], (fullest, plan["arena_bytes"])
+    assert 0 < over["backward_from"] < 1 and facts["memory"]["peak_bytes"] > facts["memory"]["planned_bytes"] * 0.95
+    assert facts["time"]["steps"] == 144 and facts["time"]["predicted_step_s"] > 0 and facts["time"]["median_step_s"] > 0
+    page = page_of(run / "report.html")
+    for word in ("Predicted and measured", "Memory over a step", "convolution, backward", "norm_apply", "2,308", "2,356"):
+        assert word in page.text, f"no {word}"
+
+
+def case_facts_of_a_stopped_and_a_failed_run(tmp):
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "--quiet", "optim.lr=1e38"), 1)
+    assert json.loads((tmp / "r/run.json").read_text())["ending"] == "failed"
+    assert "ended with an error" in page_of(tmp / "r/report.html").text
+    run = train(tmp, "s")
+    before = (run / "run.json").read_text()
+    expect(farandole("train", "--resume", run, "--quiet"), 0)
+    assert (run / "run.json").read_text() == before, "nothing was trained: what is known stays"
+
+
+def case_strange_facts(tmp):
+    """Files of the right names with anything in them."""
+    rows = [{"step": 1, "train/loss": 1.0}]
+    values = ["[]", "3", '"x"', "{}", "{", "null", '{"network": 3, "memory": {"parts": [], "over_step": {"activations": {}, "gradients": [null, -5, "x"]}},'
+              ' "time": {"steps_s": "x", "predicted_step_s": 0, "median_step_s": 0}, "data": {"classes": 7}, "families": [3, {"name": 4}], "busy_s": -1,'
+              ' "nodes": [[], {"name": "<i>", "op": "x", "seconds": "x", "flops": 1}]}']  # fmt: skip
+    for idx, value in enumerate(values):
+        run = write_run(tmp / str(idx), rows)
+        for name in ("run.json", "profile.json", "samples/index.json"):
+            (run / name).parent.mkdir(exist_ok=True)
+            (run / name).write_text(value)
+        page = report(run)
+        assert "Loss" in page.text and "i" not in page.tags
+
+
 def case_names_are_escaped(tmp):
     name = "<b>&\"'"
     run = write_run(tmp / "a<i>b", [{"step": 1, "train/loss": 1.0, f"eval/iou/{name}": 0.5, "eval/<u>": 0.25}], f"model:\n  name: {name}\n")

@@ -1,0 +1,18 @@
+/* Where the time of steps goes: seconds of instructions added up by node of the graph, over the steps that were timed. */
+#ifndef FARI_RUN_PROFILE_H
+#define FARI_RUN_PROFILE_H
+#include "base/text.h"
+#include "plan/plan.h"
+
+typedef struct fari_profile fari_profile;
+
+/* The plan is borrowed. Adding allocates nothing. */
+far_status fari_profile_create(const fari_plan *plan, fari_profile **profile_out);
+void fari_profile_destroy(fari_profile *profile); /* NULL is allowed */
+int64_t fari_profile_bytes(const fari_plan *plan);
+/* One step: `seconds` [instr_count] of its instructions, `wall_s` from its begin to its end. */
+void fari_profile_add(fari_profile *profile, int64_t step, const double *seconds, double wall_s);
+int64_t fari_profile_steps(const fari_profile *profile);
+/* The content of profile.json, see docs/run-folder.md; nodes: how many of the dearest are listed. */
+void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *text);
+#endif
