@@ -182,12 +182,15 @@ static far_status all_steps(far_run *run)
 }
 
 /* run.json and report.html, whatever the ending. A page that cannot be written ends no training. */
-static void write_report(const far_run *run, far_status ending)
+static far_status write_report(const far_run *run, far_status ending)
 {
     const char *const folders[] = { run->folder };
     const char *word = ending == FAR_OK ? "done" : ending == FAR_E_STOPPED ? "stopped" : "failed";
-    if ((run->clocks.steps > 0 && run_facts_write(run, word) != FAR_OK) || far_report_write(folders, 1, NULL) != FAR_OK)
-        fari_log(FAR_LOG_WARN, "no report was written: %s", far_error_message());
+    far_status st = run->clocks.steps > 0 ? run_facts_write(run, word) : FAR_OK;
+    if (st == FAR_OK) st = far_report_write(folders, 1, NULL);
+    if (st == FAR_OK || st == FAR_E_NOMEM) return st; /* without memory nothing goes on */
+    fari_log(FAR_LOG_WARN, "no report was written: %s", far_error_message());
+    return FAR_OK;
 }
 
 far_status far_run_train(far_run *run)
@@ -196,8 +199,8 @@ far_status far_run_train(far_run *run)
     if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
     const far_status st = all_steps(run);
     fari_error_save(&error);
-    write_report(run, st);
-    far_error_clear();
-    if (st != FAR_OK) fari_error_restore(&error);
+    const far_status reported = write_report(run, st);
+    if (st == FAR_OK) return reported;
+    fari_error_restore(&error);
     return st;
 }
