@@ -8,7 +8,7 @@ the golden file says how much gradient hangs on the kinks within reach.
     kinks.py CASE FIRST LAST    survey of seeds: expected flips for someone with twice our error, flips of PyTorch's own float32, smallest margin
 
 err = rms of (float32 - float64) over one kink's input; distance = |input| for relu, gap between the two largest for a pool;
-margin = min distance / err; expected = sum of Phi(-distance / (2 err)); near = distance < NEAR * err.
+margin = min distance / err; expected = sum of Phi(-distance / (2 err)); near = distance < reach * err, reach 5 unless the case says otherwise.
 """
 import sys
 
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 import models
 
-NEAR = 5.0
+REACH = 5.0
 
 
 def windows(v, k, stride, pad):
@@ -52,13 +52,13 @@ class Recorder:
 
 
 class Flipper(Recorder):
-    """Takes the wrong side at every kink nearer than NEAR * err."""
+    """Takes the wrong side at every kink within reach."""
 
-    def __init__(self, errs):
-        self.errs = iter(errs)
+    def __init__(self, errs, reach):
+        self.reaches = iter([reach * err for err in errs])
 
     def _side(self, v):
-        return (v > 0) ^ (v.detach().abs() < NEAR * next(self.errs))
+        return (v > 0) ^ (v.detach().abs() < next(self.reaches))
 
     def relu(self, v):
         return torch.where(self._side(v), v, torch.zeros_like(v))
@@ -69,7 +69,7 @@ class Flipper(Recorder):
     def _pool(self, v, k, stride=None, pad=0):
         w = windows(v, k, stride or k, pad)
         value, index = w.detach().topk(2, dim=-1)
-        near = (value[..., :1] - value[..., 1:] < NEAR * next(self.errs)) & (value[..., :1] != 0)
+        near = (value[..., :1] - value[..., 1:] < next(self.reaches)) & (value[..., :1] != 0)
         return w.gather(-1, torch.where(near, index[..., 1:], index[..., :1])).squeeze(-1)
 
     max_pool2d = max_pool3d = _pool
@@ -112,14 +112,14 @@ def survey(case, weights, x):
             continue
         near = gap[gap < 20 * err] / err
         found["margin"] = min(found["margin"], float(gap.min() / err))
-        found["near"] += int((near < NEAR).sum())
+        found["near"] += int((near < case.reach).sum())
         found["expected"] += float(torch.special.ndtr(-near / 2).sum())
     return found, errs
 
 
 def flipped_gradient(case, weights, x, labels, errs):
     """Gradient in float64 with all near kinks on their wrong side."""
-    model, logits = _forward(case, weights, x, torch.float64, Flipper(errs))
+    model, logits = _forward(case, weights, x, torch.float64, Flipper(errs, case.reach))
     models.LOSSES[case.loss](logits, torch.from_numpy(labels)).backward()
     return {n: p.grad.numpy() for n, p in model.named_parameters()}
 

@@ -38,11 +38,12 @@ WEIGHT, INPUT, LABEL, PROJECT, PROJECT_OUTPUT, PROJECT_BUFFER, PERTURB = 1, 2, 3
 
 class Case:
     """norm_bias: centre of the norms' initial bias. Larger than 0 it keeps deep networks with batch norm away from chaos (README.md).
-    last_scale: factor on the last weight tensor, for logits of moderate size. seed: chosen with kinks.py."""
+    last_scale: factor on the last weight tensor, for logits of moderate size. seed: chosen with kinks.py. lr: with curves.py.
+    reach: kinks within so many errors may flip; more than the usual where PyTorch's own runs flip one farther away."""
 
-    def __init__(self, build, options, shape, classes, loss, lr, seed, norm_bias=0.0, last_scale=1.0):
+    def __init__(self, build, options, shape, classes, loss, lr, seed, norm_bias=0.0, last_scale=1.0, reach=kinks.REACH):
         self.build, self.options, self.shape, self.classes, self.loss, self.lr = build, options, shape, classes, loss, lr
-        self.seed, self.norm_bias, self.last_scale = seed, norm_bias, last_scale
+        self.seed, self.norm_bias, self.last_scale, self.reach = seed, norm_bias, last_scale, reach
 
     def parameters(self):
         """[(name, shape, offset, scale)]: the initial value is offset + scale * (2 u - 1)."""
@@ -96,17 +97,17 @@ CASES = {
     "a21": Case(models.uresnet, {"preset": "a21"}, (1, 3, 192, 128), 3, "focal", 0.002, 46, 2.0, 0.1),
     "uresnet": Case(models.uresnet, {"preset": "uresnet"}, (1, 3, 192, 128), 3, "focal", 2e-5, 14, 2.0, 0.1),
     "scc21": Case(models.uresnet, {"preset": "scc21"}, (1, 3, 128, 64), 3, "focal", 0.03, 77, 0.0, 0.1),
-    "polaris": Case(models.uresnet, {"preset": "polaris"}, (2, 3, 256, 128), 3, "focal_v21", 0.01, 10, 2.0, 0.1),
+    "polaris": Case(models.uresnet, {"preset": "polaris"}, (2, 3, 256, 128), 3, "focal_v21", 0.01, 10, 2.0, 0.1, reach=10.0),
     "unet_none": unet_case("none", 0.05, 1),
-    "unet_batch": unet_case("batch", 0.01, 93),
-    "unet_group": unet_case("group", 0.01, 15),
-    "unet_instance": unet_case("instance", 0.01, 37),
-    "unet3d_group": Case(models.unet3d, {"c_in": 1, "classes": 3, "base": 16, "depth": 3, "norm": "group"}, (1, 1, 32, 24, 16), 3, "cross_entropy", 0.01, 33),
+    "unet_batch": unet_case("batch", 0.0002, 93),
+    "unet_group": unet_case("group", 0.002, 15),
+    "unet_instance": unet_case("instance", 0.0005, 37),
+    "unet3d_group": Case(models.unet3d, {"c_in": 1, "classes": 3, "base": 16, "depth": 3, "norm": "group"}, (1, 1, 32, 24, 16), 3, "cross_entropy", 0.001, 33),
     "unet3d_batch": Case(models.unet3d, {"c_in": 1, "classes": 3, "base": 8, "depth": 3, "norm": "batch"}, (2, 1, 32, 16, 24), 3, "cross_entropy", 0.01, 7),
 }
 
 
-def train(case, weights, x, labels, dtype, onednn=True):
+def train(case, weights, x, labels, dtype, onednn=True, channels_last=False):
     """One run of STEPS steps: dictionary of numpy arrays in the run's own type."""
     torch.manual_seed(0)  # the constructors' own random init, overwritten below
     model = case.build(**case.options).to(dtype)
@@ -114,6 +115,9 @@ def train(case, weights, x, labels, dtype, onednn=True):
         for (name, p) in model.named_parameters():
             p.copy_(torch.from_numpy(weights[name]))
     x, labels = torch.from_numpy(x).to(dtype), torch.from_numpy(labels)
+    if channels_last:
+        layout = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+        model, x = model.to(memory_format=layout), x.to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=case.lr, momentum=MOMENTUM)
     run = {"loss": []}
     with torch.backends.mkldnn.flags(enabled=onednn):
