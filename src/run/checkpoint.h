@@ -68,8 +68,8 @@ far_status fari_ckpt_read_model(const fari_ckpt *ckpt, const fari_ckpt_tensor *t
 far_status fari_ckpt_read_optimizer(const fari_ckpt *ckpt, const fari_ckpt_tensor *tensors, int64_t count,
                                     bool is_complete);
 
-/* Fills tensors by name from any safetensors file (pretrained weights). Same errors. */
-far_status fari_ckpt_read_file(const char *path, const fari_ckpt_tensor *tensors, int64_t count, bool is_complete);
+/* The file with parameters and running statistics. Borrowed. */
+const struct fari_st_file *fari_ckpt_model(const fari_ckpt *ckpt);
 
 /* Steps of the checkpoints in a folder, ascending; free with fari_free. Does not check them. */
 far_status fari_ckpt_list(const char *folder, int64_t **steps_out, int64_t *count_out);

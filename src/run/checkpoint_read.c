@@ -310,6 +310,11 @@ const char *fari_ckpt_path(const fari_ckpt *ckpt)
     return ckpt->path;
 }
 
+const fari_st_file *fari_ckpt_model(const fari_ckpt *ckpt)
+{
+    return ckpt->model;
+}
+
 /* --- tensors --- */
 
 static far_status read_tensor(const fari_st_file *file, const fari_ckpt_tensor *tensor)
@@ -363,13 +368,4 @@ far_status fari_ckpt_read_optimizer(const fari_ckpt *ckpt, const fari_ckpt_tenso
                                     bool is_complete)
 {
     return read_tensors(ckpt->optimizer, tensors, count, is_complete);
-}
-
-far_status fari_ckpt_read_file(const char *path, const fari_ckpt_tensor *tensors, int64_t count, bool is_complete)
-{
-    fari_st_file *file;
-    FAR_TRY(fari_st_open(path, &file));
-    const far_status st = read_tensors(file, tensors, count, is_complete);
-    fari_st_close(file);
-    return st;
 }

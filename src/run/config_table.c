@@ -141,7 +141,13 @@ static const far_config_key fixed[] = {
     { "model.name", FAR_CONFIG_STRING, "lenet5", "", "Network of the zoo, or layers for model.layers.", NULL, ANY,
       false },
     { "model.preset", FAR_CONFIG_STRING, "", "", "Named set of the network's options.", NULL, ANY, false },
-    { "model.weights", FAR_CONFIG_PATH, "", "", "safetensors file to start from.", NULL, ANY, false },
+    { "model.weights", FAR_CONFIG_PATH, "", "",
+      "Weights to start from, found by name: a safetensors file (PyTorch's, torchvision's or timm's), a checkpoint or a run's folder.",
+      NULL, ANY, false },
+    { "model.weights_strict", FAR_CONFIG_ENUM, "auto", "",
+      "What has to fit: true: every tensor, and no others may be there; auto: all but the last layer, which starts anew where classes "
+      "differ; false: what fits is taken.",
+      "auto|true|false", ANY, false },
     { "model.classes", FAR_CONFIG_INT, "auto", "", "Outputs; auto: as the data has classes.", "auto", 1, 1e6, false },
     { "model.layers", FAR_CONFIG_NODE, "", "", "The network as a list of layers.", NULL, ANY, false },
 

@@ -11,7 +11,7 @@
 
 static far_status model_options(far_run *run)
 {
-    static const char *const skip[] = { "name", "preset", "weights", "classes", NULL };
+    static const char *const skip[] = { "name", "preset", "weights", "weights_strict", "classes", NULL };
     char classes[32];
     const char *name = far_config_text(run->config, "model.name");
     FAR_TRY(far_model_opts_create(name, far_config_text(run->config, "model.preset"), &run->model_opts));

@@ -113,7 +113,8 @@ far_status run_explain_nonfinite(far_run *run, const fari_step *step); /* run_no
 far_status run_check_finite(const far_run *run);                       /* what a checkpoint would keep */
 far_status run_bits_describe(const far_run *run, fari_ckpt_state *state_io); /* run_bits.c: on what bits depend */
 far_status run_bits_check(const far_run *run, const fari_ckpt_state *state, const char *path);
-far_status run_load_weights(far_run *run, const char *path);
+far_status run_load_weights(far_run *run,
+                            const char *path); /* run_weights.c: a safetensors file, a checkpoint or a run */
 far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
 far_status run_eval_loader(const far_run *run,
                            far_loader **loader_out); /* over the test part, or the samples held back */

@@ -102,23 +102,3 @@ done:
     fari_free(folder);
     return st;
 }
-
-/* Weights only: from a checkpoint folder or any safetensors file. Names must match; optimizer state starts anew. */
-far_status run_load_weights(far_run *run, const char *path)
-{
-    fari_ckpt_tensor *model = NULL;
-    int64_t model_count = 0;
-    fari_ckpt *ckpt = NULL;
-    far_status st = FAR_OK;
-    FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
-    if (fari_path_is_folder(path)) {
-        FAR_TRY_GOTO(fari_ckpt_open_path(path, &ckpt), done);
-        FAR_TRY_GOTO(fari_ckpt_read_model(ckpt, model, model_count, false), done);
-    } else {
-        FAR_TRY_GOTO(fari_ckpt_read_file(path, model, model_count, false), done);
-    }
-done:
-    fari_ckpt_close(ckpt);
-    fari_free(model);
-    return st;
-}

@@ -71,6 +71,14 @@ static far_status read_header(fari_st_file *file)
                         file->path, file->file_bytes);
     FAR_TRY(read_at(file, 0, lead, sizeof lead));
     for (int i = 7; i >= 0; i--) length = length << 8 | lead[i];
+    if (length > (uint64_t)FARI_ST_HEADER_MAX &&
+        (memcmp(lead, "PK\3\4", 4) == 0 || (lead[0] == 0x80 && lead[1] <= 5))) /* a zip archive, or a pickle itself */
+        return FAR_FAIL(
+            FAR_E_FORMAT,
+            "%s is a PyTorch file of another kind (a pickle, which can run code); turn it into safetensors: python3 -c "
+            "\"import sys, torch; from safetensors.torch import save_file; save_file(torch.load(sys.argv[1], "
+            "map_location='cpu'), sys.argv[2])\" %s weights.safetensors",
+            file->path, file->path);
     if (length > (uint64_t)FARI_ST_HEADER_MAX)
         return FAR_FAIL(FAR_E_FORMAT,
                         "%s is no safetensors file, or damaged at byte 0: a header of %" PRIu64
