@@ -94,5 +94,6 @@ cli_exit cli_config_open(const cli_args *args, const char *path, far_config **co
 const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min", "3 min 05 s", "4.2 s" */
 const char *cli_count_text(int64_t count, char text_out[32]);    /* "1,234,567" */
 
-extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_report, cli_doctor, cli_version;
+extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_report, cli_doctor,
+    cli_version;
 #endif

@@ -75,4 +75,6 @@ bool fari_part_is_whole(const fari_plan *plan, int32_t buffer);
      instructions of a rank that touch the same bytes are ordered;
      each grain is computed once, or by every rank. */
 far_status fari_plan_check_ranks(const fari_plan *const *plans, int32_t count);
+/* The last but one of these, of one plan; and that nothing is read before it was written. */
+far_status fari_plan_check_hazards(const fari_plan *plan);
 #endif

@@ -156,6 +156,7 @@ void net_run_ranks(const net_case *net, const net_variant *variant, fari_mesh me
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
     fari_plan_opts opts = { .grain = variant->grain, .mesh = mesh, .threads = variant->threads, .backend = backend };
     net_plans(graph, &opts, plans);
+    FAR_CHECK_OK(fari_plan_check_ranks((const fari_plan *const *)plans, ranks));
     opts.mesh = (fari_mesh){ 0 };
     FAR_CHECK_OK(fari_plan_create(graph, &opts, &alone));
     result_out->arena_one = alone->arena_bytes;
