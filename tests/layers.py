@@ -37,6 +37,8 @@ EXTERNAL = {
     r"jansson\.h": ["base", "run", "data", "cli", "plan", "report"],
     r"hdf5(_hl)?\.h|H5.*public\.h": ["data"],
     r"yaml\.h|zlib\.h": ["base", "run", "data", "cli"],
+    r"jpeglib\.h|jerror\.h|archive(_entry)?\.h": ["data"],
+    r"spng\.h": ["base", "data"],
     # graph, ops and plan are pure: no files, no clock, no processes
     r"(sys/)?time\.h|fcntl\.h|unistd\.h|pthread\.h|sys/(mman|stat|socket|wait)\.h": [
         "base", "backends", "backends/cpu", "backends/cuda", "comm", "data", "run", "cli", "models", "recipes", "report"],

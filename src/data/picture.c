@@ -159,16 +159,48 @@ far_status fari_decode_region(fari_decoder *decoder, const fari_picture_file *fi
     return st;
 }
 
-far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, int64_t first, int64_t count,
-                              int32_t *out)
+far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, bool as_colours, int64_t first)
 {
-    far_status st;
     if (file->picture.kind != FARI_PICTURE_PNG)
         return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: label maps in JPEG are not exact; store them as PNG", file->label);
-    FAR_TRY(fari_png_begin(decoder->png, file, FARI_PNG_VALUES, 1, first));
-    for (int64_t y = 0; y < count; y++) FAR_TRY_GOTO(fari_png_next(decoder->png, out + y * file->picture.width), end);
-    st = FAR_OK;
-end:
+    return fari_png_begin(decoder->png, file, as_colours ? FARI_PNG_COLOURS : FARI_PNG_VALUES, 1, first);
+}
+
+far_status fari_decode_values_next(fari_decoder *decoder, int32_t *row_out)
+{
+    return fari_png_next(decoder->png, row_out);
+}
+
+void fari_decode_values_end(fari_decoder *decoder)
+{
     fari_png_end(decoder->png);
-    return st;
+}
+
+/* --- memory beforehand --- */
+
+/* Of parts in the size wanted, and of wide regions that are only copied. */
+static int64_t scratch_room(const fari_picture *largest, int32_t channels, int64_t out_height, int64_t out_width)
+{
+    const int64_t height = largest->height, width = largest->width + fari_jpeg_slack();
+    const int64_t most_high = height > out_height ? height : out_height,
+                  most_wide = width > out_width ? width : out_width;
+    const far_region reduced = { 0, 0, height, width, out_height, out_width };
+    const far_region same = { 0, 0, height, width, most_high, most_wide };
+    const fari_row_type type = largest->bits == 16 ? FARI_ROW_U16 : FARI_ROW_U8;
+    const fari_resize first = fari_resize_of(height, width, channels, &reduced),
+                      second = fari_resize_of(height, width, channels, &same);
+    return fari_resize_stream_bytes(&first, type) + fari_resize_stream_bytes(&second, type);
+}
+
+int64_t fari_decoder_room(const fari_picture *largest, int32_t channels, int64_t out_height, int64_t out_width)
+{
+    return scratch_room(largest, channels, out_height, out_width) +
+           (largest->kind == FARI_PICTURE_PNG ? fari_png_room(largest) : 0);
+}
+
+far_status fari_decoder_reserve(fari_decoder *decoder, const fari_picture *largest, int32_t channels,
+                                int64_t out_height, int64_t out_width)
+{
+    FAR_TRY(reserve_scratch(decoder, scratch_room(largest, channels, out_height, out_width)));
+    return largest->kind == FARI_PICTURE_PNG ? fari_png_reserve(decoder->png, largest) : FAR_OK;
 }

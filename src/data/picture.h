@@ -52,7 +52,14 @@ typedef struct fari_picture_file {
    what is wanted. Allocates nothing of ours once a region as large as the largest was decoded. FAR_E_FORMAT: damaged, named. */
 far_status fari_decode_region(fari_decoder *decoder, const fari_picture_file *file, const far_region *region,
                               int32_t channels, float *out);
-/* Rows [first, first + count) of a PNG as it is stored, one i32 a pixel: grey values, indices of the palette, or 0xRRGGBB. */
-far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, int64_t first, int64_t count,
-                              int32_t *out);
+/* Rows from `first` on of a label map, a PNG, as it is stored, one i32 a pixel: grey values, indices of the palette, or 0xRRGGBB; with
+   `as_colours` always 0xRRGGBB. Then fari_decode_values_next for each row, and _end. */
+far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, bool as_colours, int64_t first);
+far_status fari_decode_values_next(fari_decoder *decoder, int32_t *row_out);
+void fari_decode_values_end(fari_decoder *decoder);
+
+/* So many bytes for regions of pictures up to this one in this size, and making them beforehand: decoding then allocates nothing of ours. */
+int64_t fari_decoder_room(const fari_picture *largest, int32_t channels, int64_t out_height, int64_t out_width);
+far_status fari_decoder_reserve(fari_decoder *decoder, const fari_picture *largest, int32_t channels,
+                                int64_t out_height, int64_t out_width);
 #endif

@@ -108,6 +108,11 @@ static void to_words(const fari_png_reader *r, int64_t width, uint16_t *out)
             out[x * r->channels + c] = (uint16_t)sample(r->room, x * r->stored + (r->stored >= 3 ? c : 0), 16);
 }
 
+static int32_t colour(int red, int green, int blue)
+{
+    return red << 16 | green << 8 | blue;
+}
+
 static void to_values(const fari_png_reader *r, int64_t width, int32_t *out)
 {
     const int bits = r->file->picture.bits, drop = bits == 16 ? 8 : 0;
@@ -115,8 +120,21 @@ static void to_values(const fari_png_reader *r, int64_t width, int32_t *out)
         const int64_t at = x * r->stored;
         out[x] = sample(r->room, at, bits);
         if (r->stored >= 3)
-            out[x] = out[x] >> drop << 16 | sample(r->room, at + 1, bits) >> drop << 8 |
-                     sample(r->room, at + 2, bits) >> drop;
+            out[x] =
+                colour(out[x] >> drop, sample(r->room, at + 1, bits) >> drop, sample(r->room, at + 2, bits) >> drop);
+    }
+}
+
+static void to_colours(const fari_png_reader *r, int64_t width, int32_t *out)
+{
+    const int bits = r->file->picture.bits;
+    to_values(r, width, out);
+    if (r->stored >= 3) return;
+    for (int64_t x = 0; x < width; x++) {
+        const int grey = bits == 16 ? out[x] >> 8 : bits < 8 ? out[x] * 255 / ((1 << bits) - 1) : out[x];
+        const struct spng_plte_entry *entry = &r->palette.entries[out[x] & 255];
+        out[x] =
+            r->file->picture.has_palette ? colour(entry->red, entry->green, entry->blue) : colour(grey, grey, grey);
     }
 }
 
@@ -195,6 +213,7 @@ far_status fari_png_next(fari_png_reader *r, void *row_out)
     case FARI_PNG_U8: to_bytes(r, width, row_out); break;
     case FARI_PNG_U16: to_words(r, width, row_out); break;
     case FARI_PNG_VALUES: to_values(r, width, row_out); break;
+    case FARI_PNG_COLOURS: to_colours(r, width, row_out); break;
     }
     return FAR_OK;
 }

@@ -146,6 +146,14 @@ FAR_TEST(reduced_by_the_transform_nearly_the_same)
 
 /* --- values: labels --- */
 
+static void decode_values(fari_decoder *decoder, const fari_picture_file *file, int64_t first, int64_t count,
+                          int32_t *out)
+{
+    FAR_CHECK_OK(fari_decode_values(decoder, file, false, first));
+    for (int64_t y = 0; y < count; y++) FAR_CHECK_OK(fari_decode_values_next(decoder, out + y * file->picture.width));
+    fari_decode_values_end(decoder);
+}
+
 FAR_TEST(values_are_exact)
 {
     loaded l;
@@ -162,30 +170,39 @@ FAR_TEST(values_are_exact)
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
         load_picture(cases[i].name, &l);
         const fari_picture_file file = file_of(&l);
-        FAR_CHECK_OK(fari_decode_values(decoder, &file, 3, 40, values));
+        decode_values(decoder, &file, 3, 40, values);
         for (int64_t k = 0; k < 40 * 61; k++)
             FAR_CHECK_EQ_I64(values[k], lround((double)l.want[3 * 61 + k] * cases[i].factor));
         drop_picture(&l);
     }
     load_picture("png_rgb.png", &l);
     const fari_picture_file rgb = file_of(&l);
-    FAR_CHECK_OK(fari_decode_values(decoder, &rgb, 0, 45, values));
+    decode_values(decoder, &rgb, 0, 45, values);
     for (int64_t k = 0; k < 45 * 61; k++)
         for (int c = 0; c < 3; c++)
             FAR_CHECK_EQ_I64(values[k] >> (16 - 8 * c) & 255, lround((double)l.want[3 * k + c] * 255.0));
     drop_picture(&l);
     load_picture("png_palette4.png", &l); /* indices: equal where colours are */
     const fari_picture_file palette = file_of(&l);
-    FAR_CHECK_OK(fari_decode_values(decoder, &palette, 0, 45, values));
+    decode_values(decoder, &palette, 0, 45, values);
     for (int64_t k = 1; k < 45 * 61; k++) {
         const bool same_colour = memcmp(&l.want[3 * k], &l.want[3 * k - 3], 3 * sizeof(float)) == 0;
         FAR_CHECK(values[k] >= 0 && values[k] < 16);
         FAR_CHECK((values[k] == values[k - 1]) == same_colour);
     }
     drop_picture(&l);
+    load_picture("png_palette_clear.png", &l);
+    const fari_picture_file colours = file_of(&l);
+    FAR_CHECK_OK(fari_decode_values(decoder, &colours, true, 44));
+    FAR_CHECK_OK(fari_decode_values_next(decoder, values));
+    fari_decode_values_end(decoder);
+    for (int64_t k = 0; k < 61; k++)
+        for (int c = 0; c < 3; c++)
+            FAR_CHECK_EQ_I64(values[k] >> (16 - 8 * c) & 255, lround((double)l.want[3 * (44 * 61 + k) + c] * 255.0));
+    drop_picture(&l);
     load_picture("jpeg_grey.jpg", &l);
     const fari_picture_file jpeg = file_of(&l);
-    FAR_CHECK_STATUS(fari_decode_values(decoder, &jpeg, 0, 1, values), FAR_E_UNSUPPORTED);
+    FAR_CHECK_STATUS(fari_decode_values(decoder, &jpeg, false, 0), FAR_E_UNSUPPORTED);
     FAR_CHECK_HAS(far_error_message(), "store them as PNG");
     drop_picture(&l);
     fari_decoder_destroy(decoder);
