@@ -30,13 +30,17 @@ static const topic topics[] = {
       "\n"
       "In PyTorch: safetensors.torch.load_file(\"RUN/checkpoints/best/model.safetensors\"); names are those of state_dict.\n" },
     { "data", "how data sets have to look",
-      "data.path names a folder with one of these:\n"
+      "data.path names a folder (of pictures also a tar, tar.gz or zip) with one of these:\n"
       "\n"
       "  data.kind: idx    train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte,\n"
       "                    each plain or .gz: MNIST, Fashion-MNIST and their relatives\n"
       "  data.kind: npy    train-images.npy, train-labels.npy, test-images.npy, test-labels.npy: NumPy arrays, images\n"
       "                    [N, H, W] or [N, H, W, C] (with data.channels_first [N, C, H, W]), u8, i32, i64, f32 or f64;\n"
       "                    labels [N] for classes or [N, H, W] for label maps\n"
+      "  data.kind: images        folders of JPEG and PNG named by their classes, cat/1.jpg; perhaps in train/ and val/ (test/)\n"
+      "  data.kind: segmentation  images/ and labels/ (or masks/) with equal names, label maps as PNG: values or palette indices are\n"
+      "                    classes, else see data.label_values and data.labels_as. Other names: data.images: \"scans/*.jpg\" with\n"
+      "                    data.labels: \"truth/*_mask.png\"\n"
       "\n"
       "u8 pixels are read as value / 255. Other names: data.images, data.labels, data.test_images, data.test_labels.\n"
       "Without a test part, data.holdout sets training samples apart. data.kind: synthetic makes images up, for trying things.\n"

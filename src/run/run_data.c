@@ -71,6 +71,7 @@ static far_status open_sets(const far_config *config, run_data *data)
     const bool is_channels_first = far_config_bool(config, "data.channels_first");
     if (strcmp(far_config_text(config, "data.kind"), "synthetic") == 0) return open_synthetic(config, data);
     if (run_data_is_lartpc(config)) return run_data_open_lartpc(config, data);
+    if (run_data_is_pictures(config)) return run_data_open_pictures(config, data);
     if (far_config_text(config, "data.images")[0] != '\0') return open_files(config, classes, is_channels_first, data);
     return open_folder(config, classes, is_channels_first, data);
 }

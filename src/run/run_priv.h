@@ -92,6 +92,8 @@ struct far_run {
 /* run_data_lartpc.c: files of liquid-argon images */
 bool run_data_is_lartpc(const far_config *config);
 far_status run_data_open_lartpc(const far_config *config, run_data *data);
+bool run_data_is_pictures(const far_config *config); /* run_data_pictures.c */
+far_status run_data_open_pictures(const far_config *config, run_data *data);
 far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
 far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out);
