@@ -152,6 +152,7 @@ FAR_TEST(unet3d_batch_norm)
 /* ---- mistakes: each must be seen ---- */
 
 static int32_t changed;
+static float factor; /* on what the first kernel of an op gives */
 static far_status (*true_kernel)(const fari_call *);
 
 static far_status too_large(const fari_call *call)
@@ -159,13 +160,14 @@ static far_status too_large(const fari_call *call)
     const far_status st = true_kernel(call);
     const int64_t count = fari_view_elems(&call->out[0]);
     float *out = call->out[0].data;
-    for (int64_t i = 0; i < count; i++) out[i] *= 1.001f;
+    for (int64_t i = 0; i < count; i++) out[i] *= factor;
     return st;
 }
 
-static void scale_first(fari_plan *plan, const fari_op *op)
+static void scale_first(fari_plan *plan, const fari_op *op, float by)
 {
     changed = 0;
+    factor = by;
     for (int64_t i = 0; i < plan->instr_count && changed == 0; i++)
         if (plan->instrs[i].kind == FARI_INSTR_CALL && plan->graph->nodes[plan->instrs[i].node]->op == op) {
             true_kernel = plan->instrs[i].run;
@@ -176,23 +178,28 @@ static void scale_first(fari_plan *plan, const fari_op *op)
 
 static void scale_weight_gradient(fari_plan *plan)
 {
-    scale_first(plan, &fari_op_conv_dw);
+    scale_first(plan, &fari_op_conv_dw, 1.001f);
 }
 static void scale_input_gradient(fari_plan *plan)
 {
-    scale_first(plan, &fari_op_conv_dx);
+    scale_first(plan, &fari_op_conv_dx, 1.001f);
 }
 static void scale_activation(fari_plan *plan)
 {
-    scale_first(plan, &fari_op_norm_apply);
+    scale_first(plan, &fari_op_norm_apply, 1.001f);
 }
 
-static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan))
+static void scale_bias_gradient(fari_plan *plan)
 {
-    const golden_variant v = { .label = "mistake",
-                               .grain = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 },
-                               .steps = 1,
-                               .change_plan = change_plan };
+    scale_first(plan, &fari_op_channel_sum, 1.0001f);
+}
+
+static const fari_grain_config whole = { .samples = 1 << 20, .rows = 1 << 20, .dense = 1 << 20 };
+static const fari_grain_config cut = { .samples = 1, .rows = 16, .min_rows = 1, .dense = 1 };
+
+static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan), const fari_grain_config *grain)
+{
+    const golden_variant v = { .label = "mistake", .grain = *grain, .steps = 1, .change_plan = change_plan };
     golden g;
     golden_outcome o;
     golden_load(name, &g);
@@ -200,18 +207,45 @@ static void must_be_seen(const char *name, void (*change_plan)(fari_plan *plan))
     run_case(&g, &v, &o);
     golden_free(&g);
     FAR_CHECK(changed == 1);
-    FAR_CHECK_MSG(o.beyond > 0, "one part in 1,000 more in one grain is not seen in %s", name);
+    FAR_CHECK_MSG(o.beyond > 0, "%.4f times one kernel's output is not seen in %s", (double)factor, name);
 }
 
 FAR_TEST(larger_weight_gradient_of_one_grain_is_seen)
 {
-    must_be_seen("unet_group", scale_weight_gradient);
+    must_be_seen("unet_group", scale_weight_gradient, &cut);
 }
 FAR_TEST(larger_input_gradient_of_one_grain_is_seen)
 {
-    must_be_seen("unet_group", scale_input_gradient);
+    must_be_seen("unet_group", scale_input_gradient, &cut);
 }
 FAR_TEST(larger_activation_of_one_grain_is_seen)
 {
-    must_be_seen("a21", scale_activation);
+    must_be_seen("a21", scale_activation, &cut);
+}
+FAR_TEST(bias_gradient_larger_by_a_ten_thousandth_is_seen)
+{
+    must_be_seen("unet_group", scale_bias_gradient, &whole);
+}
+
+/* Small learning rates leave something to compare: an update that is off by a thousandth shows in the losses. */
+static void update_must_be_seen(double lr_factor, double momentum_factor)
+{
+    const golden_variant v = { .label = "mistake", .grain = whole };
+    golden g;
+    golden_outcome o;
+    golden_load("unet_batch", &g);
+    g.lr *= lr_factor;
+    g.momentum *= momentum_factor;
+    run_case(&g, &v, &o);
+    golden_free(&g);
+    FAR_CHECK_MSG(o.worst_loss > 1.0, "losses are within their limits, %.2f", o.worst_loss);
+}
+
+FAR_TEST(learning_rate_larger_by_a_thousandth_is_seen)
+{
+    update_must_be_seen(1.001, 1.0);
+}
+FAR_TEST(momentum_larger_by_a_thousandth_is_seen)
+{
+    update_must_be_seen(1.0, 1.001);
 }
