@@ -78,14 +78,16 @@ FAR_API far_status far_run_evaluate(far_run *run, const far_score **scores_out, 
 typedef struct far_prediction {
     int64_t sample;         /**< its number in the part of the data that is evaluated */
     int32_t map, map_count; /**< which of the network's outputs, for networks with several (image planes) */
-    far_shape shape;        /**< without the batch: [classes], or [classes, H, W] */
-    const float *elems;     /**< row-major: logits, or what else the network's last layer gives */
+    far_shape
+        shape; /**< without the batch: [classes], or [classes, H, W]; the sample's own size with eval.size native */
+    const float *elems; /**< row-major: logits, or what else the network's last layer gives */
+    const char *name;   /**< what the sample is called, NULL where samples have no names */
 } far_prediction;
 /** Anything but FAR_OK ends the prediction and is what far_run_predict returns. */
 typedef far_status (*far_prediction_fn)(void *context, const far_prediction *prediction);
 /**
- * Runs the samples that far_run_evaluate would score through the network, in the order of the data, and hands the results over one
- * sample at a time.
+ * Runs the samples that far_run_evaluate would score through the network and hands the results over one sample at a time: in the order
+ * of the data; where samples are taken in sizes of their own, one size after the other, and within a size in the order of the data.
  * @return as far_run_evaluate, or what `fn` returned.
  */
 FAR_API far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context);

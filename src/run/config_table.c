@@ -139,8 +139,13 @@ static const far_config_key fixed[] = {
     { "train.keep", FAR_CONFIG_INT, "3", "checkpoints", "Newest checkpoints kept, beside the best; 0: all.", NULL,
       FROM(0), true },
     { "batch", FAR_CONFIG_INT, "64", "samples", "Samples a training step, over all ranks.", NULL, FROM(1), false },
-    { "eval.batch", FAR_CONFIG_INT, "auto", "samples", "Samples an evaluation step; auto: as batch.", "auto", FROM(1),
-      true },
+    { "eval.batch", FAR_CONFIG_INT, "auto", "samples",
+      "Samples an evaluation step; auto: as batch, of whole images as many as have the pixels of a training step.",
+      "auto", FROM(1), true },
+    { "eval.size", FAR_CONFIG_ENUM, "auto", "",
+      "native: whole images in their own sizes, padded only as far as the network needs; fixed: in data.size. auto: native for label maps "
+      "of images that vary or are trained on in parts.",
+      "auto|native|fixed", ANY, true },
     { "eval.metric", FAR_CONFIG_STRING, "auto", "",
       "The score that makes a checkpoint the best, by its name in an evaluation (accuracy, top5, miou, iou/1); of loss the smallest is "
       "best. auto: mean IoU for label maps, else accuracy.",

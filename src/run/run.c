@@ -234,6 +234,7 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
                       far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "",
                       far_config_text(run->config, "model.preset"), far_graph_param_elems(plan->graph));
         fari_plan_print_text(plan, &text);
+        run_native_report(run, &text);
         fari_text_add(&text, "input            %s for data and batches made ahead\n",
                       fari_bytes_text(run->loader_bytes + run->eval_loader_bytes + run->data.bytes, bytes));
         fari_text_add(&text, "process          %s in all, with at most 40 MB for code and libraries on top\n",

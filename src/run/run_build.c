@@ -59,7 +59,7 @@ static far_status check_labels(const far_run *run, const run_side *side, const f
 }
 
 /* Network, loss and metrics; for training also gradients and the optimizer. */
-static far_status graph_build(far_run *run, bool is_training, run_side *side)
+far_status run_graph_build(far_run *run, bool is_training, run_side *side)
 {
     const far_shape image = { 4, { side->batch, run->data.info.channels, side->height, side->width } };
     far_shape label;
@@ -83,7 +83,7 @@ static far_status graph_build(far_run *run, bool is_training, run_side *side)
     return far_optim_apply(side->graph, &run->optim);
 }
 
-static far_status side_plan(far_run *run, run_side *side)
+far_status run_side_plan(far_run *run, run_side *side)
 {
     fari_plan_opts opts = { .threads = run->threads, .backend = run->backend };
     run_config_grain(run->config, &opts.grain);
@@ -150,17 +150,23 @@ static far_status lengths(far_run *run)
     return FAR_OK;
 }
 
-/* One arena for both sides: they never run at once. */
+fari_exec_opts run_exec_opts(const far_run *run)
+{
+    const char *order = far_config_text(run->config, "exec.order");
+    fari_exec_opts opts = { .order_seed = (uint64_t)far_config_i64(run->config, "seed"), .shared_arena = run->arena };
+    if (strcmp(order, "reversed") == 0) opts.order = FARI_EXEC_REVERSED;
+    if (strcmp(order, "random") == 0) opts.order = FARI_EXEC_RANDOM;
+    return opts;
+}
+
+/* One arena for all sides: they never run at once. */
 static far_status allocate(far_run *run)
 {
     const far_graph *kept = run->train.graph != NULL ? run->train.graph : run->eval.graph;
     FAR_TRY(fari_store_create(kept, false, (uint64_t)far_config_i64(run->config, "seed"), &run->store));
     FAR_TRY(planes_allocate(run));
     FAR_TRY(fari_arena_map(run->arena_bytes, &run->arena));
-    const char *order = far_config_text(run->config, "exec.order");
-    fari_exec_opts opts = { .order_seed = (uint64_t)far_config_i64(run->config, "seed"), .shared_arena = run->arena };
-    if (strcmp(order, "reversed") == 0) opts.order = FARI_EXEC_REVERSED;
-    if (strcmp(order, "random") == 0) opts.order = FARI_EXEC_RANDOM;
+    fari_exec_opts opts = run_exec_opts(run);
     if (run->train.plan != NULL) {
         opts.is_timed = true;
         FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
@@ -179,6 +185,23 @@ static far_status backend_create(far_run *run)
     return fari_backend_cpu_create(strcmp(isa, "auto") == 0 ? NULL : isa, &run->backend);
 }
 
+/* The evaluation side: of a fixed size, or the largest of the samples' own. */
+static far_status eval_plan(far_run *run)
+{
+    run->eval.batch = samples_a_step(run, "eval.batch");
+    run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
+    run->native.is_on = run_native_wanted(run);
+    if (run->native.is_on) FAR_TRY(run_native_plan(run));
+    const int64_t heap_before = run_heap_bytes();
+    FAR_TRY(run_graph_build(run, false, &run->eval));
+    if (run->opts.purpose != FAR_RUN_EVALUATE) FAR_TRY(run_metric_choose(run));
+    FAR_TRY(run_side_plan(run, &run->eval));
+    if (run->native.count < 2) return FAR_OK;
+    const int64_t heap = run_heap_bytes() - heap_before, own = fari_plan_own_bytes(run->eval.plan);
+    run->other_bytes = (heap > own ? heap : own) + fari_executor_own_bytes(run->eval.plan);
+    return FAR_OK;
+}
+
 far_status run_plan_sides(far_run *run)
 {
     const bool is_training = run->opts.purpose != FAR_RUN_EVALUATE;
@@ -194,17 +217,13 @@ far_status run_plan_sides(far_run *run)
     run_frame_size(run, &run->data.train_frame, &run->train.height, &run->train.width);
     if (is_training) {
         FAR_TRY(lengths(run));
-        FAR_TRY(graph_build(run, true, &run->train));
-        FAR_TRY(side_plan(run, &run->train));
+        FAR_TRY(run_graph_build(run, true, &run->train));
+        FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
         const far_loader_opts loader = loader_opts(run);
         FAR_TRY(run_loader_need(run->data.train, &loader, &run->loader_bytes));
     }
-    run->eval.batch = samples_a_step(run, "eval.batch");
-    run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
-    FAR_TRY(graph_build(run, false, &run->eval));
-    if (is_training) FAR_TRY(run_metric_choose(run));
-    FAR_TRY(side_plan(run, &run->eval));
+    FAR_TRY(eval_plan(run));
     const run_side *sides[] = { &run->train, &run->eval };
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
         if (sides[i]->plan == NULL) continue;
@@ -233,19 +252,21 @@ far_status run_build(far_run *run)
     return far_loader_open(run->data.train, &loader, &run->loader);
 }
 
-static void side_close(run_side *side)
+void run_side_close(run_side *side)
 {
     fari_executor_destroy(side->exec);
     fari_plan_destroy(side->plan);
     far_graph_destroy(side->graph);
+    *side = (run_side){ 0 };
 }
 
 void run_unbuild(far_run *run)
 {
     far_loader_close(run->loader);
     fari_profile_destroy(run->profile);
-    side_close(&run->train);
-    side_close(&run->eval);
+    run_native_close(&run->native);
+    run_side_close(&run->train);
+    run_side_close(&run->eval);
     fari_store_destroy(run->store);
     fari_arena_unmap(run->arena, run->arena_bytes);
     fari_arena_unmap(run->plane_labels, run->plane_labels_bytes);

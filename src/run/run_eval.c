@@ -20,15 +20,15 @@ static void outputs_free(eval_outputs *out)
     for (int32_t i = 0; i < out->count; i++) fari_free(out->elems[i]);
 }
 
-static far_status outputs_open(const far_run *run, const far_meter *meter, eval_outputs *out)
+static far_status outputs_open(const run_side *side, const far_meter *meter, eval_outputs *out)
 {
     memset(out, 0, sizeof *out);
     const int32_t count = far_meter_output_count(meter);
     FAR_ASSERT(count <= OUTPUTS_MAX);
     for (; out->count < count; out->count++) {
         const int32_t i = out->count;
-        out->value[i] = far_graph_find(run->eval.graph, far_meter_output_name(meter, i));
-        const far_shape shape = far_graph_shape(run->eval.graph, out->value[i]);
+        out->value[i] = far_graph_find(side->graph, far_meter_output_name(meter, i));
+        const far_shape shape = far_graph_shape(side->graph, out->value[i]);
         out->elems[i] = fari_alloc((size_t)far_shape_elems(&shape) * sizeof(double));
         if (out->elems[i] == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for the results of an evaluation");
         out->borrowed[i] = out->elems[i];
@@ -36,24 +36,155 @@ static far_status outputs_open(const far_run *run, const far_meter *meter, eval_
     return FAR_OK;
 }
 
-far_status run_eval_step(far_run *run, const far_batch *batch)
+/* --- batches --- */
+
+static int64_t batches_of(int64_t samples, int64_t batch)
 {
-    void *feed[2];
-    run_feed(run, &run->eval, batch, feed);
-    const fari_step step = { .seed = 0, .sample_ids = batch->sample_ids, .feed = feed };
-    return fari_executor_step(run->eval.exec, &step);
+    return (samples + batch - 1) / batch;
 }
 
-static far_status add_batch(far_run *run, const far_batch *batch, eval_outputs *out, far_meter *meter)
+/* Batches of the given samples (ids NULL: all) in their order, the last one filled up. */
+static far_loader_opts loader_opts(const far_run *run, int64_t batch, const int64_t *ids, int64_t count)
 {
-    FAR_TRY(run_eval_step(run, batch));
-    for (int32_t i = 0; i < out->count; i++) {
-        FAR_TRY(fari_executor_read_f64(run->eval.exec, out->value[i], out->elems[i]));
-        out->entries[i] = batch->count;
+    return (far_loader_opts){ .batch = batch,
+                              .sample_ids = ids,
+                              .sample_count = count,
+                              .last = FAR_LAST_PAD,
+                              .epochs = 1,
+                              .threads = run_loader_threads(run),
+                              .ahead = 2,
+                              .augment = run_augment(run, false) };
+}
+
+static far_loader_opts native_opts(const far_run *run, const run_extent *extent, const int64_t *ids, int64_t count)
+{
+    far_loader_opts opts = loader_opts(run, extent->batch, ids, count);
+    opts.augment.frame = run_native_frame(extent);
+    return opts;
+}
+
+static far_status step_side(far_run *run, const run_side *side, const far_batch *batch)
+{
+    void *feed[2];
+    run_feed(run, side, batch, feed);
+    const fari_step step = { .seed = 0, .sample_ids = batch->sample_ids, .feed = feed };
+    return fari_executor_step(side->exec, &step);
+}
+
+/* All batches of a loader through one side; `done_io` counts those of all sides. */
+static far_status side_batches(far_run *run, const run_side *side, far_dataset *set, const far_loader_opts *opts,
+                               const run_visitor *visitor, int64_t *done_io, int64_t total)
+{
+    far_loader *loader = NULL;
+    far_batch batch;
+    far_status st = FAR_OK;
+    FAR_TRY_GOTO(visitor->begin(visitor->context, side), done);
+    FAR_TRY_GOTO(far_loader_open(set, opts, &loader), done);
+    while ((st = far_loader_next(loader, &batch)) == FAR_OK) {
+        FAR_TRY_GOTO(step_side(run, side, &batch), done);
+        FAR_TRY_GOTO(visitor->batch(visitor->context, side, &batch, ++*done_io, total), done);
     }
-    far_meter_add(meter, batch->count, out->borrowed, out->entries);
+    if (st == FAR_END) st = FAR_OK;
+done:
+    far_loader_close(loader);
+    return st;
+}
+
+static int64_t part_size(const run_part *part)
+{
+    return part->ids != NULL ? part->count : far_dataset_info_of(part->set).sample_count;
+}
+
+/* One size after the other, ascending; within a size the samples keep their order. */
+static far_status native_batches(far_run *run, const run_part *part, const int64_t *ids, const int64_t *first,
+                                 const run_visitor *visitor)
+{
+    const run_native *native = &run->native;
+    int64_t done = 0, total = 0;
+    for (int64_t e = 0; e < native->count; e++) total += batches_of(first[e + 1] - first[e], native->extents[e].batch);
+    for (int64_t e = 0; e < native->count; e++) {
+        run_side *side = NULL;
+        if (first[e + 1] == first[e]) continue;
+        const far_loader_opts opts = native_opts(run, &native->extents[e], ids + first[e], first[e + 1] - first[e]);
+        FAR_TRY(run_native_side(run, &native->extents[e], &side));
+        FAR_TRY(side_batches(run, side, part->set, &opts, visitor, &done, total));
+    }
+    run_side_close(&run->native.other);
     return FAR_OK;
 }
+
+/* Samples by their size; both arrays are the caller's to free. */
+static far_status group(const far_run *run, const run_part *part, int64_t **ids_out, int64_t **first_out)
+{
+    int64_t *ids = fari_alloc((size_t)part_size(part) * sizeof *ids),
+            *first = fari_alloc((size_t)(run->native.count + 1) * sizeof *first);
+    far_status st = ids == NULL || first == NULL
+                        ? FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", part_size(part))
+                        : run_native_group(run, part, ids, first);
+    if (st != FAR_OK) {
+        fari_free(ids);
+        fari_free(first);
+        return st;
+    }
+    *ids_out = ids;
+    *first_out = first;
+    return FAR_OK;
+}
+
+far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor)
+{
+    int64_t *ids = NULL, *first = NULL, done = 0;
+    if (!run->native.is_on) {
+        const far_loader_opts opts = loader_opts(run, run->eval.batch, part->ids, part->count);
+        return side_batches(run, &run->eval, part->set, &opts, visitor, &done,
+                            batches_of(part_size(part), run->eval.batch));
+    }
+    FAR_TRY(group(run, part, &ids, &first));
+    const far_status st = native_batches(run, part, ids, first, visitor);
+    fari_free(ids);
+    fari_free(first);
+    return st;
+}
+
+static far_status native_loader_bytes(const far_run *run, const run_part *part, int64_t *bytes_io)
+{
+    int64_t *ids = NULL, *first = NULL;
+    far_status st = FAR_OK;
+    FAR_TRY(group(run, part, &ids, &first));
+    for (int64_t e = 0; e < run->native.count && st == FAR_OK; e++) {
+        int64_t bytes = 0;
+        if (first[e + 1] == first[e]) continue;
+        const far_loader_opts opts = native_opts(run, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
+        st = run_loader_need(part->set, &opts, &bytes);
+        bytes += part_size(part) * (int64_t)sizeof *ids;
+        if (bytes > *bytes_io) *bytes_io = bytes;
+    }
+    fari_free(ids);
+    fari_free(first);
+    return st;
+}
+
+/* Bytes of the largest loader an evaluation opens, beside that of training; 0 where there is nothing to evaluate on. */
+far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out)
+{
+    const run_data *data = &run->data;
+    const run_part parts[] = { { data->train, data->held, data->held_count }, { data->test, NULL, 0 } };
+    *bytes_out = 0;
+    for (size_t i = 0; i < FAR_COUNT(parts); i++) {
+        int64_t bytes = 0;
+        if (parts[i].set == NULL || part_size(&parts[i]) == 0) continue;
+        if (run->native.is_on) {
+            FAR_TRY(native_loader_bytes(run, &parts[i], bytes_out));
+            continue;
+        }
+        const far_loader_opts opts = loader_opts(run, run->eval.batch, parts[i].ids, parts[i].count);
+        FAR_TRY(run_loader_need(parts[i].set, &opts, &bytes));
+        if (bytes > *bytes_out) *bytes_out = bytes;
+    }
+    return FAR_OK;
+}
+
+/* --- scores --- */
 
 static void take_scores(far_run *run, const far_meter *meter)
 {
@@ -65,99 +196,60 @@ static void take_scores(far_run *run, const far_meter *meter)
     }
 }
 
-/* All batches of the loader through the network. */
-static far_status all_batches(far_run *run, far_loader *loader, far_meter *meter)
-{
+typedef struct scoring {
+    far_run *run;
+    far_meter *meter;
     eval_outputs out;
-    far_batch batch;
-    far_status st = FAR_OK;
-    const int64_t total = far_loader_batch_count(loader);
-    int64_t done = 0;
-    FAR_TRY_GOTO(outputs_open(run, meter, &out), close);
-    while ((st = far_loader_next(loader, &batch)) == FAR_OK) {
-        FAR_TRY_GOTO(add_batch(run, &batch, &out, meter), close);
-        done++;
-        run_report(run, "eval", done, total, far_meter_score(meter, 0), 0.0, NULL);
+} scoring;
+
+static far_status score_begin(void *context, const run_side *side)
+{
+    scoring *s = context;
+    outputs_free(&s->out);
+    return outputs_open(side, s->meter, &s->out);
+}
+
+static far_status score_batch(void *context, const run_side *side, const far_batch *batch, int64_t done, int64_t total)
+{
+    scoring *s = context;
+    for (int32_t i = 0; i < s->out.count; i++) {
+        FAR_TRY(fari_executor_read_f64(side->exec, s->out.value[i], s->out.elems[i]));
+        s->out.entries[i] = batch->count;
     }
-    if (st == FAR_END) st = FAR_OK;
-    if (st == FAR_OK) take_scores(run, meter);
-close:
-    outputs_free(&out);
+    far_meter_add(s->meter, batch->count, s->out.borrowed, s->out.entries);
+    run_report(s->run, "eval", done, total, far_meter_score(s->meter, 0), 0.0, NULL);
+    return FAR_OK;
+}
+
+far_status run_score(far_run *run, const run_part *part)
+{
+    scoring s = { .run = run };
+    const run_visitor visitor = { score_begin, score_batch, &s };
+    FAR_TRY(far_meter_create(run->eval.graph, run->recipe_opts, &s.meter));
+    const far_status st = run_each_batch(run, part, &visitor);
+    if (st == FAR_OK) take_scores(run, s.meter);
+    outputs_free(&s.out);
+    far_meter_destroy(s.meter);
     return st;
 }
 
-/* Batches of the given samples (ids NULL: all) in their order, the last one filled up. */
-static far_loader_opts loader_opts(const far_run *run, const int64_t *ids, int64_t count)
-{
-    return (far_loader_opts){ .batch = run->eval.batch,
-                              .sample_ids = ids,
-                              .sample_count = count,
-                              .last = FAR_LAST_PAD,
-                              .epochs = 1,
-                              .threads = run_loader_threads(run),
-                              .ahead = 2,
-                              .augment = run_augment(run, false) };
-}
-
-far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count)
-{
-    far_loader *loader = NULL;
-    far_meter *meter = NULL;
-    far_status st = FAR_OK;
-    const far_loader_opts opts = loader_opts(run, ids, count);
-    FAR_TRY_GOTO(far_meter_create(run->eval.graph, run->recipe_opts, &meter), done);
-    FAR_TRY_GOTO(far_loader_open(set, &opts, &loader), done);
-    FAR_TRY_GOTO(all_batches(run, loader, meter), done);
-done:
-    far_loader_close(loader);
-    far_meter_destroy(meter);
-    return st;
-}
-
-/* What evaluation from outside goes over: the test part, without one the samples held back. */
-typedef struct eval_part {
-    far_dataset *set;
-    const int64_t *ids; /* NULL: all */
-    int64_t count;
-} eval_part;
-
-static far_status part_of(const far_run *run, eval_part *part_out)
+far_status run_part_of(const far_run *run, run_part *part_out)
 {
     const run_data *data = &run->data;
     if (run->eval.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was opened only to plan");
     if (data->test == NULL && data->held_count == 0)
         return far_config_fail(run->config, "data.path",
                                "nothing to evaluate on: the data has no test part; set data.holdout");
-    *part_out = data->test != NULL ? (eval_part){ .set = data->test }
-                                   : (eval_part){ .set = data->train, .ids = data->held, .count = data->held_count };
+    *part_out = data->test != NULL ? (run_part){ .set = data->test }
+                                   : (run_part){ .set = data->train, .ids = data->held, .count = data->held_count };
     return FAR_OK;
-}
-
-/* Bytes of the largest loader an evaluation opens, beside that of training; 0 where there is nothing to evaluate on. */
-far_status run_eval_loader_bytes(const far_run *run, int64_t *bytes_out)
-{
-    const run_data *data = &run->data;
-    const far_loader_opts held = loader_opts(run, data->held, data->held_count), test = loader_opts(run, NULL, 0);
-    int64_t of_held = 0, of_test = 0;
-    if (data->held_count > 0) FAR_TRY(run_loader_need(data->train, &held, &of_held));
-    if (data->test != NULL) FAR_TRY(run_loader_need(data->test, &test, &of_test));
-    *bytes_out = of_held > of_test ? of_held : of_test;
-    return FAR_OK;
-}
-
-far_status run_eval_loader(const far_run *run, far_loader **loader_out)
-{
-    eval_part part = { 0 };
-    FAR_TRY(part_of(run, &part));
-    const far_loader_opts opts = loader_opts(run, part.ids, part.count);
-    return far_loader_open(part.set, &opts, loader_out);
 }
 
 far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out)
 {
-    eval_part part = { 0 };
-    FAR_TRY(part_of(run, &part));
-    FAR_TRY(run_score(run, part.set, part.ids, part.count));
+    run_part part = { 0 };
+    FAR_TRY(run_part_of(run, &part));
+    FAR_TRY(run_score(run, &part));
     *scores_out = run->scores;
     *score_count_out = run->score_count;
     return FAR_OK;

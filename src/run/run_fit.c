@@ -43,8 +43,8 @@ free_text:
     return st;
 }
 
-/* Bytes that the run would take with `assignment`, its images halved `halvings` times. Plans it with the same open data; runs nothing. */
-static far_status measure(const far_run *run, const char *assignment, int halvings, int64_t *bytes_out)
+/* Bytes that the run would take with `assignment`. Plans it with the same open data; runs nothing. */
+static far_status measure(const far_run *run, const char *assignment, int64_t *bytes_out)
 {
     far_config *config = NULL;
     far_status st = FAR_OK;
@@ -54,8 +54,6 @@ static far_status measure(const far_run *run, const char *assignment, int halvin
     probe->config = config;
     probe->opts.purpose = run->opts.purpose;
     probe->data = run->data;
-    probe->data.info.height >>= halvings;
-    probe->data.info.width >>= halvings;
     st = run_plan_sides(probe);
     if (st == FAR_OK) *bytes_out = bytes_in_all(probe);
     run_unbuild(probe);
@@ -66,11 +64,11 @@ free_probe:
 }
 
 /* Adds "batch=8 (1.2 GB)" where the run fits so. */
-static bool suggest(const far_run *run, const char *assignment, int halvings, int64_t limit, fari_text *text)
+static bool suggest(const far_run *run, const char *assignment, int64_t limit, fari_text *text)
 {
     char bytes_text[32];
     int64_t bytes = 0;
-    if (measure(run, assignment, halvings, &bytes) != FAR_OK || bytes > limit) return false;
+    if (measure(run, assignment, &bytes) != FAR_OK || bytes > limit) return false;
     fari_text_add(text, "%s%s (%s)", text->bytes > 0 ? ", " : "", assignment, fari_bytes_text(bytes, bytes_text));
     return true;
 }
@@ -81,7 +79,7 @@ static void suggest_batch(const far_run *run, int64_t limit, fari_text *text)
     char assignment[64];
     for (int64_t batch = far_config_i64(run->config, "batch") / 2; batch >= 1; batch /= 2) {
         (void)snprintf(assignment, sizeof assignment, "batch=%" PRId64, batch);
-        if (suggest(run, assignment, 0, limit, text)) return;
+        if (suggest(run, assignment, limit, text)) return;
     }
 }
 
@@ -91,10 +89,10 @@ static void suggest_downsample(const far_run *run, int64_t limit, fari_text *tex
     const int64_t now = far_config_i64(run->config, "data.downsample");
     const far_dataset_info *info = &run->data.info;
     for (int halvings = 1; halvings <= 4; halvings++) {
-        const int64_t blocks = INT64_C(1) << halvings;
+        const int64_t blocks = INT64_C(1) << (now + halvings);
         if (info->height % blocks != 0 || info->width % blocks != 0) return;
         (void)snprintf(assignment, sizeof assignment, "data.downsample=%" PRId64, now + halvings);
-        if (suggest(run, assignment, halvings, limit, text)) return;
+        if (suggest(run, assignment, limit, text)) return;
     }
 }
 

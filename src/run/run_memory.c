@@ -33,6 +33,7 @@ static int64_t executor_bytes(const far_run *run)
     }
     if (run->train.plan != NULL)
         bytes += fari_profile_bytes(run->train.plan) + run->train.plan->instr_count * (int64_t)sizeof(double);
+    if (run->native.count > 1) threads += run->threads - 1;
     if (run->loader_bytes > 0) threads += run_loader_threads(run);
     if (run->eval_loader_bytes > 0) threads += run_loader_threads(run);
     return bytes + fari_threads_touch_bytes(threads);
@@ -41,5 +42,5 @@ static int64_t executor_bytes(const far_run *run)
 int64_t far_run_planned_bytes(const far_run *run)
 {
     return run->arena_bytes + run->store_bytes + run->data.bytes + run->loader_bytes + run->eval_loader_bytes +
-           run->plane_labels_bytes + run->graph_bytes + executor_bytes(run);
+           run->plane_labels_bytes + run->graph_bytes + run->other_bytes + executor_bytes(run);
 }

@@ -15,14 +15,13 @@ static void read_sample(const fari_view *whole, int64_t idx_in_batch, const far_
 }
 
 /* The logits of output `map` as the executor holds them, and their shape without the batch. */
-static far_status output_view(const far_run *run, int32_t map, fari_view *view_out, far_shape *shape_out)
+static far_status output_view(const run_side *side, int32_t map, fari_view *view_out, far_shape *shape_out)
 {
-    const far_value value = run->eval.model.logits[map];
-    const fari_tensor *t = fari_tensor_of(run->eval.graph, value);
-    const void *data = fari_executor_data(run->eval.exec, value);
+    const far_value value = side->model.logits[map];
+    const fari_tensor *t = fari_tensor_of(side->graph, value);
+    const void *data = fari_executor_data(side->exec, value);
     if (data == NULL) return FAR_FAIL(FAR_E_INTERNAL, "output %d of the network was not computed", (int)map);
-    *view_out =
-        (fari_view){ .dtype = fari_plan_dtype(run->eval.plan, value), .order = t->order, .ndim = t->shape.ndim };
+    *view_out = (fari_view){ .dtype = fari_plan_dtype(side->plan, value), .order = t->order, .ndim = t->shape.ndim };
     memcpy(view_out->dim, t->shape.dim, sizeof view_out->dim);
     memcpy(&view_out->data, &data, sizeof data); /* only read */
     shape_out->ndim = t->shape.ndim - 1;
@@ -31,54 +30,76 @@ static far_status output_view(const far_run *run, int32_t map, fari_view *view_o
     return FAR_OK;
 }
 
-static far_status hand_over(const far_run *run, const far_batch *batch, float *elems, far_prediction_fn fn,
-                            void *context)
+typedef struct predicting {
+    far_run *run;
+    far_dataset *set;
+    far_prediction_fn fn;
+    void *context;
+    float *elems; /* of the largest output of one sample */
+} predicting;
+
+/* What was padded is cut off: maps have the sample's own size. */
+static far_status cut_back(const predicting *p, const run_side *side, int64_t sample, far_shape *shape_io)
 {
+    int64_t height, width;
+    if (!p->run->native.is_on || shape_io->ndim != 3 || shape_io->dim[1] != side->height ||
+        shape_io->dim[2] != side->width)
+        return FAR_OK;
+    FAR_TRY(far_dataset_extent(p->set, sample, &height, &width));
+    shape_io->dim[1] = height;
+    shape_io->dim[2] = width;
+    return FAR_OK;
+}
+
+static far_status predict_batch(void *context, const run_side *side, const far_batch *batch, int64_t done,
+                                int64_t total)
+{
+    const predicting *p = context;
     for (int64_t i = 0; i < batch->count; i++)
-        for (int32_t map = 0; map < run->eval.model.count; map++) {
+        for (int32_t map = 0; map < side->model.count; map++) {
             fari_view view;
-            far_prediction prediction = {
-                .sample = batch->sample_ids[i], .map = map, .map_count = run->eval.model.count, .elems = elems
-            };
-            FAR_TRY(output_view(run, map, &view, &prediction.shape));
-            read_sample(&view, i, &prediction.shape, elems);
-            FAR_TRY(fn(context, &prediction));
+            const int64_t sample = batch->sample_ids[i];
+            far_prediction prediction = { .sample = sample,
+                                          .map = map,
+                                          .map_count = side->model.count,
+                                          .elems = p->elems,
+                                          .name = far_dataset_sample_name(p->set, sample) };
+            FAR_TRY(output_view(side, map, &view, &prediction.shape));
+            FAR_TRY(cut_back(p, side, sample, &prediction.shape));
+            read_sample(&view, i, &prediction.shape, p->elems);
+            FAR_TRY(p->fn(p->context, &prediction));
         }
+    run_report(p->run, "predict", done, total, 0.0, 0.0, NULL);
     return FAR_OK;
 }
 
 /* Elements of the largest output of one sample. */
-static int64_t elems_of_sample(const far_run *run)
+static int64_t elems_of_sample(const run_side *side)
 {
     int64_t most = 1;
-    for (int32_t map = 0; map < run->eval.model.count; map++) {
-        const far_shape shape = far_graph_shape(run->eval.graph, run->eval.model.logits[map]);
+    for (int32_t map = 0; map < side->model.count; map++) {
+        const far_shape shape = far_graph_shape(side->graph, side->model.logits[map]);
         const int64_t elems = far_shape_elems(&shape) / shape.dim[0];
         if (elems > most) most = elems;
     }
     return most;
 }
 
+static far_status predict_begin(void *context, const run_side *side)
+{
+    predicting *p = context;
+    fari_free(p->elems);
+    p->elems = fari_alloc((size_t)elems_of_sample(side) * sizeof *p->elems);
+    return p->elems != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for the results of a sample");
+}
+
 far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context)
 {
-    far_loader *loader = NULL;
-    far_batch batch;
-    int64_t done = 0;
-    far_status st = FAR_OK;
-    FAR_TRY(run_eval_loader(run, &loader));
-    float *elems = fari_alloc((size_t)elems_of_sample(run) * sizeof *elems);
-    if (elems == NULL) {
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory for the results of a sample");
-        goto done;
-    }
-    while ((st = far_loader_next(loader, &batch)) == FAR_OK) {
-        FAR_TRY_GOTO(run_eval_step(run, &batch), done);
-        FAR_TRY_GOTO(hand_over(run, &batch, elems, fn, context), done);
-        run_report(run, "predict", ++done, far_loader_batch_count(loader), 0.0, 0.0, NULL);
-    }
-    if (st == FAR_END) st = FAR_OK;
-done:
-    far_loader_close(loader);
-    fari_free(elems);
+    run_part part = { 0 };
+    FAR_TRY(run_part_of(run, &part));
+    predicting p = { .run = run, .set = part.set, .fn = fn, .context = context };
+    const run_visitor visitor = { predict_begin, predict_batch, &p };
+    const far_status st = run_each_batch(run, &part, &visitor);
+    fari_free(p.elems);
     return st;
 }

@@ -2,6 +2,7 @@
 #ifndef FARI_RUN_RUN_PRIV_H
 #define FARI_RUN_RUN_PRIV_H
 #include "base/status.h"
+#include "base/text.h"
 #include "plan/plan.h"
 #include "run/calibrate.h"
 #include "run/checkpoint.h"
@@ -49,6 +50,36 @@ typedef struct run_clocks {
     double recent_s[RUN_RECENT_STEPS]; /* of the last steps, a ring */
 } run_clocks;
 
+/* Samples that are evaluated together. */
+typedef struct run_part {
+    far_dataset *set;
+    const int64_t *ids; /* NULL: all */
+    int64_t count;      /* of ids */
+} run_part;
+
+/* A size in which whole samples are evaluated. */
+typedef struct run_extent {
+    int64_t height, width; /* as the network gets it */
+    int64_t most;          /* samples of it in one part of the data */
+    int64_t batch;
+} run_extent;
+
+/* Evaluation in the samples' own sizes: run_native.c. */
+typedef struct run_native {
+    bool is_on;
+    int64_t multiple;    /* sides are padded to multiples of it */
+    run_extent *extents; /* ascending */
+    int64_t count;
+    run_side other; /* the size at work, where it is not the largest, which has run->eval */
+} run_native;
+
+/* Goes over batches: `begin` before the first one of each side, `batch` after each step. */
+typedef struct run_visitor {
+    far_status (*begin)(void *context, const run_side *side);
+    far_status (*batch)(void *context, const run_side *side, const far_batch *batch, int64_t done, int64_t total);
+    void *context;
+} run_visitor;
+
 struct far_run {
     const far_config *config;
     far_run_opts opts;
@@ -59,6 +90,7 @@ struct far_run {
     far_schedule schedule;
     fari_backend *backend;
     run_side train, eval; /* eval: the network as used after training */
+    run_native native;
     fari_store *store;
     void *arena; /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
@@ -71,6 +103,7 @@ struct far_run {
     far_loader *loader;
     int64_t loader_bytes, eval_loader_bytes;
     int64_t graph_bytes; /* heap that graphs, plans and kernels took */
+    int64_t other_bytes; /* the same of native.other */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
@@ -104,6 +137,19 @@ far_augment run_augment(const far_run *run, bool is_training);
 far_status run_plan_sides(far_run *run); /* run_build.c: graphs and plans of both sides, and what their kernels need */
 far_status run_build(far_run *run);      /* and memory */
 void run_unbuild(far_run *run);
+far_status run_graph_build(far_run *run, bool is_training, run_side *side); /* of the side's batch, height and width */
+far_status run_side_plan(far_run *run, run_side *side);
+void run_side_close(run_side *side);
+fari_exec_opts run_exec_opts(const far_run *run);
+bool run_native_wanted(const far_run *run); /* run_native.c */
+far_status run_native_plan(far_run *run);   /* which sizes there are; the largest becomes that of run->eval */
+void run_native_close(run_native *native);
+void run_native_report(const far_run *run, fari_text *text);
+far_frame run_native_frame(const run_extent *extent);
+/* What runs samples of that size, borrowed until the next call. */
+far_status run_native_side(far_run *run, const run_extent *extent, run_side **side_out);
+/* A part's samples by their size, in order: those of extent e are ids_out[first_out[e]] up to first_out[e + 1]. */
+far_status run_native_group(const far_run *run, const run_part *part, int64_t *ids_out, int64_t *first_out);
 far_status run_metric_choose(far_run *run);      /* run_metric.c: the score that makes a checkpoint the best */
 bool run_metric_take(far_run *run);              /* after an evaluation: whether it is the best so far */
 int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
@@ -117,11 +163,10 @@ far_status run_bits_describe(const far_run *run, fari_ckpt_state *state_io); /* 
 far_status run_bits_check(const far_run *run, const fari_ckpt_state *state, const char *path);
 far_status run_load_weights(far_run *run,
                             const char *path); /* run_weights.c: a safetensors file, a checkpoint or a run */
-far_status run_score(far_run *run, far_dataset *set, const int64_t *ids, int64_t count); /* run_eval.c */
-far_status run_eval_loader(const far_run *run,
-                           far_loader **loader_out); /* over the test part, or the samples held back */
-far_status run_eval_loader_bytes(const far_run *run, int64_t *bytes_out);
-far_status run_eval_step(far_run *run, const far_batch *batch); /* one batch through the evaluation graph */
+far_status run_score(far_run *run, const run_part *part);       /* run_eval.c */
+far_status run_part_of(const far_run *run, run_part *part_out); /* the test part, without one the samples held back */
+far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor);
+far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out);
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 double run_clock_s(void);                 /* run_clock.c */

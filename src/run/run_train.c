@@ -98,8 +98,8 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
 {
     char key[128];
     const run_data *data = &run->data;
-    if (data->held_count > 0) FAR_TRY(run_score(run, data->train, data->held, data->held_count));
-    else FAR_TRY(run_score(run, data->test, NULL, 0));
+    const run_part held = { data->train, data->held, data->held_count }, test = { data->test, NULL, 0 };
+    FAR_TRY(run_score(run, data->held_count > 0 ? &held : &test));
     *is_best_out = run_metric_take(run);
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
