@@ -107,18 +107,22 @@ static far_status feed_input(fari_plan *plan, far_value input, int32_t buffer)
 far_status fari_lower_prepare(fari_plan *plan, const fari_call *call, int32_t *prepared_out)
 {
     fari_prepared answer = { 0 };
-    FAR_TRY(plan->opts.backend->prepare(plan->opts.backend, call, &answer));
+    fari_backend *backend = plan->opts.backend;
+    FAR_TRY(backend->prepare(backend, call, &answer));
     if ((int64_t)answer.scratch_bytes > plan->scratch_bytes) plan->scratch_bytes = (int64_t)answer.scratch_bytes;
     if (answer.is_reference) plan->reference_calls++;
     for (int64_t i = plan->prepared_count; i-- > 0 && i + 64 > plan->prepared_count;) {
         const fari_prepared *old = &plan->prepared[i];
         if (old->run == answer.run && old->state == answer.state) {
             *prepared_out = (int32_t)i;
+            if (backend->release != NULL) backend->release(backend, &answer); /* the plan holds it already */
             return FAR_OK;
         }
     }
-    if (!fari_reserve((void **)&plan->prepared, &plan->prepared_cap, plan->prepared_count + 1, sizeof(fari_prepared)))
+    if (!fari_reserve((void **)&plan->prepared, &plan->prepared_cap, plan->prepared_count + 1, sizeof(fari_prepared))) {
+        if (backend->release != NULL) backend->release(backend, &answer);
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's kernels");
+    }
     plan->prepared[plan->prepared_count] = answer;
     *prepared_out = (int32_t)plan->prepared_count++;
     return FAR_OK;

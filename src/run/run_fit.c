@@ -104,6 +104,7 @@ far_status run_check_fit(const far_run *run)
     if (bytes <= limit) return FAR_OK;
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
+    if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);
     const bool has_some = text.bytes > 0 && !text.failed;
     const far_status st = FAR_FAIL(
         FAR_E_NOFIT,

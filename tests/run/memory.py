@@ -1,13 +1,18 @@
-#!/usr/bin/env python3
-"""The memory contract: what a training process takes at its peak beside what `farandole plan` says it will.
+#!/ usr / bin / env python3
+""
+        "The memory contract: what a training process takes at its peak beside what `farandole plan` says it will.
 
-    1.01 x plan + 40 MB  >=  peak  >=  0.95 x plan
+        1.01 x plan +
+        40 MB >=
+    peak >= 0.95 x plan
 
-Each case plans, then trains four steps on made-up data, evaluates and writes a checkpoint, as any training does at its end. The
-peak is the kernel's own figure for that process (ru_maxrss, from wait4); the plan is process_bytes of `farandole plan --json`.
+                Each case plans,
+    then trains four steps on made - up data, evaluates and writes a checkpoint,
+    as any training does at its end.The peak is the kernel's own figure for that process (ru_maxrss, from wait4); the plan is process_bytes of `farandole plan --json`.
 
-    tests/run/memory.py            all eight cases; takes some minutes and 4 GB
-    tests/run/memory.py --short    two small ones, as in make check
+        tests /
+        run / memory.py all nine cases; takes some minutes and 4 GB
+    tests/run/memory.py --short    three small ones, as in make check
     tests/run/memory.py NAME...    these
 
 FAR_TEST_CLI names the command. Ends with 1 when a case breaks the contract, with 77 where it cannot be measured.
@@ -33,8 +38,7 @@ LIMIT_S = 1800
 def images(channels, height, width, classes, kind="class"):
     return [f"data.synthetic.shape=[{channels}, {height}, {width}]", f"data.synthetic.classes={classes}", f"data.synthetic.label={kind}"]
 
-
-# name: settings. Three of them take more than 2 GB.
+#name : settings.Three of them take more than 2 GB.
 CASES = {
     "lenet5": ["model=lenet5", "batch=256", *images(1, 28, 28, 10)],
     "resnet18": ["model=resnet18", "batch=32", "optim.name=lars", "optim.clip_norm=1", *images(3, 64, 64, 10)],
@@ -47,8 +51,9 @@ CASES = {
                "{op: max_pool, kernel: 2}, {op: conv, out_channels: 64, kernel: 3, pad: 1}, {op: batch_norm, act: relu}, "
                "{op: global_avg_pool}, {op: linear, out_features: 10}]",
                "batch=512", "optim.ema=0.99", "data.augment={flip: true, crop_pad: 4, normalize: true}", *images(3, 32, 32, 10)],
+    "sizes": ["model=unet", "model.width=24", "batch=4", "data.augment.crop=128", "data.synthetic.vary=0.6", *images(1, 420, 360, 4, "map")],
 }  # fmt: skip
-SHORT = ["lenet5", "resnet18"]
+SHORT = ["lenet5", "resnet18", "sizes"]
 
 
 def settings(name, threads):

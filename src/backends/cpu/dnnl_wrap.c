@@ -75,6 +75,7 @@ static far_status start_locked(fari_isa isa)
     dnnl_engine_t engine = NULL;
     FARI_DNNL_TRY(dnnl_engine_create(&engine, dnnl_cpu, 0));
     process.engine = engine;
+    (void)dnnl_set_primitive_cache_capacity(0); /* plans share their own; oneDNN's would keep what closed plans had */
     return FAR_OK;
 }
 
