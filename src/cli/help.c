@@ -47,6 +47,7 @@ static const topic topics[] = {
       "\n"
       "Images of different sizes: data.size brings all of them to one, data.fit says how (resize, crop, pad). To train on parts,\n"
       "data.augment.crop cuts them out at random places, and data.augment.resized_crop parts of random size, resized.\n"
+      "Label maps of such images are evaluated and predicted whole, each in its own size: eval.size.\n"
       "Augmentation: data.augment.*, see farandole help data.augment\n" },
     { "numbers", "what results depend on, and what not",
       "The same config gives the same bits on any number of threads, in any order of execution, with and without a break.\n"
