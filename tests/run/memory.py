@@ -1,17 +1,12 @@
-#!/ usr / bin / env python3
-""
-        "The memory contract: what a training process takes at its peak beside what `farandole plan` says it will.
+#!/usr/bin/env python3
+"""The memory contract: what a training process takes at its peak beside what `farandole plan` says it will.
 
-        1.01 x plan +
-        40 MB >=
-    peak >= 0.95 x plan
+    1.01 x plan + 40 MB  >=  peak  >=  0.95 x plan
 
-                Each case plans,
-    then trains four steps on made - up data, evaluates and writes a checkpoint,
-    as any training does at its end.The peak is the kernel's own figure for that process (ru_maxrss, from wait4); the plan is process_bytes of `farandole plan --json`.
+Each case plans, then trains four steps on made-up data, evaluates and writes a checkpoint, as any training does at its end. The
+peak is the kernel's own figure for that process (ru_maxrss, from wait4); the plan is process_bytes of `farandole plan --json`.
 
-        tests /
-        run / memory.py all nine cases; takes some minutes and 4 GB
+    tests/run/memory.py            all nine cases; takes some minutes and 4 GB
     tests/run/memory.py --short    three small ones, as in make check
     tests/run/memory.py NAME...    these
 
@@ -38,7 +33,8 @@ LIMIT_S = 1800
 def images(channels, height, width, classes, kind="class"):
     return [f"data.synthetic.shape=[{channels}, {height}, {width}]", f"data.synthetic.classes={classes}", f"data.synthetic.label={kind}"]
 
-#name : settings.Three of them take more than 2 GB.
+
+# name: settings. Three of them take more than 2 GB.
 CASES = {
     "lenet5": ["model=lenet5", "batch=256", *images(1, 28, 28, 10)],
     "resnet18": ["model=resnet18", "batch=32", "optim.name=lars", "optim.clip_norm=1", *images(3, 64, 64, 10)],
