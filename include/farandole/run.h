@@ -48,6 +48,8 @@ typedef struct far_run_opts {
     void *stop_context;
     bool
         accept_other_bits; /**< resume although instruction set or libraries differ from those of the checkpoint: a warning */
+    int32_t ranks;      /**< FAR_RUN_PLAN: the plan is for so many processes; 0: as many as the layout says, or one */
+    const char *layout; /**< FAR_RUN_PLAN: what is dealt out over them, as "data=2,spatial=2"; NULL: samples */
 } far_run_opts;
 
 /**
@@ -92,8 +94,14 @@ typedef far_status (*far_prediction_fn)(void *context, const far_prediction *pre
  */
 FAR_API far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context);
 
-/** The plan for people (or as JSON): memory by kind, instructions, predicted step time. Free with far_config_text_free. */
+/**
+ * The plan for people (or as JSON): memory by kind, instructions, predicted step time; of several ranks what each does, takes and
+ * sends. Free with far_config_text_free.
+ * @return FAR_OK, FAR_E_NOFIT (a rank needs more than the configured memory), FAR_E_NOMEM.
+ */
 FAR_API far_status far_run_plan_text(far_run *run, bool is_json, char **text_out);
+/** The whole plan of one rank as JSON: tensors, buffers, instructions, messages. Free with far_config_text_free. */
+FAR_API far_status far_run_plan_rank_json(far_run *run, int32_t rank, char **text_out);
 /** Measures the kernels of the training plan on this machine and keeps their speeds for predictions. Opened for FAR_RUN_PLAN too. */
 FAR_API far_status far_run_calibrate(far_run *run);
 /** Bytes the process will hold at its peak, as planned; the constant for code and libraries not counted. */

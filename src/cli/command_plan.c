@@ -2,10 +2,29 @@
 #include "cli.h"
 #include <farandole/run.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* A whole number; false: the option's value is none. Absent: `absent`. */
+static bool whole_number(const cli_args *args, const char *option, int32_t absent, int32_t *number_out)
+{
+    const char *text = cli_value(args, option);
+    char *end = NULL;
+    *number_out = absent;
+    if (text == NULL) return true;
+    const long number = strtol(text, &end, 10);
+    *number_out = (int32_t)number;
+    return end != text && *end == '\0' && number >= 0 && number <= 65536;
+}
 
 static cli_exit print_plan(const cli_args *args, const far_config *config)
 {
-    const far_run_opts opts = { .purpose = FAR_RUN_PLAN };
+    far_run_opts opts = { .purpose = FAR_RUN_PLAN, .layout = cli_value(args, "--layout") };
+    int32_t rank = -1;
+    if (!whole_number(args, "--ranks", 0, &opts.ranks))
+        return cli_usage_error(args->command, "--ranks needs a number from 1 to 65536, not %s",
+                               cli_value(args, "--ranks"));
+    if (!whole_number(args, "--rank", -1, &rank))
+        return cli_usage_error(args->command, "--rank needs the number of a rank, not %s", cli_value(args, "--rank"));
     far_run *run = NULL;
     char *text = NULL;
     cli_phase phase = CLI_OPENING;
@@ -13,7 +32,9 @@ static cli_exit print_plan(const cli_args *args, const far_config *config)
     if (st == FAR_OK) {
         phase = CLI_RUNNING;
         if (cli_has(args, "--measure")) st = far_run_calibrate(run);
-        if (st == FAR_OK) st = far_run_plan_text(run, cli_has(args, "--json"), &text);
+        if (st == FAR_OK)
+            st = rank >= 0 ? far_run_plan_rank_json(run, rank, &text)
+                           : far_run_plan_text(run, cli_has(args, "--json"), &text);
     }
     if (st == FAR_OK) (void)fputs(text, stdout);
     const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, phase);
@@ -38,6 +59,9 @@ static const cli_option options[] = {
     { "--measure", NULL, "time the plan's kernels on this machine first, for a better prediction; kept for later",
       NULL },
     { "--threads", "N", "threads to plan for; default: all cores this process may use", "threads" },
+    { "--ranks", "N", "for N processes: what each does, takes and sends", NULL },
+    { "--layout", "data=D,spatial=S", "what is dealt out over ranks: samples, rows; default: samples over all", NULL },
+    { "--rank", "R", "the whole plan of rank R, as JSON", NULL },
     { "--memory", "SIZE", "memory to plan for, as 512M or 16G; default: what there is", "memory" },
 };
 
@@ -51,7 +75,9 @@ const cli_command cli_plan = {
     .examples = "farandole plan examples/resnet18-synthetic.yaml batch=256\n"
                 "    would it fit with a batch of 256?\n"
                 "farandole plan examples/unet-synthetic.yaml --measure\n"
-                "    times the kernels for some seconds, then predicts how long a step takes\n",
+                "    times the kernels for some seconds, then predicts how long a step takes\n"
+                "farandole plan examples/unet-synthetic.yaml --ranks 4 --layout data=2,spatial=2\n"
+                "    memory and messages of four processes, each with half of the samples and half of their rows\n",
     .exits = "3 data cannot be read, 4 does not fit in memory",
     .options = options,
     .option_count = CLI_COUNT(options),

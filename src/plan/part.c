@@ -23,6 +23,18 @@ void fari_part_destroy(fari_part *part)
     fari_free(part);
 }
 
+void fari_part_link(fari_plan *plan)
+{
+    if (plan->part == NULL) return;
+    for (int64_t i = 0; i < plan->instr_count; i++)
+        for (int64_t s = plan->succ0[i]; s < plan->succ0[i + 1]; s++) {
+            const fari_instr *from = &plan->instrs[i], *to = &plan->instrs[plan->succ[s]];
+            fari_message *m = from->kind == FARI_INSTR_RECV ? &plan->part->messages[from->aux] : NULL;
+            if (m != NULL && (m->partner < 0 || plan->succ[s] < m->partner)) m->partner = plan->succ[s];
+            if (to->kind == FARI_INSTR_SEND) plan->part->messages[to->aux].partner = (int32_t)i; /* the last stays */
+        }
+}
+
 int64_t fari_part_own_bytes(const fari_plan *plan)
 {
     const fari_part *part = plan->part;

@@ -63,6 +63,8 @@ typedef struct fari_part {
 
 far_status fari_part_create(fari_plan *plan);
 void fari_part_destroy(fari_part *part);
+/* Once the dependences are known: who makes and who awaits each message. */
+void fari_part_link(fari_plan *plan);
 int64_t fari_part_own_bytes(const fari_plan *plan);
 /* Where byte `local` of a rank's buffer lies in the whole buffer. */
 int64_t fari_part_whole_offset(const fari_plan *plan, int32_t buffer, int64_t local);

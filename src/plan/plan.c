@@ -56,6 +56,7 @@ far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, 
     FAR_TRY_GOTO(fari_plan_lower(plan), failed);
     FAR_TRY_GOTO(fari_plan_place_buffers(plan), failed);
     FAR_TRY_GOTO(fari_plan_find_hazards(plan), failed);
+    fari_part_link(plan);
     plan->scratch_bytes = (plan->scratch_bytes + 4095) / 4096 * 4096;
     *plan_out = plan;
     return FAR_OK;

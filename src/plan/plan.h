@@ -157,6 +157,8 @@ far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
 
 /* ranks.c: who computes what. */
 int32_t fari_mesh_ranks(const fari_mesh *mesh);
+/* "data=2,spatial=4" for so many ranks; NULL: all of them over data. ranks 0: as many as the layout says. Fails with FAR_E_CONFIG. */
+far_status fari_mesh_parse(const char *layout, int32_t ranks, fari_mesh *mesh_out);
 far_status fari_mesh_check(const fari_mesh *mesh, int32_t rank);
 /* The rank that computes a piece of a tensor that has a batch axis. */
 int32_t fari_rank_of_grain(const fari_plan *plan, far_value tensor, int64_t index_piece, int64_t row_piece);

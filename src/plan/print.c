@@ -1,5 +1,6 @@
 #include "plan/print.h"
 #include "base/hash.h"
+#include "plan/part.h"
 #include <inttypes.h>
 
 const char *fari_bytes_text(int64_t bytes, char text_out[32])
@@ -89,9 +90,11 @@ static void json_buffer(const fari_plan *plan, int64_t i, fari_text *text)
     const fari_buffer *b = &plan->buffers[i];
     fari_text_add(text,
                   "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"tensor\": %d, \"in\": \"%s\", \"bytes\": %" PRId64
-                  ", \"offset\": %" PRId64 ", \"turns\": [%d, %d]}",
+                  ", \"offset\": %" PRId64 ", \"turns\": [%d, %d]",
                   i, fari_buffer_kind_name(b->kind), (int)b->tensor, b->base == FARI_BASE_STORE ? "store" : "arena",
                   b->bytes, b->offset, (int)b->first_turn, (int)b->last_turn);
+    fari_plan_json_holds(plan, i, text);
+    fari_text_add(text, "}");
 }
 
 static void json_instr(const fari_plan *plan, int64_t i, fari_text *text)
@@ -159,11 +162,20 @@ static void json_plan(const fari_plan *plan, fari_text *text, json_sink *sink)
                   ",\n  \"scratch_bytes_a_thread\": %" PRId64 ",\n  \"flops\": %.17g,\n  \"reference_calls\": %" PRId64
                   ",\n",
                   plan->arena_bytes, plan->store_bytes, plan->scratch_bytes, plan->flops, plan->reference_calls);
+    if (plan->part != NULL)
+        fari_text_add(text, "  \"rank\": %d,\n  \"layout\": {\"data\": %d, \"spatial\": %d},\n", (int)plan->opts.rank,
+                      (int)plan->opts.mesh.data, (int)plan->opts.mesh.spatial);
     json_list(plan, "tensors", plan->graph->tensor_count, json_tensor, text, sink);
     fari_text_add(text, ",\n");
     json_list(plan, "buffers", plan->buffer_count, json_buffer, text, sink);
     fari_text_add(text, ",\n");
     json_list(plan, "instructions", plan->instr_count, json_instr, text, sink);
+    if (plan->part != NULL) {
+        fari_text_add(text, ",\n");
+        json_list(plan, "messages", plan->part->message_count, fari_plan_json_message, text, sink);
+        fari_text_add(text, ",\n");
+        json_list(plan, "feeds", plan->part->feed_count, fari_plan_json_feed, text, sink);
+    }
     fari_text_add(text, "\n}\n");
 }
 

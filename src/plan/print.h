@@ -14,6 +14,15 @@ typedef far_status (*fari_plan_write_fn)(void *ctx, const char *data, size_t byt
 far_status fari_plan_write_json(const fari_plan *plan, fari_plan_write_fn write, void *ctx);
 /* SHA-256 over the grain tables alone, 64 hex digits: results are equal only where these are. */
 void fari_plan_grain_hash(const fari_plan *plan, char hex_out[65]);
+/* Of one of several ranks: what it does, what it takes, its messages by size and partner. JSON: one object. */
+void fari_plan_print_rank_text(const fari_plan *plan, fari_text *text);
+void fari_plan_print_rank_json(const fari_plan *plan, fari_text *text);
+/* Calls on pieces of tensors with a batch axis: of each, one rank makes it. None: the rank is idle but for updates. */
+int64_t fari_plan_grain_calls(const fari_plan *plan);
+/* Members of the plan's JSON that only plans of one of several ranks have: print_ranks.c. */
+void fari_plan_json_message(const fari_plan *plan, int64_t i, fari_text *text);
+void fari_plan_json_feed(const fari_plan *plan, int64_t i, fari_text *text);
+void fari_plan_json_holds(const fari_plan *plan, int64_t buffer, fari_text *text);
 /* "12.3 MB": three digits and a unit of powers of 1,000. */
 const char *fari_bytes_text(int64_t bytes, char text_out[32]);
 #endif

@@ -130,6 +130,7 @@ done:
 static far_status run_prepare(far_run *run)
 {
     const char *start = run->opts.weights != NULL ? run->opts.weights : far_config_text(run->config, "model.weights");
+    FAR_TRY(run_ranks_layout(run));
     FAR_TRY(run_data_open(run));
     FAR_TRY(run_build(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
@@ -219,12 +220,30 @@ static void plan_json(const far_run *run, const fari_plan *plan, const fari_pred
     fari_text_free(&inner);
 }
 
+static far_status give_text(fari_text *text, char **text_out)
+{
+    if (text->failed) {
+        fari_text_free(text);
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to print the plan");
+    }
+    *text_out = text->data;
+    return FAR_OK;
+}
+
 far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
 {
     fari_text text = { 0 };
     char bytes[32];
     fari_prediction prediction;
     const fari_plan *plan = run->train.plan != NULL ? run->train.plan : run->eval.plan;
+    if (fari_mesh_ranks(&run->mesh) > 1) {
+        const far_status st = run_ranks_text(run, is_json, &text);
+        if (st != FAR_OK) {
+            fari_text_free(&text);
+            return st;
+        }
+        return give_text(&text, text_out);
+    }
     FAR_TRY(run_predict_step(run, &prediction));
     if (is_json) {
         plan_json(run, plan, &prediction, &text);
@@ -241,12 +260,7 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
                       fari_bytes_text(far_run_planned_bytes(run), bytes));
         if (run->train.plan != NULL) prediction_text(run, &prediction, &text);
     }
-    if (text.failed) {
-        fari_text_free(&text);
-        return FAR_FAIL(FAR_E_NOMEM, "no memory to print the plan");
-    }
-    *text_out = text.data;
-    return FAR_OK;
+    return give_text(&text, text_out);
 }
 
 void far_run_digest(const far_run *run, char hex_out[65])

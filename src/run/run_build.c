@@ -243,7 +243,7 @@ far_status run_plan_sides(far_run *run)
 far_status run_build(far_run *run)
 {
     FAR_TRY(run_plan_sides(run));
-    FAR_TRY(run_check_fit(run));
+    if (fari_mesh_ranks(&run->mesh) == 1) FAR_TRY(run_check_fit(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */
     FAR_TRY(allocate(run));

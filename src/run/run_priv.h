@@ -95,6 +95,7 @@ struct far_run {
     void *arena; /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
     int32_t threads;
+    fari_mesh mesh; /* FAR_RUN_PLAN: the ranks that are planned for */
 
     int64_t label_planes;  /* label maps the network wants for a sample */
     int32_t *plane_labels; /* [batch, H, W, planes], or NULL where one is enough */
@@ -122,6 +123,8 @@ struct far_run {
 };
 
 /* Each in its own file. */
+far_status run_ranks_layout(far_run *run); /* run_ranks.c: what the options say of ranks */
+far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
 /* run_data_lartpc.c: files of liquid-argon images */
 bool run_data_is_lartpc(const far_config *config);
 far_status run_data_open_lartpc(const far_config *config, run_data *data);

@@ -1,0 +1,143 @@
+/* farandole plan for several ranks: the plan of each made in turn, what it takes and says, and the check of all together. */
+#include "base/mem.h"
+#include "plan/part.h"
+#include "plan/print.h"
+#include "run/run_config.h"
+#include "run/run_priv.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define CHECKED_MAX 32 /* up to so many ranks all plans are kept and held against each other */
+#define PRINTED_MAX 16 /* text names so many; JSON all */
+
+far_status run_ranks_layout(far_run *run)
+{
+    FAR_TRY(fari_mesh_parse(run->opts.layout, run->opts.ranks, &run->mesh));
+    if (fari_mesh_ranks(&run->mesh) > 1 && run->opts.purpose != FAR_RUN_PLAN)
+        return FAR_FAIL(FAR_E_UNSUPPORTED, "several ranks can be planned for, but do not train yet");
+    return FAR_OK;
+}
+
+static far_status rank_plan(const far_run *run, const run_side *side, int32_t rank, fari_plan **plan_out)
+{
+    fari_plan_opts opts = { .mesh = run->mesh, .rank = rank, .threads = run->threads, .backend = run->backend };
+    run_config_grain(run->config, &opts.grain);
+    return fari_plan_create(side->graph, &opts, plan_out);
+}
+
+/* What all ranks come to. */
+typedef struct ranks_sum {
+    int64_t memory_most, memory_least, messages, bytes, idle;
+    int32_t most_rank;
+} ranks_sum;
+
+static void sum_add(ranks_sum *sum, const fari_plan *plan)
+{
+    const int64_t memory = fari_plan_run_bytes(plan) + plan->store_bytes;
+    const bool is_first = plan->opts.rank == 0;
+    if (is_first || memory > sum->memory_most) {
+        sum->memory_most = memory;
+        sum->most_rank = plan->opts.rank;
+    }
+    if (is_first || memory < sum->memory_least) sum->memory_least = memory;
+    sum->idle += fari_plan_grain_calls(plan) == 0;
+    for (int64_t i = 0; plan->part != NULL && i < plan->part->message_count; i++) {
+        if (plan->part->messages[i].from != plan->opts.rank) continue;
+        sum->messages++;
+        sum->bytes += plan->part->messages[i].bytes;
+    }
+}
+
+static void print_rank(const fari_plan *plan, bool is_json, int32_t ranks, fari_text *text)
+{
+    const int32_t rank = plan->opts.rank;
+    if (is_json) {
+        fari_text_add(text, "    ");
+        fari_plan_print_rank_json(plan, text);
+        fari_text_add(text, rank + 1 < ranks ? ",\n" : "\n");
+    } else if (rank < PRINTED_MAX) {
+        fari_plan_print_rank_text(plan, text);
+    } else if (rank == PRINTED_MAX) {
+        fari_text_add(text, "...              %d more ranks: --json names all\n", (int)(ranks - PRINTED_MAX));
+    }
+}
+
+static far_status each_rank(const far_run *run, const run_side *side, bool is_json, fari_text *text, ranks_sum *sum)
+{
+    fari_plan *plans[CHECKED_MAX] = { NULL };
+    const int32_t ranks = fari_mesh_ranks(&run->mesh);
+    const bool is_checked = ranks <= CHECKED_MAX;
+    far_status st = FAR_OK;
+    for (int32_t r = 0; r < ranks && st == FAR_OK; r++) {
+        fari_plan *plan = NULL;
+        st = rank_plan(run, side, r, &plan);
+        if (st != FAR_OK) break;
+        sum_add(sum, plan);
+        print_rank(plan, is_json, ranks, text);
+        if (is_checked) plans[r] = plan;
+        else fari_plan_destroy(plan);
+    }
+    if (st == FAR_OK && is_checked) st = fari_plan_check_ranks((const fari_plan *const *)plans, ranks);
+    for (int32_t r = 0; r < CHECKED_MAX; r++) fari_plan_destroy(plans[r]);
+    return st;
+}
+
+static far_status check_memory(const far_run *run, const ranks_sum *sum)
+{
+    char need[32], have[32];
+    const int64_t limit = far_config_i64(run->config, "memory");
+    if (limit <= 0 || sum->memory_most <= limit) return FAR_OK;
+    return FAR_FAIL(FAR_E_NOFIT, "rank %d needs %s and memory is %s: more ranks, or a layout that cuts what is large",
+                    (int)sum->most_rank, fari_bytes_text(sum->memory_most, need), fari_bytes_text(limit, have));
+}
+
+far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text)
+{
+    const run_side *side = run->train.plan != NULL ? &run->train : &run->eval;
+    const int32_t ranks = fari_mesh_ranks(&run->mesh);
+    char bytes[32], least[32];
+    ranks_sum sum = { 0 };
+    if (is_json)
+        fari_text_add(text, "{\n  \"ranks\": %d,\n  \"layout\": {\"data\": %d, \"spatial\": %d},\n  \"each\": [\n",
+                      (int)ranks, (int)run->mesh.data, (int)run->mesh.spatial);
+    else
+        fari_text_add(text, "layout           %d ranks: data=%d, spatial=%d\n", (int)ranks, (int)run->mesh.data,
+                      (int)run->mesh.spatial);
+    FAR_TRY(each_rank(run, side, is_json, text, &sum));
+    if (is_json)
+        fari_text_add(text,
+                      "  ],\n  \"memory_bytes_most\": %" PRId64 ",\n  \"messages\": %" PRId64
+                      ",\n  \"message_bytes\": %" PRId64 ",\n  \"idle_ranks\": %" PRId64 "\n}\n",
+                      sum.memory_most, sum.messages, sum.bytes, sum.idle);
+    else
+        fari_text_add(text, "all ranks        %" PRId64 " messages a step, %s; memory from %s to ", sum.messages,
+                      fari_bytes_text(sum.bytes, bytes), fari_bytes_text(sum.memory_least, least));
+    if (!is_json) {
+        fari_text_add(text, "%s a rank\n", fari_bytes_text(sum.memory_most, bytes));
+        if (sum.idle > 0)
+            fari_text_add(text, "idle             %" PRId64 " ranks have no grain: smaller grains, or fewer ranks\n",
+                          sum.idle);
+    }
+    if (!is_json && run->mesh.spatial > 1 && side->plan->grain_rows >= side->plan->rows_at_input)
+        fari_text_add(text, "rows             are not cut: spatial ranks share samples; grain.rows cuts them\n");
+    return check_memory(run, &sum);
+}
+
+far_status far_run_plan_rank_json(far_run *run, int32_t rank, char **text_out)
+{
+    const run_side *side = run->train.plan != NULL ? &run->train : &run->eval;
+    fari_text text = { 0 };
+    fari_plan *plan = NULL;
+    if (rank < 0 || rank >= fari_mesh_ranks(&run->mesh))
+        return FAR_FAIL(FAR_E_ARG, "there is no rank %d: ranks are 0 to %d", (int)rank,
+                        (int)fari_mesh_ranks(&run->mesh) - 1);
+    FAR_TRY(rank_plan(run, side, rank, &plan));
+    fari_plan_print_json(plan, &text);
+    fari_plan_destroy(plan);
+    if (text.failed) {
+        fari_text_free(&text);
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to print the plan");
+    }
+    *text_out = text.data;
+    return FAR_OK;
+}
