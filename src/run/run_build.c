@@ -29,7 +29,9 @@ static far_status recipe_options(far_run *run)
     char ignored[16], words[256];
     const char *name = far_config_text(run->config, "loss.recipe");
     if (strcmp(name, "auto") == 0) name = run->data.info.label == FAR_LABEL_MAP ? "segment" : "classify";
-    if (far_recipe_opts_create(name, &run->recipe_opts) != FAR_OK) {
+    const far_status st = far_recipe_opts_create(name, &run->recipe_opts);
+    if (st == FAR_E_NOMEM) return st;
+    if (st != FAR_OK) {
         (void)snprintf(words, sizeof words, "%s", far_error_message());
         return far_config_fail(run->config, "loss.recipe", "%s", words);
     }
