@@ -76,6 +76,12 @@ typedef struct far_dataset_ops {
      * while the set is open. Samples are held back by a hash of it. May be NULL: samples are known by their numbers.
      */
     const char *(*sample_name)(const void *context, int64_t idx);
+    /**
+     * Makes the memory that `readers` reads at the same time take, regions of about out_height x out_width, so that reading allocates
+     * nothing; a loader calls it when it is opened. May be NULL. prepare_bytes tells how much that would be, without making it.
+     */
+    far_status (*prepare)(void *context, int32_t readers, int64_t out_height, int64_t out_width);
+    int64_t (*prepare_bytes)(const void *context, int32_t readers, int64_t out_height, int64_t out_width);
 } far_dataset_ops;
 
 /**

@@ -161,6 +161,11 @@ int64_t fari_files_bytes(const fari_files *files, int64_t idx)
     return files->entries[idx].bytes;
 }
 
+int64_t fari_files_room(const fari_files *files, int64_t idx)
+{
+    return files->memory != NULL || files->entries[idx].data != NULL ? 0 : files->entries[idx].bytes;
+}
+
 int64_t fari_files_find(const fari_files *files, const char *name)
 {
     int64_t low = 0, high = files->count;

@@ -25,12 +25,13 @@ int64_t fari_files_count(const fari_files *files);
 /* Inside the collection, parts separated by '/', in the order of strcmp. Folders end in '/'; archives do not always name them. */
 const char *fari_files_name(const fari_files *files, int64_t idx);
 int64_t fari_files_bytes(const fari_files *files, int64_t idx);
+int64_t fari_files_room(const fari_files *files, int64_t idx);      /* as fari_files_bytes; 0 where it lies in memory */
 int64_t fari_files_find(const fari_files *files, const char *name); /* -1: there is none */
 int64_t fari_files_memory(const fari_files *files);                 /* bytes held */
 
 /* [offset, offset + bytes) of a member; outside of it is FAR_E_FORMAT. Allocates nothing. */
 far_status fari_files_read(const fari_files *files, int64_t idx, int64_t offset, void *out, size_t bytes);
-/* The whole member: where it lies in memory, else read to `room`, of fari_files_bytes. Allocates nothing. */
+/* The whole member: where it lies in memory, else read to `room`, of fari_files_room. Allocates nothing. */
 far_status fari_files_get(const fari_files *files, int64_t idx, void *room, const uint8_t **data_out);
 
 /* "archive.tar: inner/name.jpg" or "folder/inner/name.jpg", cut to the buffer. */

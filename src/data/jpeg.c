@@ -25,7 +25,7 @@ struct fari_jpeg {
     char why[JMSG_LENGTH_MAX];
     bool is_cmyk, is_inverted;
     uint8_t *cmyk; /* one row */
-    int64_t cmyk_cap;
+    int64_t cmyk_bytes;
 };
 
 /* --- libjpeg's messages --- */
@@ -123,6 +123,23 @@ int32_t fari_jpeg_slack(void)
     return BLOCK_MAX + 2 * MARGIN;
 }
 
+int64_t fari_jpeg_room(const fari_picture *picture)
+{
+    return 4 * (int64_t)picture->width;
+}
+
+far_status fari_jpeg_reserve(fari_jpeg *jpeg, const fari_picture *picture)
+{
+    const int64_t need = fari_jpeg_room(picture);
+    if (need <= jpeg->cmyk_bytes) return FAR_OK;
+    uint8_t *row = fari_alloc((size_t)need);
+    if (row == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to decode a JPEG %d pixels wide", picture->width);
+    fari_free(jpeg->cmyk);
+    jpeg->cmyk = row;
+    jpeg->cmyk_bytes = need;
+    return FAR_OK;
+}
+
 static J_COLOR_SPACE output_space(const fari_jpeg *jpeg, int32_t channels)
 {
     const J_COLOR_SPACE stored = jpeg->info.jpeg_color_space;
@@ -173,8 +190,7 @@ far_status fari_jpeg_begin(fari_jpeg *jpeg, const fari_picture_file *file, int32
     jpeg->is_damaged = false;
     FAR_TRY(begin(jpeg, file, channels, part_io));
     if (jpeg->is_damaged) return fail(jpeg);
-    if (jpeg->is_cmyk && !fari_reserve((void **)&jpeg->cmyk, &jpeg->cmyk_cap, 4 * (int64_t)part_io->columns, 1))
-        return FAR_FAIL(FAR_E_NOMEM, "no memory to decode %s", file->label);
+    if (jpeg->is_cmyk) FAR_TRY(fari_jpeg_reserve(jpeg, &file->picture));
     return FAR_OK;
 }
 

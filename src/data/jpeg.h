@@ -8,6 +8,10 @@ typedef struct fari_jpeg fari_jpeg; /* what decoding needs, kept from picture to
 far_status fari_jpeg_create(fari_jpeg **jpeg_out);
 void fari_jpeg_destroy(fari_jpeg *jpeg); /* NULL is allowed */
 
+/* Memory of ours that begin takes for a picture of CMYK; for others it takes none. */
+int64_t fari_jpeg_room(const fari_picture *picture);
+far_status fari_jpeg_reserve(fari_jpeg *jpeg, const fari_picture *picture);
+
 /* In the picture reduced to eighths / 8 of its size, rounded up. */
 typedef struct fari_jpeg_part {
     int32_t eighths; /* 1, 2, 4 or 8 */

@@ -174,6 +174,13 @@ static int64_t own_bytes(const layout *lay, int64_t channels)
            2 * channels * (int64_t)sizeof(float);
 }
 
+/* What the data set makes for the loader's threads. */
+static int64_t reading_bytes(const far_dataset *dataset, const layout *lay, const fari_augment_sizes *sizes)
+{
+    if (dataset->ops.prepare_bytes == NULL) return 0;
+    return dataset->ops.prepare_bytes(dataset->context, (int32_t)lay->threads, sizes->frame.height, sizes->frame.width);
+}
+
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out)
 {
     fari_augment_sizes sizes;
@@ -181,7 +188,7 @@ far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, 
     FAR_TRY(check_opts(dataset, opts));
     FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
     FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
-    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels);
+    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(dataset, &lay, &sizes);
     return FAR_OK;
 }
 
@@ -400,6 +407,8 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     layout lay;
     FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
     FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
+    if (dataset->ops.prepare != NULL)
+        FAR_TRY(dataset->ops.prepare(dataset->context, (int32_t)lay.threads, sizes.frame.height, sizes.frame.width));
     far_loader *loader = fari_calloc(1, sizeof *loader);
     if (loader == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a loader");
     (void)pthread_mutex_init(&loader->mutex, NULL); /* cannot fail on Linux */

@@ -178,14 +178,14 @@ void fari_decode_values_end(fari_decoder *decoder)
 
 /* --- memory beforehand --- */
 
-/* Of parts in the size wanted, and of wide regions that are only copied. */
+/* Of parts in the size wanted, either way round, and of wide regions that are only copied. */
 static int64_t scratch_room(const fari_picture *largest, int32_t channels, int64_t out_height, int64_t out_width)
 {
     const int64_t height = largest->height, width = largest->width + fari_jpeg_slack();
-    const int64_t most_high = height > out_height ? height : out_height,
-                  most_wide = width > out_width ? width : out_width;
-    const far_region reduced = { 0, 0, height, width, out_height, out_width };
-    const far_region same = { 0, 0, height, width, most_high, most_wide };
+    const int64_t side = out_height < out_width ? out_height : out_width,
+                  long_side = out_height < out_width ? out_width : out_height;
+    const far_region reduced = { 0, 0, height, width, side, side };
+    const far_region same = { 0, 0, height, width, height, width > long_side ? width : long_side };
     const fari_row_type type = largest->bits == 16 ? FARI_ROW_U16 : FARI_ROW_U8;
     const fari_resize first = fari_resize_of(height, width, channels, &reduced),
                       second = fari_resize_of(height, width, channels, &same);
@@ -202,5 +202,6 @@ far_status fari_decoder_reserve(fari_decoder *decoder, const fari_picture *large
                                 int64_t out_height, int64_t out_width)
 {
     FAR_TRY(reserve_scratch(decoder, scratch_room(largest, channels, out_height, out_width)));
+    if (largest->is_cmyk) FAR_TRY(fari_jpeg_reserve(decoder->jpeg, largest));
     return largest->kind == FARI_PICTURE_PNG ? fari_png_reserve(decoder->png, largest) : FAR_OK;
 }

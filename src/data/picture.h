@@ -14,6 +14,7 @@ typedef struct fari_picture {
     int8_t bits;        /* 1, 2, 4, 8 or 16 a channel */
     int8_t orientation; /* EXIF's, 1 to 8; above 4: rows and columns are exchanged when it is looked at */
     bool has_palette;
+    bool is_cmyk;
     bool is_whole; /* interlaced or progressive: decoding holds all of it */
 } fari_picture;
 

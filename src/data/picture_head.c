@@ -88,6 +88,7 @@ static far_status read_frame(window *w, int64_t at, int64_t end, int marker, far
     if (data[5] != 1 && data[5] != 3 && data[5] != 4)
         return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: JPEG with %d channels; 1, 3 and 4 are read", label, data[5]);
     picture->channels = data[5] == 1 ? 1 : 3;
+    picture->is_cmyk = data[5] == 4;
     picture->bits = 8;
     picture->is_whole = marker == 0xC2;
     return FAR_OK;

@@ -32,8 +32,11 @@ struct fari_picture_set {
     fari_picture largest;  /* a picture as large in everything as any */
     int64_t file_bytes;    /* of the largest file */
     pthread_mutex_t mutex;
-    desk *free_desks; /* under the mutex, as are the next two */
-    int64_t desk_count, desk_bytes;
+    pthread_mutex_t preparing; /* one at a time: it takes all desks */
+    pthread_cond_t returned;   /* a desk is free again */
+    desk *free_desks;          /* under the mutex, as are the next two */
+    int64_t desk_count;
+    int64_t desk_limit; /* prepared: who finds none free waits, and allocates nothing; 0: as many as are needed */
 };
 
 /* --- life --- */
@@ -48,6 +51,8 @@ far_status fari_picture_set_create(fari_files *files, far_label_kind label, fari
     set->files = files;
     set->label = label;
     (void)pthread_mutex_init(&set->mutex, NULL); /* cannot fail on Linux */
+    (void)pthread_mutex_init(&set->preparing, NULL);
+    (void)pthread_cond_init(&set->returned, NULL);
     *set_out = set;
     return FAR_OK;
 }
@@ -70,6 +75,8 @@ void fari_picture_set_destroy(void *context)
         set->free_desks = d->next;
         desk_destroy(d);
     }
+    (void)pthread_cond_destroy(&set->returned);
+    (void)pthread_mutex_destroy(&set->preparing);
     (void)pthread_mutex_destroy(&set->mutex);
     for (int64_t i = 0; i < set->class_count; i++) fari_free(set->classes[i]);
     fari_free(set->classes);
@@ -229,13 +236,23 @@ destroy:
 static far_status desk_acquire(fari_picture_set *set, desk **desk_out)
 {
     (void)pthread_mutex_lock(&set->mutex);
+    while (set->free_desks == NULL && set->desk_limit > 0 && set->desk_count >= set->desk_limit)
+        (void)pthread_cond_wait(&set->returned, &set->mutex);
     desk *d = set->free_desks;
     if (d != NULL) set->free_desks = d->next;
     else set->desk_count++;
     (void)pthread_mutex_unlock(&set->mutex);
-    if (d == NULL) FAR_TRY(desk_create(set, &d));
-    *desk_out = d;
-    return FAR_OK;
+    far_status st = FAR_OK;
+    if (d == NULL) st = desk_create(set, &d);
+    if (st == FAR_OK) {
+        *desk_out = d;
+        return FAR_OK;
+    }
+    (void)pthread_mutex_lock(&set->mutex);
+    set->desk_count--;
+    (void)pthread_cond_signal(&set->returned);
+    (void)pthread_mutex_unlock(&set->mutex);
+    return st;
 }
 
 static void desk_return(fari_picture_set *set, desk *d)
@@ -243,7 +260,44 @@ static void desk_return(fari_picture_set *set, desk *d)
     (void)pthread_mutex_lock(&set->mutex);
     d->next = set->free_desks;
     set->free_desks = d;
+    (void)pthread_cond_signal(&set->returned);
     (void)pthread_mutex_unlock(&set->mutex);
+}
+
+/* All desks are fetched, which makes those that are missing, and go back with room for regions of this size. */
+static far_status set_prepare(void *context, int32_t readers, int64_t out_height, int64_t out_width)
+{
+    fari_picture_set *set = context;
+    desk *all = NULL;
+    far_status st = FAR_OK;
+    (void)pthread_mutex_lock(&set->preparing);
+    (void)pthread_mutex_lock(&set->mutex);
+    if (readers > set->desk_limit) set->desk_limit = readers;
+    const int64_t wanted = set->desk_limit > set->desk_count ? set->desk_limit : set->desk_count;
+    (void)pthread_mutex_unlock(&set->mutex);
+    for (int64_t i = 0; i < wanted && st == FAR_OK; i++) {
+        desk *d = NULL;
+        st = desk_acquire(set, &d);
+        if (st != FAR_OK) break;
+        d->next = all;
+        all = d;
+        st = fari_decoder_reserve(d->decoder, &set->largest, set->channels, out_height, out_width);
+    }
+    while (all != NULL) {
+        desk *d = all;
+        all = d->next;
+        desk_return(set, d);
+    }
+    (void)pthread_mutex_unlock(&set->preparing);
+    return st;
+}
+
+static int64_t set_prepare_bytes(const void *context, int32_t readers, int64_t out_height, int64_t out_width)
+{
+    const fari_picture_set *set = context;
+    const int64_t rows = label_rows(set) * set->width * (int64_t)sizeof(int32_t);
+    return readers * ((int64_t)sizeof(desk) + set->file_bytes + rows +
+                      fari_decoder_room(&set->largest, set->channels, out_height, out_width));
 }
 
 /* --- reading --- */
@@ -389,9 +443,10 @@ static void take_in(fari_picture_set *set, const fari_picture *picture, int64_t 
     if (picture->width > largest->width) largest->width = picture->width;
     if (picture->bits > largest->bits) largest->bits = picture->bits;
     if (picture->channels > largest->channels) largest->channels = picture->channels;
+    if (picture->is_cmyk) largest->is_cmyk = true;
     if (picture->kind == FARI_PICTURE_PNG) largest->kind = FARI_PICTURE_PNG;
     if (picture->kind == FARI_PICTURE_PNG && picture->is_whole) largest->is_whole = true;
-    if (fari_files_bytes(set->files, file) > set->file_bytes) set->file_bytes = fari_files_bytes(set->files, file);
+    if (fari_files_room(set->files, file) > set->file_bytes) set->file_bytes = fari_files_room(set->files, file);
 }
 
 static far_status check_channels(const fari_picture_set *set, const fari_picture_sample *s)
@@ -485,7 +540,9 @@ far_status fari_picture_set_finish(fari_picture_set *set, int32_t channels, int3
                                          .close = fari_picture_set_destroy,
                                          .extent = set_extent,
                                          .read_region = set_read_region,
-                                         .sample_name = set_sample_name };
+                                         .sample_name = set_sample_name,
+                                         .prepare = set_prepare,
+                                         .prepare_bytes = set_prepare_bytes };
     far_dataset_info info;
     far_status st;
     FAR_TRY_GOTO(measure(set, channels, &info), destroy);

@@ -547,6 +547,43 @@ FAR_TEST(each_allocation_may_fail)
     }
 }
 
+/* What a loader says it needs is made when it is opened; then batches come without any allocation of ours. */
+FAR_TEST(batches_allocate_nothing)
+{
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s", put_pack("c.tar", pack(classes, FAR_COUNT(classes))));
+    put_picture("s/images/x.png", "png_interlaced.png");
+    put_picture("s/images/y.jpg", "jpeg_cmyk.jpg");
+    fill_objects();
+    put_map("s/instances/x.png", map, H, W);
+    put_map("s/instances/y.png", map, H, W);
+    for (int kind = 0; kind < 2; kind++) {
+        far_dataset *set = NULL;
+        far_loader *loader = NULL;
+        far_batch batch;
+        const far_pictures_opts maps = { .labels_are_instances = true };
+        const far_loader_opts opts = {
+            .batch = 2,
+            .shuffle = true,
+            .threads = 3,
+            .augment = { .frame = { .fit = FAR_FIT_RANDOM_RESIZED_CROP, .height = 24, .width = 16 } }
+        };
+        if (kind == 0) FAR_CHECK_OK(far_dataset_open_images(path, NULL, &set));
+        else FAR_CHECK_OK(far_dataset_open_label_maps(test_path("s"), &maps, &set));
+        const int64_t needed = far_loader_bytes(set, &opts);
+        FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
+        FAR_CHECK(needed > 2 * 3 * 24 * 16 * 3 * 4); /* batches alone */
+        const int64_t before = fari_alloc_forbidden_count();
+        fari_alloc_forbid(true);
+        for (int i = 0; i < 40; i++) FAR_CHECK_OK(far_loader_next(loader, &batch));
+        fari_alloc_forbid(false);
+        FAR_CHECK_EQ_I64(fari_alloc_forbidden_count(), before);
+        far_loader_close(loader);
+        far_dataset_close(set);
+        FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+    }
+}
+
 /* --- real sets --- */
 
 FAR_TEST(clothing)
