@@ -86,12 +86,12 @@ static void suggest_batch(const far_run *run, int64_t limit, fari_text *text)
 static void suggest_downsample(const far_run *run, int64_t limit, fari_text *text)
 {
     char assignment[64];
-    const int64_t now = far_config_i64(run->config, "data.downsample");
     const far_dataset_info *info = &run->data.info;
-    for (int halvings = 1; halvings <= 4; halvings++) {
-        const int64_t blocks = INT64_C(1) << (now + halvings);
+    if (run->data.train_frame.fit != FAR_FIT_AS_IS) return; /* of images that are cut or resized there is data.size */
+    for (int64_t halvings = far_config_i64(run->config, "data.downsample") + 1; halvings <= 6; halvings++) {
+        const int64_t blocks = INT64_C(1) << halvings;
         if (info->height % blocks != 0 || info->width % blocks != 0) return;
-        (void)snprintf(assignment, sizeof assignment, "data.downsample=%" PRId64, now + halvings);
+        (void)snprintf(assignment, sizeof assignment, "data.downsample=%" PRId64, halvings);
         if (suggest(run, assignment, limit, text)) return;
     }
 }
