@@ -40,6 +40,13 @@ typedef struct far_norm_opts {
  * @param opts  NULL for defaults.
  */
 FAR_API far_value far_batch_norm(far_graph *graph, const char *name, far_value x, const far_norm_opts *opts);
+/**
+ * Batch norms that are built from now on and match use their running statistics in a training graph too, and do not move them: for
+ * layers that are frozen. A second call replaces the patterns of the first.
+ * @param patterns  shell patterns, comma-separated, of the names of their weights: "layer1.*,bn1.weight"; copied.
+ * @return FAR_OK, FAR_E_NOMEM.
+ */
+FAR_API far_status far_graph_fix_norms(far_graph *graph, const char *patterns);
 /** torch.nn.GroupNorm(groups, C): groups divides C. */
 FAR_API far_value far_group_norm(far_graph *graph, const char *name, far_value x, int64_t groups,
                                  const far_norm_opts *opts);

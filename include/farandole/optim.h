@@ -19,7 +19,8 @@ typedef struct far_param_group {
     const char *patterns; /**< shell patterns of names, comma-separated: "head.*,*.bias" */
     double lr_scale;      /**< times the learning rate; default 1 */
     double weight_decay;  /**< instead of far_optim_opts.weight_decay; default: that one; negative: none */
-    bool is_frozen;       /**< not trained, no gradients computed */
+    bool is_frozen;       /**< not trained, no gradients computed, no state */
+    bool no_adapt;        /**< no trust ratio of lars or lamb */
 } far_param_group;
 
 /** Which tensors LARS and LAMB give neither weight decay nor a trust ratio. */

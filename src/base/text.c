@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -206,4 +207,20 @@ int fari_edit_distance(const char *a, const char *b)
         memcpy(rows[1], rows[2], sizeof rows[1]);
     }
     return rows[1][b_length];
+}
+
+bool fari_patterns_match(const char *patterns, const char *name)
+{
+    char one[256];
+    for (const char *at = patterns; *at != '\0';) {
+        at += strspn(at, ", ");
+        const size_t length = strcspn(at, ", ");
+        if (length > 0 && length < sizeof one) {
+            memcpy(one, at, length);
+            one[length] = '\0';
+            if (fnmatch(one, name, 0) == 0) return true;
+        }
+        at += length;
+    }
+    return false;
 }

@@ -27,6 +27,9 @@ const char *fari_f32_text(float value, char text_out[FARI_NUMBER_TEXT]);
 bool fari_parse_f64(const char *text, double *value_out);
 bool fari_parse_i64(const char *text, int64_t *value_out); /* also "1e6", "60_000" */
 
+/* Whether a name matches one of the shell patterns, which are separated by commas: "conv1.*,*.bias". */
+bool fari_patterns_match(const char *patterns, const char *name);
+
 /* Length of the valid UTF-8 sequence that `text` starts with, 0 where it is none. */
 int fari_utf8_bytes(const unsigned char *text, size_t bytes);
 /* Insertions, deletions, substitutions and swaps of neighbours from a to b; case counts half. Times two. */

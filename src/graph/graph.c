@@ -37,6 +37,7 @@ void far_graph_destroy(far_graph *graph)
     fari_free(graph->tensors);
     fari_free(graph->nodes);
     fari_free(graph->outputs);
+    fari_free(graph->fixed_norms);
     fari_free(graph);
 }
 

@@ -57,6 +57,7 @@ struct far_graph {
     far_status status; /* the first failure */
     fari_error_copy error;
     far_value loss;
+    char *fixed_norms; /* patterns of far_graph_fix_norms, NULL: none */
 };
 
 static inline fari_tensor *fari_tensor_of(const far_graph *graph, far_value value)

@@ -1,5 +1,6 @@
 /* Builders of <farandole/norm.h>. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "graph/graph.h"
 #include "ops/layer_norm.h"
 #include "ops/norm.h"
@@ -121,6 +122,22 @@ static bool begin(far_graph *graph, const char *name, far_value x, const far_nor
     return st == FAR_OK;
 }
 
+far_status far_graph_fix_norms(far_graph *graph, const char *patterns)
+{
+    char *copy = fari_strdup(patterns);
+    if (copy == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for patterns of norms");
+    fari_free(graph->fixed_norms);
+    graph->fixed_norms = copy;
+    return FAR_OK;
+}
+
+static bool is_fixed(const far_graph *graph, const char *name)
+{
+    char weight[512];
+    (void)snprintf(weight, sizeof weight, "%s.weight", name);
+    return graph->fixed_norms != NULL && fari_patterns_match(graph->fixed_norms, weight);
+}
+
 far_value far_batch_norm(far_graph *graph, const char *name, far_value x, const far_norm_opts *opts)
 {
     if (opts == NULL) opts = &no_opts;
@@ -133,7 +150,7 @@ far_value far_batch_norm(far_graph *graph, const char *name, far_value x, const 
         running[0] = vector_named(graph, name, "running_mean", shape.dim[1], 0.0, false);
         running[1] = vector_named(graph, name, "running_var", shape.dim[1], 1.0, false);
     }
-    if (far_graph_is_training(graph) || opts->no_running) {
+    if (opts->no_running || (far_graph_is_training(graph) && !is_fixed(graph, name))) {
         if (attr.count < 2) /* also where PyTorch says "Expected more than 1 value per channel" */
             return fari_graph_fail(
                 graph, FAR_FAIL(FAR_E_SHAPE, "batch norm '%s' needs more than one element a channel", name));

@@ -1,7 +1,7 @@
 /* The table of optimizers, their options, and the walk over the parameters. */
 #include "ops/optim.h"
 #include "base/mem.h"
-#include <fnmatch.h>
+#include "base/text.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -137,27 +137,11 @@ static far_status opts_complete(const optim_row *row, far_optim_opts *o)
 
 /* ---- groups ---- */
 
-static bool pattern_matches(const char *patterns, const char *name)
-{
-    char one[256];
-    for (const char *at = patterns; *at != '\0';) {
-        at += strspn(at, ", ");
-        const size_t length = strcspn(at, ", ");
-        if (length > 0 && length < sizeof one) {
-            memcpy(one, at, length);
-            one[length] = '\0';
-            if (fnmatch(one, name, 0) == 0) return true;
-        }
-        at += length;
-    }
-    return false;
-}
-
 /* Row of the hyper-parameters: 0 for no group. */
 static int32_t group_of(const far_optim_opts *opts, const char *name)
 {
     for (int32_t i = 0; i < opts->group_count; i++)
-        if (opts->groups[i].patterns != NULL && pattern_matches(opts->groups[i].patterns, name)) return i + 1;
+        if (opts->groups[i].patterns != NULL && fari_patterns_match(opts->groups[i].patterns, name)) return i + 1;
     return 0;
 }
 
@@ -167,7 +151,7 @@ static far_status check_groups(const far_graph *graph, const far_optim_opts *opt
         bool any = false;
         for (int64_t i = 0; !any && i < graph->tensor_count; i++)
             any = graph->tensors[i]->role == FARI_ROLE_PARAM && opts->groups[g].patterns != NULL &&
-                  pattern_matches(opts->groups[g].patterns, graph->tensors[i]->name);
+                  fari_patterns_match(opts->groups[g].patterns, graph->tensors[i]->name);
         if (!any)
             return FAR_FAIL(FAR_E_NOTFOUND, "parameter group %" PRId32 ": no parameter is named like '%s'", g,
                             opts->groups[g].patterns == NULL ? "" : opts->groups[g].patterns);
@@ -234,6 +218,7 @@ static fari_optim_target target_of(const fari_optim_plan *plan, far_value param)
     fari_optim_target target = { .name = t->name, .param = param, .grad = t->grad, .clip = plan->clip };
     target.is_bias_norm = t->shape.ndim <= 1 || ends_with(t->name, ".bias");
     target.is_norm = t->shape.ndim <= 1 && is_norm(plan->graph, t->name);
+    target.no_adapt = group > 0 && plan->opts.groups[group - 1].no_adapt;
     target.common.group = group;
     target.common.clip_value = plan->opts.clip_value;
     target.common.weight_decay = group > 0

@@ -127,6 +127,7 @@ typedef struct fari_optim_target {
     far_value clip;    /* scalar for this gradient, FAR_NO_VALUE: none */
     bool is_norm;      /* scale or shift of a normalisation */
     bool is_bias_norm; /* a parameter with one axis */
+    bool no_adapt;     /* its group asks for no trust ratio */
     fari_optim_common common;
 } fari_optim_target;
 

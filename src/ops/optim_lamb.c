@@ -33,7 +33,8 @@ void fari_optim_emit_lamb(const fari_optim_plan *plan, const fari_optim_target *
                             .bias_correction = !is_author,
                             .clips_ratio = o->trust_clip };
     if (is_excluded) attr.common.weight_decay = 0.0;
-    attr.has_ratio = !is_excluded && (is_author || attr.common.weight_decay != 0.0 || o->always_adapt);
+    attr.has_ratio =
+        !is_excluded && !target->no_adapt && (is_author || attr.common.weight_decay != 0.0 || o->always_adapt);
     const far_value m = fari_optim_state(plan, target, "exp_avg"), v = fari_optim_state(plan, target, "exp_avg_sq");
     const far_value in[] = { target->param, m, v };
     far_value update_in[] = { target->param, m, v, FAR_NO_VALUE };

@@ -68,7 +68,8 @@ void fari_optim_emit_lars(const fari_optim_plan *plan, const fari_optim_target *
     const bool is_excluded = (o->exclude == FAR_EXCLUDE_BIAS_NORM && target->is_bias_norm) ||
                              (o->exclude == FAR_EXCLUDE_NORM && target->is_norm);
     if (is_excluded) attr.common.weight_decay = 0.0;
-    attr.has_rate = !is_excluded && !(row->needs_decay && attr.common.weight_decay == 0.0 && !o->always_adapt);
+    attr.has_rate =
+        !is_excluded && !target->no_adapt && !(row->needs_decay && attr.common.weight_decay == 0.0 && !o->always_adapt);
     const far_value buffer = fari_optim_state(plan, target, "momentum_buffer");
     far_value in[4] = { target->param, target->grad, buffer, FAR_NO_VALUE };
     if (attr.has_rate) {

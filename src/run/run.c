@@ -252,6 +252,8 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
                       far_config_text(run->config, "model.name"),
                       far_config_text(run->config, "model.preset")[0] != '\0' ? " " : "",
                       far_config_text(run->config, "model.preset"), far_graph_param_elems(plan->graph));
+        if (run->frozen_elems > 0)
+            fari_text_add(&text, "frozen           %" PRId64 " of them, without gradients\n", run->frozen_elems);
         fari_plan_print_text(plan, &text);
         run_native_report(run, &text);
         fari_text_add(&text, "input            %s for data and batches made ahead\n",

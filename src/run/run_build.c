@@ -11,7 +11,8 @@
 
 static far_status model_options(far_run *run)
 {
-    static const char *const skip[] = { "name", "preset", "weights", "weights_strict", "classes", NULL };
+    static const char *const skip[] = { "name",   "preset",       "weights", "weights_strict",
+                                        "freeze", "freeze_stats", "classes", NULL };
     char classes[32];
     const char *name = far_config_text(run->config, "model.name");
     FAR_TRY(far_model_opts_create(name, far_config_text(run->config, "model.preset"), &run->model_opts));
@@ -68,6 +69,7 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     char name[32];
     FAR_TRY(far_graph_create(is_training, &side->graph));
     const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
+    if (is_training) FAR_TRY(run_groups_fix_norms(run, side->graph));
     FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
     for (int32_t i = 0; i < side->model.count && !is_training;
          i++) { /* kept to the end of the step: far_run_predict reads them */
@@ -80,7 +82,7 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     FAR_TRY(check_labels(run, side, &label));
     run->label_planes = label.ndim >= 3 ? label.dim[1] : 1;
     if (!is_training) return far_graph_status(side->graph);
-    FAR_TRY(far_optim_freeze(side->graph, &run->optim));
+    FAR_TRY(run_groups_apply(run, side->graph));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
     return far_optim_apply(side->graph, &run->optim);
 }
@@ -214,11 +216,12 @@ far_status run_plan_sides(far_run *run)
     FAR_TRY(model_options(run));
     FAR_TRY(recipe_options(run));
     FAR_TRY(run_config_optim(run->config, &run->optim));
-    FAR_TRY(run_config_schedule(run->config, &run->schedule));
+    FAR_TRY(run_groups_read(run));
     run->train.batch = far_config_i64(run->config, "batch");
     run_frame_size(run, &run->data.train_frame, &run->train.height, &run->train.width);
     if (is_training) {
         FAR_TRY(lengths(run));
+        FAR_TRY(run_config_schedule(run->config, run->steps_per_epoch, &run->schedule));
         FAR_TRY(run_graph_build(run, true, &run->train));
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
@@ -264,6 +267,7 @@ void run_side_close(run_side *side)
 
 void run_unbuild(far_run *run)
 {
+    run_groups_free(run);
     far_loader_close(run->loader);
     fari_profile_destroy(run->profile);
     run_native_close(&run->native);

@@ -65,6 +65,18 @@ static double given(const far_config *config, const char *key)
     return value != 0.0 ? value : FAR_OPTIM_ZERO;
 }
 
+/* 1 for the first of "a|b|c", 0 for another word: "auto". */
+static int place_of(const char *words, const char *word)
+{
+    const size_t length = strlen(word);
+    for (int place = 1; words != NULL; place++) {
+        if (strncmp(words, word, length) == 0 && (words[length] == '|' || words[length] == '\0')) return place;
+        words = strchr(words, '|');
+        words = words != NULL ? words + 1 : NULL;
+    }
+    return 0;
+}
+
 far_status run_config_optim(const far_config *config, far_optim_opts *opts)
 {
     memset(opts, 0, sizeof *opts);
@@ -87,6 +99,8 @@ far_status run_config_optim(const far_config *config, far_optim_opts *opts)
     opts->trust = given(config, "optim.eta");
     opts->trust_clip = far_config_bool(config, "optim.trust_clip");
     opts->always_adapt = far_config_bool(config, "optim.always_adapt");
+    opts->lr_place = (far_lr_place)place_of("inside|outside", far_config_text(config, "optim.lr_place"));
+    opts->exclude = (far_exclude)place_of("none|norm|bias_norm", far_config_text(config, "optim.exclude"));
     opts->momentum_correction = far_config_bool(config, "optim.momentum_correction");
     opts->no_decay_bias_norm = far_config_bool(config, "optim.no_decay_bias_norm");
     opts->clip_norm = far_config_f64(config, "optim.clip_norm");
@@ -96,15 +110,27 @@ far_status run_config_optim(const far_config *config, far_optim_opts *opts)
     return FAR_OK;
 }
 
-far_status run_config_schedule(const far_config *config, far_schedule *schedule)
+/* All times in one unit, steps, where one of them is given in steps. */
+static void to_steps(const far_config *config, double steps_per_epoch, far_schedule *schedule)
+{
+    const bool in_steps = strcmp(far_config_text(config, "schedule.unit"), "steps") == 0;
+    const int64_t warmup_steps = far_config_i64(config, "schedule.warmup_steps");
+    if (!in_steps && warmup_steps == 0) return;
+    const double unit = in_steps ? 1.0 : steps_per_epoch;
+    schedule->unit = FAR_TIME_STEPS;
+    schedule->warmup = warmup_steps > 0 ? (double)warmup_steps : schedule->warmup * steps_per_epoch;
+    schedule->every *= unit;
+    schedule->decay *= unit;
+    for (int32_t i = 0; i < schedule->milestone_count; i++) schedule->milestones[i] *= unit;
+}
+
+far_status run_config_schedule(const far_config *config, int64_t steps_per_epoch, far_schedule *schedule)
 {
     memset(schedule, 0, sizeof *schedule);
     FAR_TRY(far_schedule_kind_of(far_config_text(config, "schedule.name"), &schedule->kind));
     schedule->lr = far_config_f64(config, "optim.lr");
     schedule->end_lr = far_config_f64(config, "schedule.final") * schedule->lr;
-    schedule->every = far_config_is_set(config, "schedule.every") ? far_config_f64(config, "schedule.every") : 0.0;
-    if (schedule->kind == FAR_SCHEDULE_STEP && schedule->every == 0.0)
-        schedule->every = far_config_f64(config, "schedule.every");
+    schedule->every = far_config_f64(config, "schedule.every"); /* 0: auto */
     const int64_t milestones = far_config_list_count(config, "schedule.milestones");
     if (milestones > FAR_SCHEDULE_MILESTONES_MAX)
         return far_config_fail(config, "schedule.milestones", "at most %d milestones", FAR_SCHEDULE_MILESTONES_MAX);
@@ -118,16 +144,11 @@ far_status run_config_schedule(const far_config *config, far_schedule *schedule)
     schedule->warmup_start = far_config_f64(config, "schedule.warmup_start");
     if (strcmp(far_config_text(config, "schedule.warmup_shape"), "quadratic") == 0)
         schedule->warmup_kind = FAR_WARMUP_QUADRATIC;
-    schedule->unit = FAR_TIME_EPOCHS;
+    schedule->decay = far_config_f64(config, "schedule.decay");
     schedule->warmup = far_config_f64(config, "schedule.warmup_epochs");
-    const int64_t warmup_steps = far_config_i64(config, "schedule.warmup_steps");
-    if (warmup_steps > 0) {
-        if (schedule->every > 0.0 || milestones > 0)
-            return far_config_fail(config, "schedule.warmup_steps",
-                                   "other times of this schedule are in epochs: give schedule.warmup_epochs");
-        schedule->unit = FAR_TIME_STEPS;
-        schedule->warmup = (double)warmup_steps;
-    }
+    to_steps(config, (double)steps_per_epoch, schedule);
+    if (schedule->kind == FAR_SCHEDULE_STEP && schedule->every == 0.0)
+        schedule->every = schedule->unit == FAR_TIME_STEPS ? 30.0 * (double)steps_per_epoch : 30.0;
     return far_schedule_check(schedule);
 }
 
@@ -136,5 +157,6 @@ void run_config_grain(const far_config *config, fari_grain_config *grain)
     *grain = (fari_grain_config){ .samples = far_config_i64(config, "grain.samples"),
                                   .rows = far_config_i64(config, "grain.rows"),
                                   .min_rows = far_config_i64(config, "grain.min_rows"),
-                                  .dense = far_config_i64(config, "grain.dense") };
+                                  .dense = far_config_i64(config, "grain.dense"),
+                                  .leaves = far_config_i64(config, "grain.leaves") };
 }

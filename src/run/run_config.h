@@ -11,6 +11,6 @@
    FAR_E_CONFIG names the key and where it was set. */
 far_status run_config_options(const far_config *config, const char *prefix, const char *const *skip, far_options *opts);
 far_status run_config_optim(const far_config *config, far_optim_opts *opts); /* texts are borrowed from config */
-far_status run_config_schedule(const far_config *config, far_schedule *schedule);
+far_status run_config_schedule(const far_config *config, int64_t steps_per_epoch, far_schedule *schedule);
 void run_config_grain(const far_config *config, fari_grain_config *grain);
 #endif

@@ -18,6 +18,7 @@
 #include <farandole/schedule.h>
 
 #define RUN_SCORES_MAX 256
+#define RUN_GROUPS_MAX 64 /* of parameters */
 
 /* The training and the test samples, and which of the training samples are held back for choosing. */
 typedef struct run_data {
@@ -87,6 +88,8 @@ struct far_run {
     run_data data;
     far_options *model_opts, *recipe_opts;
     far_optim_opts optim;
+    far_param_group groups[RUN_GROUPS_MAX]; /* what optim.groups points to; their patterns are owned */
+    int64_t frozen_elems;
     far_schedule schedule;
     fari_backend *backend;
     run_side train, eval; /* eval: the network as used after training */
@@ -125,6 +128,11 @@ struct far_run {
 /* Each in its own file. */
 far_status run_ranks_layout(far_run *run); /* run_ranks.c: what the options say of ranks */
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
+far_status run_groups_read(far_run *run); /* run_groups.c: model.freeze and optim.groups; after the other options */
+void run_groups_free(far_run *run);
+far_status run_groups_fix_norms(const far_run *run, far_graph *graph); /* before the network is built */
+far_status run_groups_apply(far_run *run,
+                            far_graph *graph); /* before gradients: FAR_E_CONFIG names what matches nothing */
 /* run_data_lartpc.c: files of liquid-argon images */
 bool run_data_is_lartpc(const far_config *config);
 far_status run_data_open_lartpc(const far_config *config, run_data *data);

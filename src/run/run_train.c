@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define HYPER_GROUPS_MAX 65
 #define LINES_MAX 10000
 
 void run_report(const far_run *run, const char *phase, int64_t at, int64_t total, double loss, double rate,
@@ -47,7 +46,7 @@ static far_status timed_step(far_run *run, const fari_step *step, double waited_
 
 static far_status one_step(far_run *run, double *loss_out)
 {
-    double hyper[HYPER_GROUPS_MAX * FAR_HYPER_COUNT];
+    double hyper[(RUN_GROUPS_MAX + 1) * FAR_HYPER_COUNT];
     far_batch batch;
     const double asked_s = run_clock_s();
     FAR_TRY(far_loader_next(run->loader, &batch));

@@ -124,6 +124,83 @@ def case_a_run_and_its_checkpoint(tmp):
     expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/x", f"model.weights={tmp}/none.safetensors"), 3, "none.safetensors")
 
 
+def tensors_of(path):
+    """The bytes of each tensor in a safetensors file."""
+    data = path.read_bytes()
+    first = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:first])
+    return {name: data[first + at["data_offsets"][0] : first + at["data_offsets"][1]] for name, at in header.items() if name != "__metadata__"}
+
+
+def fine_tune(tmp, name, *words):
+    """Tensors of the network and the names of optimizer states after some steps from the weights in `names`."""
+    done = ok_json("train", tiny_config(tmp), f"run.dir={tmp}/{name}", f"model.weights={tmp}/names", "train.steps=6", "--json", "--quiet", *words)
+    last = tmp / name / "checkpoints/last"
+    return tensors_of(last / "model.safetensors"), set(tensors_of(last / "optimizer.safetensors")), done
+
+
+def case_frozen_layers_stay(tmp):
+    names_of(tmp)
+    start = tensors_of(tmp / "names/checkpoints/best/model.safetensors")
+    frozen = [name for name in start if name.startswith(("conv0", "batch_norm1")) and "running" not in name]
+    running = [name for name in start if "running" in name]
+    for stats in (False, True):
+        words = ["model.freeze=[conv0, batch_norm1]", f"model.freeze_stats={'true' if stats else 'false'}"]
+        after, states, done = fine_tune(tmp, f"f{stats}", *words)
+        assert all(after[name] == start[name] for name in frozen), "a frozen parameter moved"
+        assert all((after[name] == start[name]) == stats for name in running), "running statistics"
+        assert all(after[name] != start[name] for name in ("linear3.weight", "linear3.bias"))
+        assert states == {"linear3.weight.momentum_buffer", "linear3.bias.momentum_buffer"}, states
+        again = ok_json("train", "--resume", tmp / f"f{stats}", "train.steps=12", "--json", "--quiet")
+        assert again["digest"] == fine_tune(tmp, f"g{stats}", *words, "train.steps=12")[2]["digest"]
+    plan = ["plan", tiny_config(tmp), "model.freeze=[conv0, batch_norm1]"]
+    expect(farandole(*plan), 0, "frozen           48 of them")
+    ops = {(row["op"], row["name"]) for row in ok_json(*plan, "--json")["instructions"] if "op" in row}
+    assert not any("conv" in op and op != "conv" for op, _ in ops) and any(op.startswith("linear_") for op, _ in ops), ops
+
+
+def case_groups_of_parameters(tmp):
+    names_of(tmp)
+    start = tensors_of(tmp / "names/checkpoints/best/model.safetensors")
+
+    def step(name, *words):
+        after = fine_tune(tmp, name, "train.steps=1", "optim.momentum=0", *words)[0]
+        return {key: [b - a for a, b in zip(numbers(start[key]), numbers(after[key]))] for key in after}
+
+    def numbers(data):
+        return struct.unpack(f"<{len(data) // 4}f", data)
+
+    def is_close(a, b):
+        return all(abs(x - y) <= 1e-6 + 1e-3 * abs(y) for x, y in zip(a, b))
+
+    plain = step("plain")
+    mixed = step("mixed", "optim.groups=[{match: linear3, lr: 2}, {match: '*.bias', lr: 0}, {match: conv0, frozen: true}]")
+    assert is_close(mixed["linear3.weight"], [2 * d for d in plain["linear3.weight"]])
+    assert is_close(mixed["linear3.bias"], [2 * d for d in plain["linear3.bias"]]), "the first group that matches counts"
+    assert not any(mixed["batch_norm1.bias"]) and not any(mixed["conv0.weight"])
+    assert mixed["batch_norm1.weight"] == plain["batch_norm1.weight"]
+    decayed = step("decayed", "optim.weight_decay=0.5", "optim.groups=[{match: conv0, weight_decay: 0}]")
+    assert decayed["conv0.weight"] == plain["conv0.weight"] and decayed["linear3.weight"] != plain["linear3.weight"]
+    again = ok_json("train", "--resume", tmp / "mixed", "train.steps=3", "--json", "--quiet")
+    assert again["steps"] == 2, "a run's own config.yaml has the groups"
+
+
+def case_mistakes_in_groups(tmp):
+    for words, *parts in (
+        ("model.freeze=[conv0, batch_nrm1]", "model.freeze", "batch_nrm1", "nearest: \"batch_norm1."),
+        ("model.freeze=['*']", "every parameter is frozen"),
+        ("model.freeze_stats=true", "model.freeze"),
+        ("optim.groups=[{match: convv}]", "optim.groups", "convv", "conv0."),
+        ("optim.groups=[{mtach: conv0}]", '"mtach"', '"match"'),
+        ("optim.groups=[{lr: 2}]", "needs match"),
+        ("optim.groups=[{match: conv0, lr: -1}]", "at least 0"),
+        ("optim.groups=[{match: conv0, frozen: 2}]", "true or false"),
+        ("optim.groups=[conv0]", "list of maps"),
+        ("optim.groups={match: conv0}", "list of maps"),
+    ):
+        expect(farandole("plan", tiny_config(tmp), words), 2, "command line", *parts)
+
+
 def case_a_pickle_is_explained(tmp):
     for lead in (b"PK\x03\x04\x00\x00\x08\x08" + bytes(100), b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100)):
         (tmp / "w.pth").write_bytes(lead)

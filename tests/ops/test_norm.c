@@ -271,6 +271,32 @@ FAR_TEST(running_statistics_rest_in_evaluation)
     check_running(0, 0.0, false, (fari_grain_config){ .samples = 64, .rows = 64, .dense = 64 });
 }
 
+/* The op of the node that makes a layer's mean and deviation. */
+static const char *statistics_op(const far_graph *graph, const char *name)
+{
+    for (int64_t i = 0; i < graph->node_count; i++)
+        if (strcmp(graph->nodes[i]->name, name) == 0) return graph->nodes[i]->op->name;
+    return "none";
+}
+
+FAR_TEST(named_norms_are_fixed_in_training)
+{
+    far_graph *graph = NULL;
+    FAR_CHECK_OK(far_graph_create(true, &graph));
+    FAR_CHECK_OK(far_graph_fix_norms(graph, "nothing"));
+    FAR_CHECK_OK(far_graph_fix_norms(graph, "bn1,bn1.*,low.*"));
+    far_value x = far_graph_input(graph, "x", FAR_F32, &(far_shape){ 4, { 2, 3, 4, 4 } });
+    x = far_batch_norm(graph, "bn1", x, NULL);
+    x = far_batch_norm(graph, "low.bn", x, NULL);
+    x = far_batch_norm(graph, "bn10", x, NULL);
+    FAR_CHECK_OK(far_graph_status(graph));
+    FAR_CHECK_STR(statistics_op(graph, "bn1.meanrstd"), "norm_fixed");
+    FAR_CHECK_STR(statistics_op(graph, "low.bn.meanrstd"), "norm_fixed");
+    FAR_CHECK_STR(statistics_op(graph, "bn10.meanrstd"), "norm_finalize");
+    far_graph_destroy(graph);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
 /* ---- far from zero: mean 1000, deviation 1 ---- */
 
 FAR_TEST(statistics_far_from_zero)

@@ -70,6 +70,32 @@ FAR_TEST(every_optimizer_describes_itself)
     FAR_CHECK(far_optim_describe(-1, NULL) == NULL);
 }
 
+static int count_nodes(const far_graph *graph, const char *op, const char *name)
+{
+    int count = 0;
+    for (int64_t i = 0; i < graph->node_count; i++)
+        count += strcmp(graph->nodes[i]->op->name, op) == 0 && strcmp(graph->nodes[i]->name, name) == 0;
+    return count;
+}
+
+FAR_TEST(groups_may_do_without_trust_ratios)
+{
+    static const far_param_group plain = { .patterns = "fc.weight", .no_adapt = true };
+    static const char *const names[] = { "lars", "lamb" }, *const ratios[] = { "lars_rate", "lamb_ratio" };
+    for (size_t i = 0; i < FAR_COUNT(names); i++) {
+        far_optim_opts opts = { .name = names[i], .weight_decay = 0.1 };
+        far_graph *graph = optim_problem_make(&opts);
+        FAR_CHECK_EQ_I64(count_nodes(graph, ratios[i], "fc.weight"), 1);
+        far_graph_destroy(graph);
+        opts.group_count = 1;
+        opts.groups = &plain;
+        graph = optim_problem_make(&opts);
+        FAR_CHECK_EQ_I64(count_nodes(graph, ratios[i], "fc.weight"), 0);
+        FAR_CHECK_EQ_I64(count_nodes(graph, names[i], "fc.weight"), 1);
+        far_graph_destroy(graph);
+    }
+}
+
 FAR_TEST(patterns_may_be_lists)
 {
     static const far_param_group both = { .patterns = "nothing.*, bn.* ,fc.bias", .is_frozen = true };

@@ -176,3 +176,70 @@ FAR_TEST(every_loss_that_is_offered_trains)
     check_refused(classes, "loss.name=bce", "'bce' is not one of", "cross_entropy|focal");
     check_refused(classes, "loss.name=mse", "'mse' is not one of", "cross_entropy|focal");
 }
+
+/* ---- schedules ---- */
+
+/* train/lr of each step in metrics.jsonl. */
+static void read_rates(const char *folder, double *rates_out, int64_t steps)
+{
+    char line[16384];
+    char *path = fari_path_join(folder, "metrics.jsonl");
+    FILE *file = fopen(path, "r");
+    FAR_CHECK(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        int64_t step = 0;
+        const char *at = strstr(line, "\"train/lr\":");
+        if (at == NULL || sscanf(line, "{\"step\": %" SCNd64, &step) != 1) continue;
+        FAR_CHECK(step >= 1 && step <= steps);
+        rates_out[step - 1] = strtod(at + strlen("\"train/lr\":"), NULL);
+    }
+    (void)fclose(file);
+    fari_free(path);
+}
+
+#define RATES 16 /* four epochs of four steps */
+
+static void check_rates(const char *schedule, const double *want)
+{
+    double rates[RATES] = { 0.0 };
+    char *complete = NULL;
+    far_config *config =
+        config_of(classes, (const char *const[]){ schedule, "optim.lr=1", "train.eval_every=100", NULL });
+    for (int pass = 0; pass < 2; pass++) { /* again from the complete configuration that the run wrote */
+        far_run *run = NULL;
+        FAR_CHECK_OK(far_run_open(config, NULL, &run));
+        FAR_CHECK_OK(far_run_train(run));
+        read_rates(far_run_folder(run), rates, RATES);
+        for (int i = 0; i < RATES; i++)
+            FAR_CHECK_MSG(fabs(rates[i] - want[i]) < 1e-12, "%s: step %d has %g, not %g", schedule, i, rates[i],
+                          want[i]);
+        FAR_CHECK_OK(fari_remove_tree(far_run_folder(run)));
+        far_run_close(run);
+        if (pass > 0) break;
+        FAR_CHECK_OK(far_config_dump(config, &complete));
+        far_config_destroy(config);
+        FAR_CHECK_OK(far_config_create(&config));
+        FAR_CHECK_OK(far_config_parse(config, "complete", complete, strlen(complete)));
+    }
+    far_config_text_free(complete);
+    far_config_destroy(config);
+}
+
+FAR_TEST(times_of_schedules)
+{
+    double want[RATES];
+    for (int i = 0; i < RATES; i++) want[i] = i < 4 ? 1.0 : i < 12 ? 0.1 : 0.01;
+    check_rates("schedule={name: multistep, milestones: [1, 3]}", want);
+    check_rates("schedule={name: multistep, unit: steps, milestones: [4, 12]}", want);
+    for (int i = 0; i < RATES; i++) want[i] = i < 2 ? 0.5 * i : i < 4 ? 1.0 : i < 12 ? 0.1 : 0.01;
+    check_rates("schedule={name: multistep, warmup_steps: 2, milestones: [1, 3]}", want);
+    check_rates("schedule={name: multistep, unit: steps, warmup_epochs: 0.5, milestones: [4, 12]}", want);
+    for (int i = 0; i < RATES; i++) want[i] = i < 8 ? 1.0 - i / 8.0 : 0.0;
+    check_rates("schedule={name: linear, decay: 2}", want);
+    check_rates("schedule={name: linear, unit: steps, decay: 8}", want);
+    for (int i = 0; i < RATES; i++) want[i] = 1.0; /* 30 epochs, 20 epochs */
+    check_rates("schedule.name=step", want);
+    check_rates("schedule={name: step, unit: steps}", want);
+    for (int i = 0; i < RATES; i++) want[i] = i < 4 ? 1e-4 + 0.25 * i * (1.0 - 1e-4) : 1.0;
+    check_rates("schedule.name=cosmictagger", want);
+}
