@@ -176,6 +176,19 @@ FAR_API far_status far_dataset_moments(far_dataset *dataset, const int64_t *samp
 FAR_API far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out,
                                     int64_t *held_out);
 
+/**
+ * Sets samples of a data set apart. Where samples have names, what happens to one depends on its name alone: h, the first 8 bytes of the
+ * SHA-256 of its name as a big-endian number over 2^64, neither the seed nor the other samples; so pictures that are added move no other.
+ * Without names h is a keyed hash of the sample's number.
+ * @param holdout   below 1: a share, those with h below it; from 1 on: a whole number, so many with the smallest h (of named samples, too,
+ *                  another one may then take the place of one).
+ * @param ids_out   room for all sample numbers: those kept, then those held back; both ascend.
+ * @param kept_out  how many are kept.
+ * @return FAR_OK, FAR_E_ARG (negative, no whole number, or more than there are), FAR_E_NOMEM.
+ */
+FAR_API far_status far_dataset_split(const far_dataset *dataset, double holdout, uint64_t seed, int64_t *ids_out,
+                                     int64_t *kept_out);
+
 /** @return which of `count` samples comes at place `pos` in epoch `epoch`: a permutation, computed without tables. */
 FAR_API int64_t far_shuffle(uint64_t seed, int64_t epoch, int64_t count, int64_t pos);
 

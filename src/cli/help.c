@@ -43,7 +43,7 @@ static const topic topics[] = {
       "                    data.labels: \"truth/*_mask.png\"\n"
       "\n"
       "u8 pixels are read as value / 255. Other names: data.images, data.labels, data.test_images, data.test_labels.\n"
-      "Without a test part, data.holdout sets training samples apart. data.kind: synthetic makes images up, for trying things.\n"
+      "Without a test part, data.holdout sets training samples apart: a share (by the names of pictures) or a number. data.kind: synthetic makes images up, for trying things.\n"
       "\n"
       "Images of different sizes: data.size brings all of them to one, data.fit says how (resize, crop, pad). To train on parts,\n"
       "data.augment.crop cuts them out at random places, and data.augment.resized_crop parts of random size, resized.\n"

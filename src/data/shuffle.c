@@ -1,10 +1,13 @@
 #include "data/shuffle.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include <farandole/data.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROUNDS 8
 
@@ -59,6 +62,15 @@ static int compare_samples(const void *a, const void *b)
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
+/* Writes the samples in two ascending lists: from `held` on of `all`, sorted by hash, are those kept. */
+static void write_lists(ranked *all, int64_t count, int64_t held, int64_t *kept_out, int64_t *held_out)
+{
+    if (held > 0) qsort(all, (size_t)held, sizeof *all, compare_samples);
+    if (held < count) qsort(all + held, (size_t)(count - held), sizeof *all, compare_samples);
+    for (int64_t i = 0; i < held; i++) held_out[i] = all[i].sample;
+    for (int64_t i = held; i < count; i++) kept_out[i - held] = all[i].sample;
+}
+
 far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_t seed, int64_t *kept_out,
                             int64_t *held_out)
 {
@@ -70,11 +82,42 @@ far_status far_sample_split(int64_t sample_count, int64_t holdout_count, uint64_
     for (int64_t i = 0; i < sample_count; i++)
         all[i] = (ranked){ fari_rng_key(seed, FARI_RNG_SPLIT, 0, (uint64_t)i), i };
     qsort(all, (size_t)sample_count, sizeof *all, compare_hashes);
-    if (holdout_count > 0) qsort(all, (size_t)holdout_count, sizeof *all, compare_samples);
-    if (holdout_count < sample_count)
-        qsort(all + holdout_count, (size_t)(sample_count - holdout_count), sizeof *all, compare_samples);
-    for (int64_t i = 0; i < holdout_count; i++) held_out[i] = all[i].sample;
-    for (int64_t i = holdout_count; i < sample_count; i++) kept_out[i - holdout_count] = all[i].sample;
+    write_lists(all, sample_count, holdout_count, kept_out, held_out);
+    fari_free(all);
+    return FAR_OK;
+}
+
+/* The first 8 bytes of the SHA-256 of a name: what sha256sum prints first. */
+static uint64_t hash_of_name(const char *name)
+{
+    fari_sha256 sha;
+    uint8_t digest[32];
+    uint64_t hash = 0;
+    fari_sha256_begin(&sha);
+    fari_sha256_add(&sha, name, strlen(name));
+    fari_sha256_end(&sha, digest);
+    for (int i = 0; i < 8; i++) hash = hash << 8 | digest[i];
+    return hash;
+}
+
+far_status far_dataset_split(const far_dataset *dataset, double holdout, uint64_t seed, int64_t *ids_out,
+                             int64_t *kept_out)
+{
+    const int64_t count = far_dataset_info_of(dataset).sample_count;
+    const bool is_share = holdout < 1.0;
+    if (!(holdout >= 0.0 && (is_share || (holdout == floor(holdout) && holdout <= (double)count))))
+        return FAR_FAIL(FAR_E_ARG, "cannot set %g of %" PRId64 " samples apart", holdout, count);
+    ranked *all = fari_calloc((size_t)count, sizeof *all);
+    int64_t held = is_share ? 0 : (int64_t)holdout;
+    if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to split %" PRId64 " samples", count);
+    for (int64_t i = 0; i < count; i++) {
+        const char *name = far_dataset_sample_name(dataset, i);
+        all[i] = (ranked){ name != NULL ? hash_of_name(name) : fari_rng_key(seed, FARI_RNG_SPLIT, 0, (uint64_t)i), i };
+        held += is_share && ldexp((double)all[i].hash, -64) < holdout;
+    }
+    qsort(all, (size_t)count, sizeof *all, compare_hashes);
+    write_lists(all, count, held, ids_out, ids_out + (count - held));
+    *kept_out = count - held;
     fari_free(all);
     return FAR_OK;
 }

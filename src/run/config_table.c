@@ -53,8 +53,11 @@ static const far_config_key fixed[] = {
       1e6, false },
     { "data.channels_first", FAR_CONFIG_BOOL, "false", "",
       "Arrays of four axes are [N, C, H, W] instead of [N, H, W, C].", NULL, ANY, false },
-    { "data.holdout", FAR_CONFIG_INT, "0", "samples",
-      "Training samples set apart to choose the best checkpoint; 0: the test samples are used.", NULL, FROM(0), false },
+    { "data.holdout", FAR_CONFIG_FLOAT, "0", "",
+      "Training samples set apart to evaluate on and to choose the best checkpoint: a share below 1, or how many. By a hash of the "
+      "sample's name where it has one (a share then never moves a sample when others are added), else of its number; 0: the test "
+      "samples are used.",
+      NULL, FROM(0), false },
     { "data.mean", FAR_CONFIG_FLOATS, "", "", "Subtracted from each channel; one number for all, or one a channel.",
       NULL, ANY, false },
     { "data.std", FAR_CONFIG_FLOATS, "", "", "Each channel is divided by it, after data.mean.", NULL, FROM(1e-30),

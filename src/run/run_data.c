@@ -4,6 +4,7 @@
 #include "run/machine.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #define LOADER_THREADS_MAX 8
@@ -80,18 +81,25 @@ static far_status split(far_run *run)
 {
     run_data *data = &run->data;
     const int64_t total = far_dataset_info_of(data->train).sample_count;
-    data->held_count = far_config_i64(run->config, "data.holdout");
-    if (data->held_count >= total)
+    const double holdout = far_config_f64(run->config, "data.holdout");
+    if (holdout >= 1.0 && holdout != floor(holdout))
+        return far_config_fail(run->config, "data.holdout", "%g; expected a share below 1 or a number of samples",
+                               holdout);
+    if (holdout >= (double)total)
         return far_config_fail(run->config, "data.holdout",
-                               "%" PRId64 " samples held back of %" PRId64 ": none left to train on", data->held_count,
-                               total);
-    data->kept_count = total - data->held_count;
-    data->kept = fari_alloc((size_t)data->kept_count * sizeof *data->kept);
-    data->held = fari_alloc((size_t)(data->held_count + 1) * sizeof *data->held);
-    if (data->kept == NULL || data->held == NULL)
-        return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
-    return far_sample_split(total, data->held_count, (uint64_t)far_config_i64(run->config, "seed"), data->kept,
-                            data->held);
+                               "%.0f samples held back of %" PRId64 ": none left to train on", holdout, total);
+    data->kept = fari_alloc((size_t)total * sizeof *data->kept);
+    if (data->kept == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
+    FAR_TRY(far_dataset_split(data->train, holdout, (uint64_t)far_config_i64(run->config, "seed"), data->kept,
+                              &data->kept_count));
+    data->held = data->kept + data->kept_count;
+    data->held_count = total - data->kept_count;
+    if (data->kept_count == 0 || (holdout > 0.0 && data->held_count == 0))
+        return far_config_fail(run->config, "data.holdout",
+                               "a share of %g holds back %" PRId64 " of %" PRId64
+                               " samples: say how many with a whole number",
+                               holdout, data->held_count, total);
+    return FAR_OK;
 }
 
 /* Mean and deviation a channel: given, or taken from the training samples. */
@@ -228,5 +236,4 @@ void run_data_close(run_data *data)
     far_dataset_close(data->train);
     far_dataset_close(data->test);
     fari_free(data->kept);
-    fari_free(data->held);
 }

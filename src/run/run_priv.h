@@ -25,7 +25,7 @@ typedef struct run_data {
     far_dataset *train, *test;
     far_dataset_info info;             /* of the training set as it is */
     far_frame train_frame, eval_frame; /* how samples come to the size of a batch */
-    int64_t *kept, *held;              /* sample numbers of the training set */
+    int64_t *kept, *held;              /* sample numbers of the training set; one block, owned as kept */
     int64_t kept_count, held_count;
     float mean[16], std[16];
     bool has_moments;
@@ -173,8 +173,8 @@ far_status run_check_finite(const far_run *run);                       /* what a
 far_status run_bits_describe(const far_run *run, fari_ckpt_state *state_io); /* run_bits.c: on what bits depend */
 far_status run_bits_check(const far_run *run, const fari_ckpt_state *state, const char *path);
 far_status run_load_weights(far_run *run,
-                            const char *path); /* run_weights.c: a safetensors file, a checkpoint or a run */
-far_status run_score(far_run *run, const run_part *part);       /* run_eval.c */
+                            const char *path);            /* run_weights.c: a safetensors file, a checkpoint or a run */
+far_status run_score(far_run *run, const run_part *part); /* run_eval.c */
 far_status run_part_of(const far_run *run, run_part *part_out); /* the test part, without one the samples held back */
 far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor);
 far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out);

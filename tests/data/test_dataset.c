@@ -1,5 +1,6 @@
 /* Data sets of one's own: samples of varying size, several label planes, regions, names. */
 #include "data/region.h"
+#include "own_set.h"
 #include "test.h"
 #include <farandole/data.h>
 
@@ -11,14 +12,14 @@ static float pixel(int64_t idx, int64_t y, int64_t x, int64_t c)
     return (float)(((idx * 16 + y) * 16 + x) * 4 + c);
 }
 
-typedef struct own_set {
+typedef struct small_set {
     bool is_bad;
     int64_t closed;
-} own_set;
+} small_set;
 
 static far_status own_extent(void *context, int64_t idx, int64_t *height_out, int64_t *width_out)
 {
-    const own_set *own = context;
+    const small_set *own = context;
     *height_out = own->is_bad && idx == 2 ? HEIGHT_MAX + 1 : idx == 0 ? HEIGHT_MAX : 3 + idx;
     *width_out = idx == 1 ? WIDTH_MAX : 7 - idx;
     return FAR_OK;
@@ -45,7 +46,7 @@ static const char *own_name(const void *context, int64_t idx)
 
 static void own_close(void *context)
 {
-    ((own_set *)context)->closed++;
+    ((small_set *)context)->closed++;
 }
 
 static const far_dataset_ops own_ops = {
@@ -62,7 +63,7 @@ static const far_dataset_info own_info = { .sample_count = SAMPLES,
 
 FAR_TEST(extents_and_names)
 {
-    own_set own = { 0 };
+    small_set own = { 0 };
     far_dataset *set = NULL;
     int64_t height = 0, width = 0;
     FAR_CHECK_OK(far_dataset_create(&own_ops, &own, &own_info, &set));
@@ -92,7 +93,7 @@ FAR_TEST(what_a_set_says_of_itself_is_checked)
         { FAR_LABEL_MAP, 1000000, true, FAR_E_ARG }, { FAR_LABEL_MAP, 3, false, FAR_E_ARG },
     };
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
-        own_set own = { 0 };
+        small_set own = { 0 };
         far_dataset *set = NULL;
         far_dataset_info info = own_info;
         far_dataset_ops ops = own_ops;
@@ -111,7 +112,7 @@ FAR_TEST(what_a_set_says_of_itself_is_checked)
 
 FAR_TEST(regions_are_cut_from_the_right_place)
 {
-    own_set own = { 0 };
+    small_set own = { 0 };
     far_dataset *set = NULL;
     float image[HEIGHT_MAX * WIDTH_MAX * CHANNELS];
     int32_t labels[HEIGHT_MAX * WIDTH_MAX * PLANES];
@@ -147,7 +148,7 @@ FAR_TEST(regions_are_cut_from_the_right_place)
 
 FAR_TEST(moments_of_varying_samples)
 {
-    own_set own = { 0 };
+    small_set own = { 0 };
     far_dataset *set = NULL;
     double mean[CHANNELS], deviation[CHANNELS], sum = 0.0, squares = 0.0, count = 0.0;
     FAR_CHECK_OK(far_dataset_create(&own_ops, &own, &own_info, &set));
@@ -163,5 +164,68 @@ FAR_TEST(moments_of_varying_samples)
     FAR_CHECK_OK(far_dataset_moments(set, NULL, SAMPLES, mean, deviation));
     FAR_CHECK_NEAR(mean[1], sum / count, 1e-9);
     FAR_CHECK_NEAR(deviation[1], sqrt(squares / count - sum / count * (sum / count)), 1e-6);
+    far_dataset_close(set);
+}
+
+FAR_TEST(named_samples_are_split_by_their_names)
+{
+    enum { MANY = 2000, MORE = 500 };
+    static int64_t ids[MANY + MORE], again[MANY + MORE];
+    static bool is_held[MANY + MORE];
+    own_set few = { .samples = MANY,
+                    .channels = 1,
+                    .least = 1,
+                    .most = 1,
+                    .classes = 2,
+                    .label = FAR_LABEL_CLASS,
+                    .has_names = true },
+            more = few, shifted = few;
+    int64_t kept = 0, kept_again = 0;
+    more.samples = MANY + MORE;
+    shifted.first_name = 100; /* sample i has the name of sample i + 100 */
+    far_dataset *a = own_set_open(&few), *b = own_set_open(&more), *c = own_set_open(&shifted);
+    FAR_CHECK_OK(far_dataset_split(a, 0.2, 1, ids, &kept));
+    FAR_CHECK_MSG(kept > 1520 && kept < 1680, "%" PRId64 " of 2000 kept", kept); /* 1600 and 4 deviations of 18 */
+    for (int64_t i = 1; i < MANY; i++) FAR_CHECK(ids[i] > ids[i - 1] || i == kept);
+    for (int64_t i = kept; i < MANY; i++) is_held[ids[i]] = true;
+    /* neither the seed nor other samples change anything */
+    FAR_CHECK_OK(far_dataset_split(b, 0.2, 2, again, &kept_again));
+    for (int64_t i = 0; i < MANY + MORE; i++)
+        if (again[i] < MANY) FAR_CHECK(is_held[again[i]] == (i >= kept_again));
+    FAR_CHECK_OK(far_dataset_split(c, 0.2, 3, again, &kept_again));
+    for (int64_t i = 0; i < MANY; i++)
+        if (again[i] + 100 < MANY) FAR_CHECK(is_held[again[i] + 100] == (i >= kept_again));
+    /* python3: int.from_bytes(hashlib.sha256(b"name-0").digest()[:8], "big") / 2**64 */
+    static const double names[] = { 0.696186, 0.783012, 0.965620, 0.285966, 0.266076, 0.871056, 0.702946,
+                                    0.211775, 0.633813, 0.289038, 0.516903, 0.292961, 0.422131, 0.809137 };
+    for (size_t i = 0; i < FAR_COUNT(names); i++) FAR_CHECK(is_held[i] == (names[i] < 0.2));
+    /* counts are exact, and the larger hold-out contains the smaller */
+    FAR_CHECK_OK(far_dataset_split(a, 100.0, 1, ids, &kept));
+    FAR_CHECK_EQ_I64(kept, MANY - 100);
+    for (int64_t i = kept; i < MANY; i++) FAR_CHECK(is_held[ids[i]]);
+    FAR_CHECK_OK(far_dataset_split(a, 0.0, 1, ids, &kept));
+    FAR_CHECK_EQ_I64(kept, MANY);
+    FAR_CHECK_STATUS(far_dataset_split(a, 2001.0, 1, ids, &kept), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_dataset_split(a, 1.5, 1, ids, &kept), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_dataset_split(a, -0.1, 1, ids, &kept), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_dataset_split(a, NAN, 1, ids, &kept), FAR_E_ARG);
+    far_dataset_close(a);
+    far_dataset_close(b);
+    far_dataset_close(c);
+}
+
+FAR_TEST(samples_without_names_are_split_by_seed_and_number)
+{
+    enum { MANY = 1000 };
+    static int64_t ids[MANY], again[MANY], kept_ids[MANY], held_ids[MANY];
+    own_set own = { .samples = MANY, .channels = 1, .least = 1, .most = 1, .classes = 2, .label = FAR_LABEL_CLASS };
+    far_dataset *set = own_set_open(&own);
+    int64_t kept = 0, kept_again = 0;
+    FAR_CHECK_OK(far_dataset_split(set, 50.0, 3, ids, &kept));
+    FAR_CHECK_OK(far_sample_split(MANY, 50, 3, kept_ids, held_ids));
+    FAR_CHECK(memcmp(ids, kept_ids, 950 * sizeof *ids) == 0 && memcmp(ids + 950, held_ids, 50 * sizeof *ids) == 0);
+    FAR_CHECK_OK(far_dataset_split(set, 0.3, 3, ids, &kept));
+    FAR_CHECK_OK(far_dataset_split(set, 0.3, 4, again, &kept_again));
+    FAR_CHECK(kept > 630 && kept < 770 && (kept != kept_again || memcmp(ids, again, sizeof ids) != 0));
     far_dataset_close(set);
 }
