@@ -36,6 +36,8 @@ FAR_API far_value far_metric_confusion_each(far_graph *graph, const char *name, 
 FAR_API double far_confusion_accuracy(const double *confusion, int64_t classes);
 /** @return intersection over union of class k; 1 when the union is empty. */
 FAR_API double far_confusion_iou(const double *confusion, int64_t classes, int64_t k);
+/** @return intersection over union of all classes but 0 taken for one: something against background; 1 when the union is empty. */
+FAR_API double far_confusion_foreground_iou(const double *confusion, int64_t classes);
 /** @return the share of labels k that were predicted so (recall); 1 when there are none. */
 FAR_API double far_confusion_class_accuracy(const double *confusion, int64_t classes, int64_t k);
 

@@ -25,6 +25,17 @@ double far_confusion_iou(const double *confusion, int64_t classes, int64_t k)
     return ratio(both, either, 1.0);
 }
 
+double far_confusion_foreground_iou(const double *confusion, int64_t classes)
+{
+    double both = 0.0, either = 0.0;
+    for (int64_t t = 0; t < classes; t++)
+        for (int64_t p = 0; p < classes; p++) {
+            both += t > 0 && p > 0 ? confusion[t * classes + p] : 0.0;
+            either += t > 0 || p > 0 ? confusion[t * classes + p] : 0.0;
+        }
+    return ratio(both, either, 1.0);
+}
+
 double far_confusion_class_accuracy(const double *confusion, int64_t classes, int64_t k)
 {
     double labels = 0.0;

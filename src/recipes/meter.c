@@ -289,6 +289,7 @@ double far_meter_score(const far_meter *meter, int32_t idx)
         return occurs(x, classes, score->k, false) ? far_confusion_class_accuracy(x, classes, score->k) : 0.0;
     case FARI_SCORE_IOU: return occurs(x, classes, score->k, true) ? far_confusion_iou(x, classes, score->k) : 0.0;
     case FARI_SCORE_MIOU: return mean_over_classes(x, classes, true);
+    case FARI_SCORE_FOREGROUND_IOU: return far_confusion_foreground_iou(x, classes);
     }
     return 0.0;
 }

@@ -94,7 +94,8 @@ typedef enum fari_score_kind {
     FARI_SCORE_BALANCED,       /* mean recall of the classes that occur */
     FARI_SCORE_RECALL,         /* of class k */
     FARI_SCORE_IOU,            /* of class k */
-    FARI_SCORE_MIOU            /* mean over the classes that occur, in labels or predictions */
+    FARI_SCORE_MIOU,           /* mean over the classes that occur, in labels or predictions */
+    FARI_SCORE_FOREGROUND_IOU  /* of all classes but 0 taken for one */
 } fari_score_kind;
 
 /* Adds a graph output; gives the number of its sums. Outputs of one name base that share sums pass them as `sums_idx`; else -1.

@@ -45,6 +45,7 @@ static void segment_meter(far_meter *meter, const far_graph *graph, const far_op
     fari_meter_score(meter, "non_background", FARI_SCORE_NON_BACKGROUND, sums, 0);
     fari_meter_score(meter, "balanced_accuracy", FARI_SCORE_BALANCED, sums, 0);
     fari_meter_score(meter, "miou", FARI_SCORE_MIOU, sums, 0);
+    fari_meter_score(meter, "foreground_iou", FARI_SCORE_FOREGROUND_IOU, sums, 0);
     fari_meter_class_scores(meter, opts, "iou", FARI_SCORE_IOU, sums);
 }
 

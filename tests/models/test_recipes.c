@@ -142,6 +142,7 @@ FAR_TEST(segment_adds_planes_up)
     FAR_CHECK_NEAR(score(meter, "iou/sky"), 6.0 / 9, 0);
     FAR_CHECK_NEAR(score(meter, "iou/sea"), 6.0 / 10, 0);
     FAR_CHECK_NEAR(score(meter, "iou/ship"), 0.0, 0);
+    FAR_CHECK_NEAR(score(meter, "foreground_iou"), 7.0 / 10, 1e-15);
     FAR_CHECK_NEAR(score(meter, "miou"), (6.0 / 9 + 0.6) / 3, 1e-15);
     far_meter_destroy(meter);
     far_options_destroy(opts);

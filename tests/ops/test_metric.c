@@ -99,6 +99,7 @@ FAR_TEST(scores_from_confusion)
     FAR_CHECK_NEAR(far_confusion_iou(confusion, 3, 1), 6.0 / (8.0 + 11.0 - 6.0), 1e-15);
     FAR_CHECK_NEAR(far_confusion_iou(confusion, 3, 2), 3.0 / (4.0 + 4.0 - 3.0), 1e-15);
     FAR_CHECK_NEAR(far_confusion_class_accuracy(confusion, 3, 1), 6.0 / 8.0, 1e-15);
+    FAR_CHECK_NEAR(far_confusion_foreground_iou(confusion, 3), 10.0 / 17.0, 1e-15);
 }
 
 FAR_TEST(scores_of_nothing)
@@ -107,6 +108,7 @@ FAR_TEST(scores_of_nothing)
     far_cosmic_scores scores;
     FAR_CHECK_NEAR(far_confusion_accuracy(none, 3), 0.0, 0.0);
     FAR_CHECK_NEAR(far_confusion_iou(none, 3, 2), 1.0, 0.0);
+    FAR_CHECK_NEAR(far_confusion_foreground_iou(none, 3), 1.0, 0.0);
     FAR_CHECK_NEAR(far_confusion_class_accuracy(none, 3, 2), 1.0, 0.0);
     far_cosmic_scores_mean(none, 0, &scores);
     FAR_CHECK_NEAR(scores.accuracy + scores.mean_iou, 0.0, 0.0);
