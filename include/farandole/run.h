@@ -76,14 +76,20 @@ typedef struct far_score {
  */
 FAR_API far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out);
 
-/** What the network gives for one sample. Borrowed during the call. */
+/** What the network gives for one sample, beside what went in. Borrowed during the call. */
 typedef struct far_prediction {
     int64_t sample;         /**< its number in the part of the data that is evaluated */
     int32_t map, map_count; /**< which of the network's outputs, for networks with several (image planes) */
     far_shape
-        shape; /**< without the batch: [classes], or [classes, H, W]; the sample's own size with eval.size native */
-    const float *elems; /**< row-major: logits, or what else the network's last layer gives */
-    const char *name;   /**< what the sample is called, NULL where samples have no names */
+        shape; /**< without the batch: [classes], or [classes, H, W]; where samples are padded, the sample's own size */
+    const float *elems;              /**< row-major: logits, or what else the network's last layer gives */
+    const char *name;                /**< what the sample is called, NULL where samples have no names */
+    int64_t height, width, channels; /**< of the image */
+    const float *image;              /**< [height, width, channels], as the network gets it */
+    const float *mean, *std;         /**< [channels]: it was normalised by them; NULL: not */
+    bool is_byte;                    /**< before that its values were in [0, 1], from bytes */
+    const int32_t
+        *labels; /**< the truth: one, or [height, width]; FAR_LABEL_IGNORE where there is none; NULL: none at all */
 } far_prediction;
 /** Anything but FAR_OK ends the prediction and is what far_run_predict returns. */
 typedef far_status (*far_prediction_fn)(void *context, const far_prediction *prediction);

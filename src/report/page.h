@@ -17,6 +17,10 @@ void fari_page_remarks(fari_html *html, const fari_record *record);
 void fari_page_curves(fari_html *html, const fari_record *records, int32_t count);
 /* Scores of the last evaluation, those of classes as bars. */
 void fari_page_scores(fari_html *html, const fari_record *record);
+/* samples.c */
+void fari_page_samples(fari_html *html, const fari_record *record);
+/* The class's name where the run knows one, else its number. */
+const char *fari_class_text(const fari_record *record, int64_t class_idx, char text_out[96]);
 /* facts.c: from run.json and profile.json */
 void fari_page_time(fari_html *html, const fari_record *record);
 void fari_page_memory(fari_html *html, const fari_record *record);

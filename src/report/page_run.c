@@ -105,10 +105,16 @@ static void lead(fari_html *html, const fari_record *record)
                                               : "<p class=\"warn\">Not over when this was written, or killed.</p>\n");
 }
 
+static bool has_samples(const fari_record *record)
+{
+    return json_array_size(fari_json_at(record->samples, "samples")) > 0;
+}
+
 static void contents(fari_html *html, const fari_record *record)
 {
     fari_html_put(html, "<nav><a href=\"#curves\">Curves</a> ");
     if (has_class_scores(&record->table)) fari_html_put(html, "<a href=\"#classes\">Classes</a> ");
+    if (has_samples(record)) fari_html_put(html, "<a href=\"#samples\">Samples</a> ");
     if (record->run != NULL)
         fari_html_put(html,
                       "<a href=\"#time\">Time</a> <a href=\"#memory\">Memory</a> <a href=\"#network\">Network</a> ");
@@ -141,6 +147,10 @@ void fari_page_run(fari_html *html, const fari_record *record)
     if (has_class_scores(&record->table)) {
         fari_page_section(html, "classes", "Classes in the last evaluation");
         fari_page_scores(html, record);
+    }
+    if (has_samples(record)) {
+        fari_page_section(html, "samples", "Samples");
+        fari_page_samples(html, record);
     }
     if (record->run != NULL) {
         fari_page_section(html, "time", "Time");

@@ -42,6 +42,14 @@ const char *const fari_report_style[] = {
     "th{color:var(--mute);font-weight:600}.n{text-align:right;white-space:nowrap}\n",
     ".bars{width:100%;max-width:40rem}.bars td:first-child{min-width:7.5rem}.track{width:42%;vertical-align:middle}"
     ".bar{display:block;height:.75rem;background:var(--s0);min-width:1px}\n",
+    ".sample{break-inside:avoid;margin:.8rem 0}.trio{display:flex;flex-wrap:wrap;gap:.5rem}"
+    ".trio figure{flex:1 1 18rem;max-width:38rem}.trio figure.small{flex:0 1 11rem;min-width:6rem}"
+    ".trios{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:0 1.4rem}"
+    ".trios .trio{flex-wrap:nowrap}"
+    ".ones{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.8rem}"
+    ".one{break-inside:avoid;font-size:.85rem}.one figcaption,.trio figcaption{font-weight:400;font-size:.8rem;"
+    "color:var(--mute)}\n",
+    "img{display:block;width:100%;height:auto;border:1px solid var(--edge)}.small img{image-rendering:pixelated}\n",
     "details{margin:.5rem 0}summary{cursor:pointer;color:var(--s0)}\n",
     "pre{background:var(--panel);border:1px solid var(--edge);border-radius:.4rem;padding:.7rem;overflow-x:auto;"
     "font-size:.82rem;line-height:1.35;white-space:pre-wrap}\n",

@@ -275,6 +275,9 @@ static const far_config_key fixed[] = {
       true },
     { "run.dir", FAR_CONFIG_PATH, "", "", "Folder of this run; empty: runs/ with a name from the model and the date.",
       NULL, ANY, true },
+    { "run.samples", FAR_CONFIG_INT, "8", "samples",
+      "Held-out samples of which the run's folder keeps pictures, truth and prediction of the last evaluation; 0: none.",
+      NULL, 0, 1000, true },
     { "log.level", FAR_CONFIG_ENUM, "info", "", "How much is said.", "error|warn|info|debug|trace", ANY, true },
 };
 

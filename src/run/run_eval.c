@@ -206,7 +206,8 @@ static far_status score_begin(void *context, const run_side *side)
 {
     scoring *s = context;
     outputs_free(&s->out);
-    return outputs_open(side, s->meter, &s->out);
+    FAR_TRY(outputs_open(side, s->meter, &s->out));
+    return run_samples_side(s->run, side);
 }
 
 static far_status score_batch(void *context, const run_side *side, const far_batch *batch, int64_t done, int64_t total)
@@ -217,6 +218,7 @@ static far_status score_batch(void *context, const run_side *side, const far_bat
         s->out.entries[i] = batch->count;
     }
     far_meter_add(s->meter, batch->count, s->out.borrowed, s->out.entries);
+    FAR_TRY(run_samples_take(s->run, batch));
     run_report(s->run, "eval", done, total, far_meter_score(s->meter, 0), 0.0, NULL);
     return FAR_OK;
 }
@@ -226,8 +228,11 @@ far_status run_score(far_run *run, const run_part *part)
     scoring s = { .run = run };
     const run_visitor visitor = { score_begin, score_batch, &s };
     FAR_TRY(far_meter_create(run->eval.graph, run->recipe_opts, &s.meter));
-    const far_status st = run_each_batch(run, part, &visitor);
+    far_status st = run_samples_begin(run, part, part_size(part));
+    if (st == FAR_OK) st = run_each_batch(run, part, &visitor);
     if (st == FAR_OK) take_scores(run, s.meter);
+    const far_status pictured = run_samples_end(run, st == FAR_OK);
+    if (st == FAR_OK) st = pictured;
     outputs_free(&s.out);
     far_meter_destroy(s.meter);
     return st;

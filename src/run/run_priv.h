@@ -81,6 +81,26 @@ typedef struct run_visitor {
     void *context;
 } run_visitor;
 
+/* run_predict.c: what the network gives for single samples of a batch. */
+typedef struct run_results {
+    const far_run *run;
+    const run_side *side;
+    far_dataset *set;
+    float *elems, *image; /* image: of padded samples, without the padding */
+    int32_t *labels;      /* of one plane */
+} run_results;
+
+/* run_samples.c: pictures of some samples of an evaluation. */
+typedef struct run_samples {
+    int64_t wanted, total, position;
+    bool is_on, has_failed;
+    double written_s; /* clock; 0: not yet in this life of the run */
+    far_dataset *set;
+    run_results results;
+    fari_text index; /* index.json as it grows */
+    int64_t empty_bytes;
+} run_samples;
+
 struct far_run {
     const far_config *config;
     far_run_opts opts;
@@ -116,6 +136,7 @@ struct far_run {
     fari_metrics_log *metrics;
     double started_s; /* clock at the start of training */
     run_clocks clocks;
+    run_samples samples;
     fari_profile *profile; /* of training; NULL where nothing trains */
 
     far_score scores[RUN_SCORES_MAX];
@@ -178,6 +199,19 @@ far_status run_score(far_run *run, const run_part *part); /* run_eval.c */
 far_status run_part_of(const far_run *run, run_part *part_out); /* the test part, without one the samples held back */
 far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor);
 far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out);
+/* run_predict.c. Buffers for samples of one side. */
+far_status run_results_open(const far_run *run, const run_side *side, far_dataset *set, run_results *results_out);
+void run_results_close(run_results *results);
+int64_t run_results_bytes(const far_run *run);
+/* An evaluation of `total` samples: begin, each batch that went through the graph, end. Does nothing where no pictures are due. */
+far_status run_samples_begin(far_run *run, const run_part *part, int64_t total);
+far_status run_samples_side(far_run *run, const run_side *side); /* before the first batch of each side */
+far_status run_samples_take(far_run *run, const far_batch *batch);
+far_status run_samples_end(far_run *run, bool is_complete);
+int64_t run_samples_bytes(const far_run *run);
+/* Sample `idx` of a batch that went through the evaluation graph: `fn` for each of the network's outputs. */
+far_status run_results_each(const run_results *results, const far_batch *batch, int64_t idx, far_prediction_fn fn,
+                            void *context);
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 double run_clock_s(void);                 /* run_clock.c */

@@ -6,6 +6,7 @@ import pathlib
 import re
 import sys
 
+import png_read
 from cli_run import expect, farandole, main, tiny_config
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -106,6 +107,59 @@ def case_facts_of_a_run(tmp):
     page = page_of(run / "report.html")
     for word in ("Predicted and measured", "Memory over a step", "convolution, backward", "norm_apply", "2,308", "2,356"):
         assert word in page.text, f"no {word}"
+
+
+def case_samples_of_classes(tmp):
+    run = train(tmp, "r", "train.epochs=6")
+    index = json.loads((run / "samples/index.json").read_text())
+    assert index["step"] == 96 and index["label"] == "class" and len(index["samples"]) == 8
+    # spread over all 64 test samples
+    assert [row["id"] for row in index["samples"]] == list(range(7, 64, 8))
+    assert sorted(p.name for p in (run / "samples").iterdir()) == sorted([row["image"] for row in index["samples"]] + ["index.json"])
+    right = 0
+    for row in index["samples"]:
+        shares = [item["probability"] for item in row["likeliest"]]
+        assert shares == sorted(shares, reverse=True) and 0.25 <= shares[0] <= sum(shares) <= 1.0001 and 0 <= row["truth"] < 4
+        right += row["truth"] == row["likeliest"][0]["class"]
+        width, height, pixels, _ = png_read.read(run / "samples" / row["image"])
+        assert (width, height) == (12, 12) and max(map(max, pixels)) > 200, "an image of 12 x 12 with light and dark"
+    assert right >= 6, f"{right} of 8 right"
+    page = page_of(run / "report.html")
+    assert page.raw.count("data:image/png;base64,") == 8 and page.text.count("right") >= right
+
+
+def case_samples_of_maps(tmp):
+    run = tmp / "m"
+    config = tmp / "m.yaml"
+    config.write_text("data: {kind: synthetic, synthetic: {label: map, samples: 64, test_samples: 5, shape: [1, 16, 16], classes: 3}}\n"
+                      "model: {name: unet, width: 4, depth: 2, norm: batch}\nbatch: 8\ntrain.epochs: 1\n")  # fmt: skip
+    expect(farandole("train", config, f"run.dir={run}", "--quiet", "run.samples=3"), 0)
+    index = json.loads((run / "samples/index.json").read_text())
+    assert [row["id"] for row in index["samples"]] == [1, 3, 4], index
+    for row in index["samples"]:
+        width, height, truth, palette = png_read.read(run / "samples" / row["truth"])
+        assert (width, height) == (16, 16) and {v for line in truth for v in line} <= {0, 1, 2}
+        prediction = png_read.read(run / "samples" / row["prediction"])[2]
+        same = sum(a == b for line, other in zip(truth, prediction) for a, b in zip(line, other))
+        assert same == row["right"] and row["counted"] == 256, row
+        grey = sorted(0.299 * r + 0.587 * g + 0.114 * b for r, g, b in palette[:3])
+        assert min(b - a for a, b in zip(grey, grey[1:])) > 30, "classes are told apart in grey"
+    page = page_of(run / "report.html")
+    assert page.raw.count("data:image/png;base64,") == 9 and "of the pixels right" in page.text
+    # none, and none left from before, where none are wanted
+    expect(farandole("train", config, f"run.dir={tmp}/none", "--quiet", "run.samples=0"), 0)
+    assert not (tmp / "none/samples").exists()
+
+
+def case_sample_pictures_that_are_none(tmp):
+    run = write_run(tmp / "r", [{"step": 1, "train/loss": 1.0}])
+    (run / "samples").mkdir()
+    (tmp / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"secret" * 20)
+    (run / "samples/bad.png").write_text("no picture")
+    rows = [{"id": i, "image": name, "likeliest": [{"class": 1, "probability": 0.5}]} for i, name in
+            enumerate(["../../secret.png", "bad.png", "none.png", "/etc/passwd", "x", ""])]  # fmt: skip
+    (run / "samples/index.json").write_text(json.dumps({"step": 1, "label": "class", "samples": rows}))
+    assert "data:image/png" not in report(run).raw
 
 
 def case_facts_of_a_stopped_and_a_failed_run(tmp):
