@@ -238,13 +238,18 @@ far_status fari_flow_made(fari_flow *flow, int32_t data, int64_t lo, int64_t hi,
     return made_set(s, lo, hi, rank, flow->at);
 }
 
-int32_t fari_flow_maker(const fari_flow *flow, int32_t data, int64_t byte)
+int32_t fari_flow_maker(const fari_flow *flow, int32_t data, int64_t lo, int64_t hi, int64_t *end_out)
 {
     const stream *s = &flow->streams[data];
-    const int64_t i = first_behind(s->made, 0, s->made_count, byte);
+    int64_t i = first_behind(s->made, 0, s->made_count, lo);
+    *end_out = hi;
     if (s->is_everywhere) return FARI_EVERY_RANK;
-    FAR_ASSERT(i < s->made_count && s->made[i].lo <= byte);
-    return s->made[i].rank;
+    FAR_ASSERT(i < s->made_count && s->made[i].lo <= lo);
+    const int32_t rank = s->made[i].rank;
+    int64_t end = s->made[i].hi;
+    while (++i < s->made_count && s->made[i].lo == end && s->made[i].rank == rank) end = s->made[i].hi;
+    if (end < hi) *end_out = end;
+    return rank;
 }
 
 /* ---- messages ---- */
@@ -312,9 +317,8 @@ static far_status message_add(fari_flow *flow, int32_t from, int32_t to, int32_t
 {
     partner *p = NULL;
     FAR_TRY(partner_of(flow, from, to, &p));
-    /* partials lie in slots that are used again: one that comes early could overwrite what is still read */
-    const bool joins = p->tags > 0 && data < flow->plan->graph->tensor_count && range->at < p->at &&
-                       flow->turn - p->turn <= BATCH_TURNS && p->parts < PARTS_MAX;
+    /* It may come earlier than it is needed: whatever its place held before was read before these bytes were made. */
+    const bool joins = p->tags > 0 && range->at < p->at && flow->turn - p->turn <= BATCH_TURNS && p->parts < PARTS_MAX;
     if (!joins) FAR_TRY(message_begin(flow, from, p));
     p->parts++;
     *at_out = p->at;

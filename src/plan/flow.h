@@ -18,8 +18,8 @@ int64_t fari_flow_next(fari_flow *flow);
 int64_t fari_flow_now(const fari_flow *flow);
 /* The instruction at that place, run by `rank` (or every rank), has made the range anew: older copies are void. */
 far_status fari_flow_made(fari_flow *flow, int32_t data, int64_t lo, int64_t hi, int32_t rank);
-/* Who made the byte last; FARI_EVERY_RANK: everybody. */
-int32_t fari_flow_maker(const fari_flow *flow, int32_t data, int64_t byte);
+/* Who made the bytes from `lo` on last, up to *end_out, at most `hi`; FARI_EVERY_RANK: everybody. */
+int32_t fari_flow_maker(const fari_flow *flow, int32_t data, int64_t lo, int64_t hi, int64_t *end_out);
 /* Place and turn of the first need of an input by this rank; false: it needs nothing of it. */
 bool fari_flow_first_need(const fari_flow *flow, int32_t data, int64_t *at_out, int32_t *turn_out);
 #endif

@@ -33,6 +33,26 @@ typedef struct fari_grain_range {
     int64_t sample_lo, sample_hi, row_lo, row_hi;
 } fari_grain_range;
 
+#define FARI_LEAVES_MAX 64
+
+/* One tree: the grains of one segment of the domain, in order. */
+typedef struct fari_reduction {
+    fari_lowering *low;
+    far_value domain;
+    int64_t grain0, grain_count, run;  /* grains of the segment, grains a leaf */
+    fari_view out[FARI_OUT_MAX];       /* where the segment's result lies in the outputs; data: byte offset */
+    int64_t slot_offset[FARI_OUT_MAX]; /* of each output within a slot */
+    int64_t slot_bytes;
+    int32_t partials; /* buffer of slots 1.. (and of slot 0 when packed) */
+    bool is_packed, is_frugal;
+    /* several ranks: combinations of partials of two ranks, put off until all that ranks do alone is done */
+    struct {
+        int64_t left, right;
+    } waiting[FARI_LEAVES_MAX];
+    int32_t waiting_count;
+    bool is_waiting[FARI_LEAVES_MAX]; /* a slot whose contents come about in one of these */
+} fari_reduction;
+
 /* ---- lower.c: buffers and instructions ---- */
 far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes,
                              int32_t *buffer_out);
@@ -53,6 +73,13 @@ int32_t fari_lower_input_ordinal(const far_graph *graph, far_value input);
 
 /* ---- lower_reduce.c: sums across grains ---- */
 far_status fari_lower_reduce(fari_lowering *low);
+/* Where output k of a slot lies. */
+void fari_lower_slot(const fari_reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out);
+
+/* ---- lower_combine.c ---- */
+far_status fari_lower_combine(void *ctx, int64_t left,
+                              int64_t right); /* of a fari_tree_visitor; ctx: the fari_reduction */
+far_status fari_lower_combine_rest(fari_reduction *red);
 
 /* ---- lower_views.c: which part of a tensor a call sees; data holds the byte offset within the tensor ---- */
 fari_view fari_lower_view_whole(const fari_plan *plan, far_value value);
@@ -78,8 +105,9 @@ int32_t fari_walk_rank_of_whole(const fari_lowering *low);
 far_status fari_walk_need(fari_lowering *low, int32_t buffer, const fari_view *view, int64_t bytes, int32_t rank);
 void fari_walk_next(fari_lowering *low);
 far_status fari_walk_made(fari_lowering *low, int32_t buffer, const fari_view *view, int64_t bytes, int32_t rank);
-/* Who made what lies where the view begins. */
-int32_t fari_walk_maker(const fari_lowering *low, int32_t buffer, const fari_view *view);
+/* Who made what lies at byte `at` of the view, and up to where, at most `hi`. */
+int32_t fari_walk_maker(const fari_lowering *low, int32_t buffer, const fari_view *view, int64_t at, int64_t hi,
+                        int64_t *end_out);
 bool fari_walk_is_own(const fari_lowering *low, int32_t rank);
 /* All of that for a call. Gives true where this rank runs it. */
 far_status fari_walk_call(fari_lowering *low, const fari_call *call, const int32_t *out_buffer, int32_t rank,

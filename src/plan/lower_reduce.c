@@ -1,21 +1,9 @@
 /* Sums across grains: each leaf a call or a few, then the combining calls of the tree, in the order of tree.c. */
 #include "base/mem.h"
 #include "plan/lower.h"
+#include <string.h>
 
-/* One tree: the grains of one segment of the domain, in order. */
-typedef struct reduction {
-    fari_lowering *low;
-    far_value domain;
-    int64_t grain0, grain_count, run;  /* grains of the segment, grains a leaf */
-    fari_view out[FARI_OUT_MAX];       /* where the segment's result lies in the outputs; data: byte offset */
-    int64_t slot_offset[FARI_OUT_MAX]; /* of each output within a slot */
-    int64_t slot_bytes;
-    int32_t partials; /* buffer of slots 1.. (and of slot 0 when packed) */
-    bool is_packed;
-} reduction;
-
-/* Where output k of a slot lies. */
-static void slot_view(const reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out)
+void fari_lower_slot(const fari_reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out)
 {
     const fari_plan *plan = red->low->plan;
     *view_out = red->out[k];
@@ -29,7 +17,7 @@ static void slot_view(const reduction *red, int64_t slot, int32_t k, fari_view *
 }
 
 /* Grain `g` of the segment as a call. */
-static void reduce_call(const reduction *red, int64_t g, fari_call *call)
+static void reduce_call(const fari_reduction *red, int64_t g, fari_call *call)
 {
     const fari_lowering *low = red->low;
     const fari_plan *plan = low->plan;
@@ -50,7 +38,7 @@ static void reduce_call(const reduction *red, int64_t g, fari_call *call)
 }
 
 /* Grain `g` of the segment is computed where the domain's grain is. */
-static int32_t rank_of_grain(const reduction *red, int64_t g)
+static int32_t rank_of_grain(const fari_reduction *red, int64_t g)
 {
     const fari_lowering *low = red->low;
     const fari_grains *table = &low->plan->grains[red->domain];
@@ -62,7 +50,7 @@ static int32_t rank_of_grain(const reduction *red, int64_t g)
 
 static far_status reduce_leaf(void *ctx, int64_t leaf, int64_t slot)
 {
-    const reduction *red = ctx;
+    const fari_reduction *red = ctx;
     const bool is_chunked = red->low->node->op->kind == FARI_CHUNK_REDUCE;
     const int64_t run = is_chunked ? 1 : red->run, first = leaf * run;
     const int64_t last = first + run < red->grain_count ? first + run : red->grain_count;
@@ -71,68 +59,14 @@ static far_status reduce_leaf(void *ctx, int64_t leaf, int64_t slot)
         int32_t out_buffer[FARI_OUT_MAX];
         reduce_call(red, g, &call);
         call.accumulate = g > first;
-        for (int32_t k = 0; k < call.out_count; k++) slot_view(red, slot, k, &call.out[k], &out_buffer[k]);
+        for (int32_t k = 0; k < call.out_count; k++) fari_lower_slot(red, slot, k, &call.out[k], &out_buffer[k]);
         FAR_TRY(fari_lower_call(red->low, &call, out_buffer, rank_of_grain(red, g)));
     }
     return FAR_OK;
 }
 
-/* Slot `slot` as an operand of a combination. */
-static int64_t combine_view(const reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out)
-{
-    slot_view(red, slot, k, view_out, buffer_out);
-    if (red->is_packed)
-        *view_out = (fari_view){ view_out->data, FAR_F32, FARI_ROW_MAJOR, 1, { red->slot_bytes / 4 }, 0, 1, 0, 0 };
-    return fari_lower_view_bytes(view_out);
-}
-
-/* A combination runs where its left partial is; the right one comes there. */
-static far_status walk_combine(const reduction *red, int64_t left, int64_t right, bool *is_own_out)
-{
-    fari_lowering *low = red->low;
-    const int32_t out_count = low->node->out_count;
-    fari_view view;
-    int32_t buffer = -1, rank = 0;
-    for (int32_t k = 0; k < out_count; k++) {
-        int64_t bytes = combine_view(red, left, k, &view, &buffer);
-        if (k == 0) rank = fari_walk_maker(low, buffer, &view);
-        FAR_TRY(fari_walk_need(low, buffer, &view, bytes, rank));
-        bytes = combine_view(red, right, k, &view, &buffer);
-        FAR_TRY(fari_walk_need(low, buffer, &view, bytes, rank));
-    }
-    fari_walk_next(low);
-    for (int32_t k = 0; k < out_count; k++) {
-        const int64_t bytes = combine_view(red, left, k, &view, &buffer);
-        FAR_TRY(fari_walk_made(low, buffer, &view, bytes, rank));
-    }
-    *is_own_out = fari_walk_is_own(low, rank);
-    return FAR_OK;
-}
-
-static far_status reduce_combine(void *ctx, int64_t left, int64_t right)
-{
-    const reduction *red = ctx;
-    fari_plan *plan = red->low->plan;
-    const fari_node *node = red->low->node;
-    bool is_own = true;
-    FAR_TRY(walk_combine(red, left, right, &is_own));
-    if (!is_own) return FAR_OK;
-    FAR_TRY(fari_lower_begin(plan, FARI_INSTR_COMBINE, node->id));
-    const int64_t idx = plan->instr_count - 1;
-    plan->instrs[idx].run = node->op->combine;
-    plan->instrs[idx].aux = node->op->combine == NULL;
-    for (int32_t pass = 0; pass < 2; pass++) /* inputs first: the right partial; then the left one, which takes it in */
-        for (int32_t k = 0; k < node->out_count; k++) {
-            fari_view view;
-            int32_t buffer = -1;
-            const int64_t bytes = combine_view(red, pass == 0 ? right : left, k, &view, &buffer);
-            FAR_TRY(fari_lower_view(plan, buffer, &view, bytes, pass == 1));
-        }
-    return fari_walk_note(red->low);
-}
-
-/* The root as the plain tensor, where the root is. */
-static far_status reduce_unpack(const reduction *red, int32_t prepared)
+/* The root as the plain tensor, where the root is; where ranks have a piece each, on every rank. */
+static far_status reduce_unpack(const fari_reduction *red, int32_t prepared)
 {
     fari_lowering *low = red->low;
     fari_plan *plan = low->plan;
@@ -140,8 +74,11 @@ static far_status reduce_unpack(const reduction *red, int32_t prepared)
     const int32_t to_buffer = plan->tensor_buffer[low->node->out[0]];
     const int64_t to_bytes = fari_lower_view_bytes(to);
     fari_view from = *to;
+    int64_t end = 0;
     from.data = NULL;
-    const int32_t rank = fari_walk_maker(low, red->partials, &from);
+    int32_t rank = fari_walk_maker(low, red->partials, &from, 0, red->slot_bytes, &end);
+    if (end < red->slot_bytes) rank = FARI_EVERY_RANK;
+    FAR_TRY(fari_walk_need(low, red->partials, &from, red->slot_bytes, rank));
     fari_walk_next(low);
     FAR_TRY(fari_walk_made(low, to_buffer, to, to_bytes, rank));
     if (!fari_walk_is_own(low, rank)) return FAR_OK;
@@ -163,7 +100,7 @@ static int64_t align64(int64_t bytes)
 }
 
 /* Sizes of partials and slots; asks the backend on the first grain whether partials are packed. */
-static far_status reduction_begin(reduction *red, int32_t *prepared_out)
+static far_status reduction_begin(fari_reduction *red, int32_t *prepared_out)
 {
     fari_plan *plan = red->low->plan;
     const fari_node *node = red->low->node;
@@ -188,11 +125,13 @@ static far_status reduction_begin(reduction *red, int32_t *prepared_out)
 }
 
 /* One segment: leaves, tree, result in the output. */
-static far_status lower_segment(reduction *red)
+static far_status lower_segment(fari_reduction *red)
 {
     fari_plan *plan = red->low->plan;
     int32_t prepared = -1;
     red->run = 1;
+    red->waiting_count = 0;
+    memset(red->is_waiting, 0, sizeof red->is_waiting);
     FAR_TRY(reduction_begin(red, &prepared));
     int64_t leaves = red->grain_count;
     const int64_t most = red->slot_bytes > LEAVES_BIG_BYTES && plan->opts.grain.leaves > LEAVES_BIG
@@ -202,15 +141,16 @@ static far_status lower_segment(reduction *red)
     red->run = (red->grain_count + leaves - 1) / leaves;
     leaves = (red->grain_count + red->run - 1) / red->run;
     if (red->low->node->op->kind == FARI_CHUNK_REDUCE) red->grain_count = leaves;
-    const bool is_frugal = leaves * red->slot_bytes > PARTIALS_FREE_BYTES;
-    const int64_t slots = fari_tree_slots(leaves, is_frugal) - (red->is_packed ? 0 : 1);
+    red->is_frugal = leaves * red->slot_bytes > PARTIALS_FREE_BYTES;
+    const int64_t slots = fari_tree_slots(leaves, red->is_frugal) - (red->is_packed ? 0 : 1);
     red->partials = -1;
     if (slots > 0)
         FAR_TRY(fari_lower_buffer(plan, FARI_BUFFER_PARTIAL, red->low->node->out[0], slots * red->slot_bytes,
                                   &red->partials));
     FAR_TRY(fari_walk_reduction(red->low, red->partials, red->is_packed ? red->slot_bytes : 0));
-    const fari_tree_visitor visitor = { reduce_leaf, reduce_combine, red };
-    FAR_TRY(fari_tree_visit(leaves, is_frugal, &visitor));
+    const fari_tree_visitor visitor = { reduce_leaf, fari_lower_combine, red };
+    FAR_TRY(fari_tree_visit(leaves, red->is_frugal, &visitor));
+    FAR_TRY(fari_lower_combine_rest(red));
     return red->is_packed ? reduce_unpack(red, prepared) : FAR_OK;
 }
 
@@ -219,7 +159,7 @@ far_status fari_lower_reduce(fari_lowering *low)
     fari_plan *plan = low->plan;
     const fari_node *node = low->node;
     const bool is_chunked = node->op->kind == FARI_CHUNK_REDUCE;
-    reduction red = { .low = low, .domain = node->in[is_chunked ? 0 : node->op->domain_input] };
+    fari_reduction red = { .low = low, .domain = node->in[is_chunked ? 0 : node->op->domain_input] };
     int32_t unused = -1;
     for (int32_t k = 0; k < node->in_count; k++) FAR_TRY(fari_lower_tensor(plan, node->in[k], &unused));
     for (int32_t k = 0; k < node->out_count; k++) FAR_TRY(fari_lower_tensor(plan, node->out[k], &unused));

@@ -41,10 +41,15 @@ void fari_walk_next(fari_lowering *low)
     if (low->walk.flow != NULL) (void)fari_flow_next(low->walk.flow);
 }
 
-int32_t fari_walk_maker(const fari_lowering *low, int32_t buffer, const fari_view *view)
+int32_t fari_walk_maker(const fari_lowering *low, int32_t buffer, const fari_view *view, int64_t at, int64_t hi,
+                        int64_t *end_out)
 {
+    const int64_t lo = view_lo(view);
+    *end_out = hi;
     if (low->walk.flow == NULL) return 0;
-    return fari_flow_maker(low->walk.flow, data_of(low, buffer), view_lo(view));
+    const int32_t rank = fari_flow_maker(low->walk.flow, data_of(low, buffer), lo + at, lo + hi, end_out);
+    *end_out -= lo;
+    return rank;
 }
 
 bool fari_walk_is_own(const fari_lowering *low, int32_t rank)
