@@ -62,7 +62,7 @@ FAR_API far_status far_run_open(const far_config *config, const far_run_opts *op
 /** Frees everything. NULL is allowed. */
 FAR_API void far_run_close(far_run *run);
 
-/** Trains to the configured end. @return FAR_OK, FAR_E_STOPPED (resumable), FAR_E_NONFINITE (loss is not a number), FAR_E_IO. */
+/** Trains to the configured end, or until train.patience is used up. @return FAR_OK, FAR_E_STOPPED (resumable), FAR_E_NONFINITE (loss is not a number), FAR_E_IO. */
 FAR_API far_status far_run_train(far_run *run);
 
 /** One figure of an evaluation. */
@@ -117,6 +117,8 @@ FAR_API void far_run_digest(const far_run *run, char hex_out[65]);
 /** @return the folder of the run. Borrowed. */
 FAR_API const char *far_run_folder(const far_run *run);
 FAR_API int64_t far_run_step(const far_run *run);
+/** @return whether the training ended before its length because the score got no better (train.patience). */
+FAR_API bool far_run_is_early(const far_run *run);
 
 #ifdef __cplusplus
 }

@@ -104,8 +104,8 @@ static void print_json(const summary *sum)
 static void print_text(FILE *file, const summary *sum)
 {
     char steps[32], time[32];
-    (void)fprintf(file, "%s: %s steps in %s\n", sum->ending, cli_count_text(sum->steps, steps),
-                  cli_seconds_text(sum->seconds, time));
+    (void)fprintf(file, "%s: %s steps in %s\n", strcmp(sum->ending, "early") == 0 ? "done early" : sum->ending,
+                  cli_count_text(sum->steps, steps), cli_seconds_text(sum->seconds, time));
     if (isfinite(sum->loss)) (void)fprintf(file, "  %-20s %.6g\n", "last step's loss", sum->loss);
     for (void *it = json_object_iter(sum->scores); it != NULL; it = json_object_iter_next(sum->scores, it)) {
         const char *key = json_object_iter_key(it);
@@ -115,14 +115,16 @@ static void print_text(FILE *file, const summary *sum)
     (void)fprintf(file, "  %-20s %s\n", "digest", sum->digest);
     (void)fprintf(file, "  %-20s %s\n", "run", sum->folder);
     (void)fprintf(file, "  %-20s %s/report.html\n", "report", sum->folder);
-    if (strcmp(sum->ending, "done") == 0) (void)fprintf(file, "next\n  farandole eval %s\n", sum->folder);
+    if (strcmp(sum->ending, "stopped") != 0) (void)fprintf(file, "next\n  farandole eval %s\n", sum->folder);
     else (void)fprintf(file, "next\n  farandole train --resume %s\n", sum->folder);
 }
 
 static void print_summary(const cli_args *args, const far_run *run, const cli_progress *progress, bool is_done)
 {
     summary sum = { .folder = far_run_folder(run),
-                    .ending = is_done ? "done" : "stopped",
+                    .ending = far_run_is_early(run) ? "early"
+                              : is_done             ? "done"
+                                                    : "stopped",
                     .step = far_run_step(run),
                     .steps = progress->steps,
                     .seconds = cli_clock_s() - progress->began_s,

@@ -101,6 +101,7 @@ static void lead(fari_html *html, const fari_record *record)
     if (ending == NULL || strcmp(ending, "done") == 0) return;
     fari_html_put(
         html, strcmp(ending, "stopped") == 0  ? "<p class=\"warn\">Stopped on request; it can be resumed.</p>\n"
+              : strcmp(ending, "early") == 0  ? "<p>It ended early: its score got no better (train.patience).</p>\n"
               : strcmp(ending, "failed") == 0 ? "<p class=\"warn\">It ended with an error: see log.txt.</p>\n"
                                               : "<p class=\"warn\">Not over when this was written, or killed.</p>\n");
 }

@@ -30,6 +30,8 @@ typedef struct fari_ckpt_state {
     int64_t position; /* samples consumed in the epoch under way */
     uint64_t seed;
     double best_metric;               /* of the run so far; NaN when there is none */
+    double patience_metric;           /* that has to be surpassed by train.min_delta; NaN when there is none */
+    int64_t patience_used;            /* evaluations since it was */
     char config_hash[FARI_CKPT_TEXT]; /* far_config_hash */
     /* On what the bits of results depend besides the config: */
     char grains[FARI_CKPT_TEXT]; /* hash of the grain table */

@@ -76,6 +76,12 @@ static far_status copy_text(const char *path, const json_t *object, const char *
     return FAR_OK;
 }
 
+static double number_or_nan(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
 static far_status parse_state(const char *path, const json_t *root, fari_ckpt_state *state_out)
 {
     int64_t version = 0, seed = 0;
@@ -91,8 +97,9 @@ static far_status parse_state(const char *path, const json_t *root, fari_ckpt_st
     FAR_TRY(fari_json_i64(path, root, "position", &state_out->position));
     FAR_TRY(fari_json_i64(path, root, "seed", &seed));
     state_out->seed = (uint64_t)seed;
-    value = json_object_get(root, "best_metric");
-    state_out->best_metric = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    state_out->best_metric = number_or_nan(root, "best_metric");
+    state_out->patience_metric = number_or_nan(root, "patience_metric");
+    FAR_TRY(fari_json_i64(path, root, "patience_used", &state_out->patience_used));
     FAR_TRY(copy_text(path, root, "config_sha256", state_out->config_hash));
     FAR_TRY(fari_json_object(path, root, "bits", &bits));
     FAR_TRY(copy_text(path, bits, "grains", state_out->grains));

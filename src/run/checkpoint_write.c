@@ -35,6 +35,9 @@ static void add_state(fari_text *text, const fari_ckpt_state *state)
     fari_text_add(text, "  \"seed\": %" PRId64 ",\n", (int64_t)state->seed);
     fari_text_add(text, "  \"best_metric\": %s,\n",
                   isfinite(state->best_metric) ? fari_f64_text(state->best_metric, number) : "null");
+    fari_text_add(text, "  \"patience_metric\": %s,\n  \"patience_used\": %" PRId64 ",\n",
+                  isfinite(state->patience_metric) ? fari_f64_text(state->patience_metric, number) : "null",
+                  state->patience_used);
     add_text(text, "  ", "config_sha256", state->config_hash, ",\n");
     fari_text_add(text, "  \"bits\": {\n");
     add_text(text, "    ", "grains", state->grains, ",\n");

@@ -148,7 +148,7 @@ far_status far_run_open(const far_config *config, const far_run_opts *opts, far_
     if (run == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a run");
     run->config = config;
     if (opts != NULL) run->opts = *opts;
-    run->best = NAN;
+    run->best = run->patience_metric = NAN;
     run->saved_step = -1;
     const far_status st = run_prepare(run);
     if (st != FAR_OK) {
@@ -273,6 +273,11 @@ void far_run_digest(const far_run *run, char hex_out[65])
 const char *far_run_folder(const far_run *run)
 {
     return run->folder != NULL ? run->folder : "";
+}
+
+bool far_run_is_early(const far_run *run)
+{
+    return run->is_early;
 }
 
 int64_t far_run_step(const far_run *run)

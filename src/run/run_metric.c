@@ -1,6 +1,7 @@
 /* Which score makes a checkpoint the best one: eval.metric, or the recipe's usual one. */
 #include "base/text.h"
 #include "run/run_priv.h"
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,12 +48,39 @@ far_status run_metric_choose(far_run *run)
     return st;
 }
 
+/* By how much `score` is better than `than`; NaN for scores that are none. */
+static double gain(const far_run *run, double score, double than)
+{
+    return run->is_less_better ? than - score : score - than;
+}
+
 bool run_metric_take(far_run *run)
 {
     double score = NAN;
     for (int64_t i = 0; i < run->score_count; i++)
         if (strcmp(run->scores[i].name, run->metric) == 0) score = run->scores[i].value;
-    const bool is_best = isnan(run->best) || (run->is_less_better ? score < run->best : score > run->best);
+    const bool is_best = isnan(run->best) || gain(run, score, run->best) > 0.0;
     if (is_best) run->best = score;
+    run->patience_used++;
+    if (isnan(run->patience_metric) ||
+        gain(run, score, run->patience_metric) > far_config_f64(run->config, "train.min_delta")) {
+        run->patience_metric = score;
+        run->patience_used = 0;
+    }
     return is_best;
+}
+
+bool run_patience_ends(far_run *run)
+{
+    char line[256], best[FARI_NUMBER_TEXT], delta[FARI_NUMBER_TEXT];
+    const int64_t patience = far_config_i64(run->config, "train.patience");
+    if (patience == 0 || run->patience_used < patience) return false;
+    run->is_early = run->step < run->steps_total;
+    (void)snprintf(line, sizeof line,
+                   "ends early at step %" PRId64 " of %" PRId64
+                   ": %s has not got better than %s by more than %s for %" PRId64 " evaluations (train.patience)",
+                   run->step, run->steps_total, run->metric, fari_f64_text(run->patience_metric, best),
+                   fari_f64_text(far_config_f64(run->config, "train.min_delta"), delta), run->patience_used);
+    if (run->is_early) run_report(run, "train", run->step, run->steps_total, NAN, 0.0, line);
+    return true;
 }

@@ -132,6 +132,9 @@ struct far_run {
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
     double best;                    /* NaN before the first evaluation */
+    double patience_metric;         /* of the last evaluation that was better by train.min_delta; NaN before */
+    int64_t patience_used;          /* evaluations since then */
+    bool is_early;                  /* training ended because of it */
     double last_lr;
     fari_metrics_log *metrics;
     double started_s; /* clock at the start of training */
@@ -184,6 +187,7 @@ far_status run_native_side(far_run *run, const run_extent *extent, run_side **si
 far_status run_native_group(const far_run *run, const run_part *part, int64_t *ids_out, int64_t *first_out);
 far_status run_metric_choose(far_run *run);      /* run_metric.c: the score that makes a checkpoint the best */
 bool run_metric_take(far_run *run);              /* after an evaluation: whether it is the best so far */
+bool run_patience_ends(far_run *run);            /* whether train.patience is used up; says so */
 int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
 void run_heap_trim(void);                        /* gives free heap back to the system */
 far_status run_check_fit(const far_run *run);    /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */

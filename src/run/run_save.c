@@ -38,6 +38,8 @@ static far_status describe(const far_run *run, fari_ckpt_state *state)
     state->position = run->batch_idx * run->train.batch;
     state->seed = (uint64_t)far_config_i64(run->config, "seed");
     state->best_metric = run->best;
+    state->patience_metric = run->patience_metric;
+    state->patience_used = run->patience_used;
     FAR_TRY(far_config_hash(run->config, hash));
     (void)snprintf(state->config_hash, sizeof state->config_hash, "%s", hash);
     return run_bits_describe(run, state);
@@ -81,6 +83,8 @@ static far_status restore_from(far_run *run, const fari_ckpt *ckpt)
     run->epoch = state->epoch;
     run->batch_idx = state->position / run->train.batch;
     run->best = state->best_metric;
+    run->patience_metric = state->patience_metric;
+    run->patience_used = state->patience_used;
     run->saved_step = run->step;
 done:
     fari_free(model);

@@ -124,13 +124,21 @@ static int64_t every(const far_run *run, const char *key)
     return steps > 0 ? steps : run->steps_per_epoch;
 }
 
-static far_status after_step(far_run *run, bool is_last)
+static bool has_evaluation(const far_run *run)
 {
-    bool is_best = false;
-    const bool has_eval = run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
+    return run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
+}
+
+/* Evaluation and checkpoint, where they are due. `is_over_out`: patience is used up. */
+static far_status after_step(far_run *run, bool *is_over_out)
+{
+    bool is_best = false, is_last = run->step == run->steps_total;
     const double began_s = run_clock_s();
-    if (has_eval && (is_last || is_due(every(run, "train.eval_every"), run->step)))
+    if (has_evaluation(run) && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
         FAR_TRY(evaluate_now(run, &is_best));
+        is_last = run_patience_ends(run) || is_last;
+    }
+    *is_over_out = is_last;
     const double evaluated_s = run_clock_s();
     if (is_best || is_last || is_due(every(run, "train.checkpoint_every"), run->step)) FAR_TRY(run_save(run, is_best));
     run->clocks.eval_s += evaluated_s - began_s;
@@ -150,7 +158,7 @@ static far_status all_steps(far_run *run)
 {
     double window_s, loss = NAN, rate = 0.0;
     int64_t window_step;
-    bool is_first_window = true;
+    bool is_first_window = true, is_over = run_patience_ends(run); /* of a resumed run that had ended so */
     run->started_s = run_clock_s();
     FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
     fari_thread_touch(); /* again: opening the run took from the heap what was touched before */
@@ -158,7 +166,7 @@ static far_status all_steps(far_run *run)
         run->last_lr = far_schedule_lr(&run->schedule, run->step - 1, run->steps_total, run->steps_per_epoch);
     window_s = run->started_s;
     window_step = run->step;
-    while (run->step < run->steps_total) {
+    while (run->step < run->steps_total && !is_over) {
         FAR_TRY(one_step(run, &loss));
         const double now = run_clock_s();
         const bool is_full = now - window_s > 1.0;
@@ -171,10 +179,9 @@ static far_status all_steps(far_run *run)
         }
         if (is_due(log_every(run), run->step) || run->step == run->steps_total) FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
-        FAR_TRY(after_step(run, run->step == run->steps_total));
+        FAR_TRY(after_step(run, &is_over));
         window_s += run_clock_s() - now; /* evaluations and checkpoints are no part of the rate */
-        if (run->step < run->steps_total && run->opts.should_stop != NULL &&
-            run->opts.should_stop(run->opts.stop_context))
+        if (!is_over && run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context))
             return stop_now(run);
     }
     return FAR_OK;
@@ -184,7 +191,10 @@ static far_status all_steps(far_run *run)
 static far_status write_report(const far_run *run, far_status ending)
 {
     const char *const folders[] = { run->folder };
-    const char *word = ending == FAR_OK ? "done" : ending == FAR_E_STOPPED ? "stopped" : "failed";
+    const char *word = run->is_early             ? "early"
+                       : ending == FAR_OK        ? "done"
+                       : ending == FAR_E_STOPPED ? "stopped"
+                                                 : "failed";
     far_status st = run->clocks.steps > 0 ? run_facts_write(run, word) : FAR_OK;
     if (st == FAR_OK) st = far_report_write(folders, 1, NULL);
     if (st == FAR_OK || st == FAR_E_NOMEM) return st; /* without memory nothing goes on */
@@ -196,6 +206,9 @@ far_status far_run_train(far_run *run)
 {
     fari_error_copy error;
     if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
+    if (far_config_i64(run->config, "train.patience") > 0 && !has_evaluation(run))
+        return far_config_fail(run->config, "train.patience",
+                               "there is nothing to evaluate on: the data has no test part; set data.holdout");
     const far_status st = all_steps(run);
     fari_error_save(&error);
     const far_status reported = write_report(run, st);

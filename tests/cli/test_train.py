@@ -141,6 +141,27 @@ def case_loss_that_is_not_finite(tmp):
     expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "optim.lr=1e38"), 1, "the loss is nan", "First bad tensor", "optim.lr")
 
 
+def case_patience(tmp):
+    still = ["optim.lr=1e-30", "train.eval_every=4", "train.epochs=8"]
+    ran = expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/r", "train.patience=3", *still), 0, "done early: 16 steps",
+                 "ends early at step 16 of 128: accuracy has not got better than ", "farandole eval")  # fmt: skip
+    assert ran.stderr.count("ends early") == 1, ran.stderr
+    assert json.loads((tmp / "r/run.json").read_text())["ending"] == "early"
+    assert (tmp / "r/checkpoints/last").readlink().name == "16" and (tmp / "r/checkpoints/best").readlink().name == "4"
+    again = expect(farandole("train", "--resume", tmp / "r"), 0, "done early: 0 steps")
+    assert "ends early at step 16" in again.stderr, again.stderr
+    assert train(tmp, "longer", "train.patience=5", *still)["step"] == 24
+    # a break in the middle changes nothing
+    train(tmp, "part", "train.patience=5", *still, "train.steps=12")
+    last = ok_json("train", "--resume", tmp / "part", "train.steps=128", "--json", "--quiet")
+    assert last["ending"] == "early" and last["step"] == 24, last
+    # what learns goes on, unless more is asked of it
+    learns = ["train.eval_every=16", "train.patience=2", "eval.metric=loss", "train.epochs=6"]
+    assert train(tmp, "learns", *learns)["ending"] == "done"
+    assert train(tmp, "slowly", *learns, "train.min_delta=10")["step"] == 48
+    expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/x", "train.patience=-1"), 2, "train.patience")
+
+
 def write_npy(path, dtype, shape, data):
     header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"

@@ -185,6 +185,15 @@ def case_groups_of_parameters(tmp):
     assert again["steps"] == 2, "a run's own config.yaml has the groups"
 
 
+def case_the_page_on_fine_tuning_plans(tmp):
+    """The example of docs/fine-tuning.md, with made-up pictures."""
+    text = (cli_run.ROOT / "docs/fine-tuning.md").read_text()
+    (tmp / "page.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    write_safetensors(tmp / "w.safetensors", torchvision_resnet((2, 2, 2, 2), False))
+    words = [tmp / "page.yaml", *DATA, f"model.weights={tmp}/w.safetensors", "data.holdout=4", f"run.dir={tmp}/r"]
+    expect(farandole("train", *words), 0, "2 of the last layer start anew", "balanced_accuracy")
+
+
 def case_mistakes_in_groups(tmp):
     for words, *parts in (
         ("model.freeze=[conv0, batch_nrm1]", "model.freeze", "batch_nrm1", "nearest: \"batch_norm1."),

@@ -64,6 +64,8 @@ static fari_ckpt_state state_at(int64_t step)
                               .position = step % 10 * 64,
                               .seed = UINT64_C(0xFEDCBA9876543210),
                               .best_metric = step == 7 ? (double)NAN : 0.1 * (double)step,
+                              .patience_metric = step == 7 ? (double)NAN : 0.2 * (double)step,
+                              .patience_used = step % 3,
                               .config_hash = "c0ffee",
                               .grains = "8x4",
                               .isa = "avx512",
@@ -88,6 +90,9 @@ static void check_is(fari_ckpt *ckpt, int64_t step)
     FAR_CHECK_EQ_I64(state->position, expected.position);
     FAR_CHECK_EQ_U64(state->seed, expected.seed);
     FAR_CHECK(state->best_metric == expected.best_metric || (isnan(state->best_metric) && isnan(expected.best_metric)));
+    FAR_CHECK(state->patience_metric == expected.patience_metric ||
+              (isnan(state->patience_metric) && isnan(expected.patience_metric)));
+    FAR_CHECK_EQ_I64(state->patience_used, expected.patience_used);
     FAR_CHECK_STR(state->config_hash, "c0ffee");
     FAR_CHECK_STR(state->grains, "8x4");
     FAR_CHECK_STR(state->isa, "avx512");
