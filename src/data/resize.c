@@ -144,39 +144,63 @@ void fari_resize_columns(const fari_resize *r, int64_t *first_out, int64_t *coun
     reach_of(&columns, r->out_width, first_out, count_out);
 }
 
-/* --- down the columns: rows of the picture, weighted, added up. Lanes do not meet, so that any vector width gives the same bits. --- */
+/* --- down the columns: rows of the picture, weighted, added up. Lanes do not meet and nothing is fused, so that any vector width gives the
+   same bits; the same loops are compiled a second time for machines with wider vectors. --- */
 
-#define DEFINE_SUM_ROWS(name, type)                                                                           \
-    static void name(const void *const *rows, int64_t skip, const float *restrict w, int64_t taps, int64_t n, \
-                     float *restrict sum)                                                                     \
-    {                                                                                                         \
-        const type *restrict a = (const type *)rows[0] + skip;                                                \
-        const type *restrict b = taps > 1 ? (const type *)rows[1] + skip : a;                                 \
-        const type *restrict c = taps > 2 ? (const type *)rows[2] + skip : a;                                 \
-        const float wa = w[0], wb = taps > 1 ? w[1] : 0.0f, wc = taps > 2 ? w[2] : 0.0f;                      \
-        if (taps == 1)                                                                                        \
-            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i];                                        \
-        else if (taps == 2)                                                                                   \
-            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i];                     \
-        else                                                                                                  \
-            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i] + wc * (float)c[i];  \
-        for (int64_t k = 3; k < taps; k++) {                                                                  \
-            const type *restrict d = (const type *)rows[k] + skip;                                            \
-            const float wd = w[k];                                                                            \
-            for (int64_t i = 0; i < n; i++) sum[i] += wd * (float)d[i];                                       \
-        }                                                                                                     \
+#define DEFINE_SUM_ROWS(name, type, attribute)                                                               \
+    attribute static void name(const void *const *rows, int64_t skip, const float *restrict w, int64_t taps, \
+                               int64_t n, float *restrict sum)                                               \
+    {                                                                                                        \
+        const type *restrict a = (const type *)rows[0] + skip;                                               \
+        const type *restrict b = taps > 1 ? (const type *)rows[1] + skip : a;                                \
+        const type *restrict c = taps > 2 ? (const type *)rows[2] + skip : a;                                \
+        const float wa = w[0], wb = taps > 1 ? w[1] : 0.0f, wc = taps > 2 ? w[2] : 0.0f;                     \
+        if (taps == 1)                                                                                       \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i];                                       \
+        else if (taps == 2)                                                                                  \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i];                    \
+        else                                                                                                 \
+            for (int64_t i = 0; i < n; i++) sum[i] = wa * (float)a[i] + wb * (float)b[i] + wc * (float)c[i]; \
+        for (int64_t k = 3; k < taps; k++) {                                                                 \
+            const type *restrict d = (const type *)rows[k] + skip;                                           \
+            const float wd = w[k];                                                                           \
+            for (int64_t i = 0; i < n; i++) sum[i] += wd * (float)d[i];                                      \
+        }                                                                                                    \
     }
-DEFINE_SUM_ROWS(sum_rows_u8, uint8_t)
-DEFINE_SUM_ROWS(sum_rows_u16, uint16_t)
-DEFINE_SUM_ROWS(sum_rows_f32, float)
 
-static void sum_rows(fari_row_type type, const parts *p, int64_t taps, int64_t skip, int64_t n)
+#define DEFINE_SCALE(name, attribute)                                          \
+    attribute static void name(float *restrict line, int64_t n, float divisor) \
+    {                                                                          \
+        for (int64_t i = 0; i < n; i++) line[i] /= divisor;                    \
+    }
+
+typedef void (*sum_rows_fn)(const void *const *rows, int64_t skip, const float *w, int64_t taps, int64_t n, float *sum);
+
+typedef struct loops {
+    sum_rows_fn sum_rows[3]; /* by fari_row_type */
+    void (*scale)(float *line, int64_t n, float divisor);
+} loops;
+
+DEFINE_SUM_ROWS(sum_rows_u8, uint8_t, )
+DEFINE_SUM_ROWS(sum_rows_u16, uint16_t, )
+DEFINE_SUM_ROWS(sum_rows_f32, float, )
+DEFINE_SCALE(scale, )
+
+#if defined(__x86_64__)
+#define WIDE __attribute__((target("avx2")))
+DEFINE_SUM_ROWS(sum_rows_u8_wide, uint8_t, WIDE)
+DEFINE_SUM_ROWS(sum_rows_u16_wide, uint16_t, WIDE)
+DEFINE_SUM_ROWS(sum_rows_f32_wide, float, WIDE)
+DEFINE_SCALE(scale_wide, WIDE)
+#endif
+
+static loops loops_here(void)
 {
-    switch (type) {
-    case FARI_ROW_U8: sum_rows_u8(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
-    case FARI_ROW_U16: sum_rows_u16(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
-    case FARI_ROW_F32: sum_rows_f32(p->rows, skip, p->row_taps, taps, n, p->sums + skip); break;
-    }
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        return (loops){ { sum_rows_u8_wide, sum_rows_u16_wide, sum_rows_f32_wide }, scale_wide };
+#endif
+    return (loops){ { sum_rows_u8, sum_rows_u16, sum_rows_f32 }, scale };
 }
 
 /* --- along the row --- */
@@ -206,11 +230,6 @@ static void sum_columns_rgb(const parts *p, int64_t out_width, float *restrict o
         if (x + 1 < out_width) *(f4 *)(void *)(out + 3 * x) = sum;
         else memcpy(out + 3 * x, &sum, 3 * sizeof *out);
     }
-}
-
-static void scale(float *line, int64_t n, float divisor)
-{
-    for (int64_t i = 0; i < n; i++) line[i] /= divisor;
 }
 
 /* --- rows in, rows out --- */
@@ -246,6 +265,7 @@ static far_status resize_any(const fari_resize *r, fari_row_type type, const par
     static const float divisors[] = { [FARI_ROW_U8] = 255.0f, [FARI_ROW_U16] = 65535.0f, [FARI_ROW_F32] = 1.0f };
     const axis rows = rows_of(r), columns = columns_of(r);
     const int64_t line_elems = r->out_width * r->channels;
+    const loops run = loops_here();
     int64_t first, count;
     for (int64_t x = 0; x < r->out_width; x++) {
         p->columns[2 * x + 1] = (int32_t)taps_of(&columns, x, p->weights + x * p->taps, &first);
@@ -258,11 +278,11 @@ static far_status resize_any(const fari_resize *r, fari_row_type type, const par
         float *to = out + y * row_step, *line = pixel_step == r->channels ? to : p->line;
         const int64_t taps = taps_of(&rows, y, p->row_taps, &first);
         FAR_TRY(gather(p, f, first, taps));
-        sum_rows(type, p, taps, skip, elems);
+        run.sum_rows[type](p->rows, skip, p->row_taps, taps, elems, p->sums + skip);
         memset(p->sums + skip + elems, 0, 4 * sizeof *p->sums); /* read as a fourth lane, never used */
         if (r->channels == 3) sum_columns_rgb(p, r->out_width, line);
         else sum_columns(p, r->out_width, r->channels, line);
-        if (type != FARI_ROW_F32) scale(line, line_elems, divisors[type]);
+        if (type != FARI_ROW_F32) run.scale(line, line_elems, divisors[type]);
         if (line != to) put_line(line, r->out_width, r->channels, to, pixel_step);
     }
     return FAR_OK;
