@@ -5,10 +5,10 @@
     curves.py CASE --down LR                   from LR down, by 1, 1/2, 1/5, 1/10 ..., until the rule holds
 
 Eight float32 runs: oneDNN, PyTorch's own kernels, oneDNN on two threads, channels-last, and four with weights and inputs moved by at most half a
-unit in the last place. R is the largest |loss - float64| / (1e-5 |float64|) over runs and steps. The rule: R <= 0.5; at the next rate down, R times
-the square of the rates' quotient <= 1 (the flips met there, at this rate); and the loss moves by 1 % or more. So somebody with twice the error is
-within the limit of docs/numerics.md even where PyTorch's own luck does not widen it, and a thousandth of the way still shows. Nothing of ours takes
-part. README.md, "Learning rates", says why this is needed.
+unit in the last place. R is the largest |loss - float64| / (1e-5 |float64|) over runs and steps, S the same of |loss - loss of the first run|. The
+rule: R <= 0.5; at the next rate down, S times the square of the rates' quotient <= 1 (the flips met there, at this rate); and the loss moves by 1 %
+or more. So somebody with twice the error is within the limit of docs/numerics.md even where PyTorch's own luck does not widen it, and a thousandth
+of the way still shows. Nothing of ours takes part. README.md, "Learning rates", says why this is needed.
 """
 import argparse
 import sys
@@ -45,16 +45,22 @@ def variants(case, weights, x, labels):
         yield run("moved %d" % k, *make_golden.perturbed(case, k, weights, x), onednn=True)
 
 
+def farthest(a, b, scale):
+    return max(abs(p - q) / (1e-5 * abs(t)) for p, q, t in zip(a, b, scale))
+
+
 def measure(name, case):
-    """(R, part of the loss that was lost on the way)"""
+    """(R, S, part of the loss that was lost on the way)"""
     weights = case.weights()
     x, labels = case.batch()
     truth = make_golden.train(case, weights, x, labels, torch.float64)["loss"]
-    each = {n: max(abs(a - t) / (1e-5 * abs(t)) for a, t in zip(losses, truth)) for n, losses in variants(case, weights, x, labels)}
-    worst, moved = max(each.values()), max(abs(1.0 - t / truth[0]) for t in truth)
-    print("%s seed %d norm_bias %g lr %g: loss %.4g -> %.4g, moves %.2g, R %.2g (%s)" % (
-        name, case.seed, case.norm_bias, case.lr, truth[0], truth[-1], moved, worst, ", ".join("%s %.2g" % e for e in each.items())), flush=True)
-    return worst, moved
+    runs = dict(variants(case, weights, x, labels))
+    each = {n: farthest(losses, truth, truth) for n, losses in runs.items()}
+    worst, spread = max(each.values()), max(farthest(losses, runs["oneDNN"], truth) for losses in runs.values())
+    moved = max(abs(1.0 - t / truth[0]) for t in truth)
+    print("%s seed %d norm_bias %g lr %g: loss %.4g -> %.4g, moves %.2g, S %.2g, R %.2g (%s)" % (
+        name, case.seed, case.norm_bias, case.lr, truth[0], truth[-1], moved, spread, worst, ", ".join("%s %.2g" % e for e in each.items())), flush=True)
+    return worst, spread, moved
 
 
 def main():
@@ -73,8 +79,8 @@ def main():
         case.norm_bias = args.norm_bias
     above = None  # the last rate that was fine, waiting for the next one down
     for case.lr in ladder(args.down) if args.down else args.lr or (case.lr, 0.5 * case.lr):
-        worst, moved = measure(args.case, case)
-        if above is not None and worst * (above / case.lr) ** 2 <= 1.0:
+        worst, spread, moved = measure(args.case, case)
+        if above is not None and spread * (above / case.lr) ** 2 <= 1.0:
             print("%s: lr %g keeps the rule" % (args.case, above))
             return 0
         if moved < FALL and args.down:
