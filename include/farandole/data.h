@@ -241,6 +241,16 @@ typedef enum far_last_batch {
     FAR_LAST_PAD       /**< the last batch is filled with zero images, labels FAR_LABEL_IGNORE and sample numbers -1 */
 } far_last_batch;
 
+/** What becomes of a sample that cannot be read (damaged, missing, labels out of range). */
+typedef enum far_on_error {
+    FAR_ON_ERROR_STOP = 0, /**< far_loader_next fails and names it */
+    /**
+     * It is left out: a zero image with labels FAR_LABEL_IGNORE and sample number -1 takes its place, a warning names it. More than a
+     * tenth of an epoch (and more than 8), or all of it, is an error nevertheless.
+     */
+    FAR_ON_ERROR_SKIP
+} far_on_error;
+
 /** Zero in a field means its default. */
 typedef struct far_loader_opts {
     int64_t batch;             /**< samples a batch */
@@ -253,6 +263,7 @@ typedef struct far_loader_opts {
     int32_t threads; /**< default 1; -1: none, far_loader_next does the work */
     int32_t ahead; /**< batches ready or in the making beside the one lent; default 2; each costs one batch of memory */
     far_augment augment;
+    far_on_error on_error;
 } far_loader_opts;
 
 /** Arrays are dense and lent until the next call on the loader. */
@@ -262,6 +273,7 @@ typedef struct far_batch {
     const float *images;       /**< [batch, H, W, C] f32, channels last */
     const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes]; NULL without labels */
     const int64_t *sample_ids; /**< [batch] */
+    int64_t skipped; /**< of `count`: samples that could not be read and were left out, with sample number -1 */
 } far_batch;
 
 typedef struct far_loader far_loader; /**< opaque */

@@ -117,6 +117,11 @@ const char *far_dataset_sample_name(const far_dataset *dataset, int64_t idx)
     return dataset->ops.sample_name(dataset->context, idx);
 }
 
+bool fari_is_damage(far_status st)
+{
+    return st == FAR_E_FORMAT || st == FAR_E_IO || st == FAR_E_NOTFOUND || st == FAR_E_UNSUPPORTED;
+}
+
 bool fari_dataset_decodes(const far_dataset *dataset)
 {
     return dataset->ops.read_region != NULL || dataset->info.varies;
@@ -172,8 +177,26 @@ static moments moments_of(const float *image, int64_t pixels, int64_t channels, 
     return (moments){ (double)pixels, mean, m2 };
 }
 
-far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count, double *mean_out,
-                               double *std_out)
+/* One sample's part; a sample that cannot be read counts for nothing where it may be left out. */
+static far_status add_moments(far_dataset *dataset, int64_t sample, const fari_moments_opts *opts, float *image,
+                              int32_t *labels, moments *all)
+{
+    const int64_t channels = dataset->info.channels;
+    int64_t height, width;
+    FAR_TRY(far_dataset_extent(dataset, sample, &height, &width));
+    const far_status st = far_dataset_read(dataset, sample, image, labels);
+    if (st != FAR_OK && opts->skips_damage && fari_is_damage(st)) {
+        far_error_clear();
+        return FAR_OK;
+    }
+    FAR_TRY(st);
+    for (int64_t i = 0; opts->log1p && i < height * width * channels; i++) image[i] = log1pf(image[i]);
+    for (int64_t c = 0; c < channels; c++) merge(&all[c], moments_of(image, height * width, channels, c));
+    return FAR_OK;
+}
+
+far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count,
+                                const fari_moments_opts *opts, double *mean_out, double *std_out)
 {
     const far_dataset_info info = dataset->info;
     far_status st = FAR_OK;
@@ -184,13 +207,8 @@ far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, 
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for the moments of a data set");
         goto free_all;
     }
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t sample = sample_ids == NULL ? i : sample_ids[i];
-        int64_t height, width;
-        FAR_TRY_GOTO(far_dataset_extent(dataset, sample, &height, &width), free_all);
-        FAR_TRY_GOTO(far_dataset_read(dataset, sample, image, labels), free_all);
-        for (int64_t c = 0; c < info.channels; c++) merge(&all[c], moments_of(image, height * width, info.channels, c));
-    }
+    for (int64_t i = 0; i < count; i++)
+        FAR_TRY_GOTO(add_moments(dataset, sample_ids == NULL ? i : sample_ids[i], opts, image, labels, all), free_all);
     for (int64_t c = 0; c < info.channels; c++) {
         mean_out[c] = all[c].mean;
         std_out[c] = all[c].count > 0.0 ? sqrt(all[c].m2 / all[c].count) : 0.0;
@@ -200,6 +218,13 @@ free_all:
     fari_free(labels);
     fari_free(image);
     return st;
+}
+
+far_status far_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count, double *mean_out,
+                               double *std_out)
+{
+    const fari_moments_opts opts = { 0 };
+    return fari_dataset_moments(dataset, sample_ids, count, &opts, mean_out, std_out);
 }
 
 /* --- the usual names in a folder --- */

@@ -17,6 +17,17 @@ int64_t fari_label_elems(const far_dataset_info *info, int64_t height, int64_t w
 /* Reading a sample is work beyond copying: its reader cuts or resizes, or samples have sizes of their own. */
 bool fari_dataset_decodes(const far_dataset *dataset);
 
+/* A failure that is the fault of one file, not what every sample would meet. */
+bool fari_is_damage(far_status st);
+
+typedef struct fari_moments_opts {
+    bool log1p;        /* of log(1 + x) */
+    bool skips_damage; /* samples that cannot be read count for nothing */
+} fari_moments_opts;
+/* far_dataset_moments, with options. */
+far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count,
+                                const fari_moments_opts *opts, double *mean_out, double *std_out);
+
 /* far_loader_bytes, with the reason why a loader cannot be opened. */
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out);
 

@@ -1,20 +1,22 @@
 /* Batches made ahead. Batch number s (counted through the epochs) lies in slot s % slot_count; workers take runs of its samples. A slot is free
    again when the batch that was lent from it has been given back, which the next far_loader_next does. */
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/status.h"
-#include "data/augment.h"
 #include "data/dataset.h"
-#include "data/region.h"
+#include "data/maker.h"
 #include "data/shuffle.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define ALIGN 64
 #define THREADS_MAX 256
+#define WARNINGS_MAX 20 /* of a loader's samples that are left out */
+#define SKIPPED_MIN 8   /* so many may be left out of an epoch, or a tenth of its samples */
 
 typedef struct slot {
     float *images;
@@ -23,6 +25,7 @@ typedef struct slot {
     int64_t number; /* the batch it holds or gets; -1: none */
     int64_t count;  /* valid samples */
     int64_t done;   /* places filled */
+    int64_t skipped;
     fari_perm perm;
     far_status status; /* of the failed sample with the lowest place */
     int64_t failed_at;
@@ -31,27 +34,24 @@ typedef struct slot {
 
 /* How all memory of a loader is laid out in one block. */
 typedef struct layout {
-    int64_t image_elems, label_elems; /* of one sample in a batch */
     int64_t slots, threads, ids;
     int64_t images_at, labels_at, batch_ids_at, sample_ids_at; /* bytes from the block's start */
     int64_t image_bytes, label_bytes, batch_id_bytes;          /* of one slot */
     int64_t raw_at, raw_map_at, whole_at, whole_map_at, resize_at;
-    int64_t raw_bytes, raw_map_bytes, whole_bytes, whole_map_bytes, resize_bytes; /* of one thread; 0: not needed */
+    fari_maker_needs needs; /* of one thread, rounded up */
     int64_t bytes;
 } layout;
 
 typedef struct worker {
     far_loader *loader;
-    float *raw; /* scratch: a sample as read; NULL where samples are read into their place */
-    int32_t *raw_map;
-    fari_region_scratch whole;
+    fari_maker_scratch scratch;
     pthread_t thread;
 } worker;
 
 struct far_loader {
     far_dataset *dataset;
     far_loader_opts opts;
-    fari_augment_sizes sizes;
+    fari_maker maker;
     layout lay;
     char *block;
     float *moments; /* mean, then std: copies */
@@ -60,7 +60,7 @@ struct far_loader {
     slot *slots;
     worker *workers;
     int32_t started;
-    bool is_in_place;
+    _Atomic int32_t warned;
 
     pthread_mutex_t mutex;
     pthread_cond_t work, ready; /* there may be work; a slot is full or the workers are idle */
@@ -70,6 +70,7 @@ struct far_loader {
     int64_t make, make_at; /* the batch being given out to workers, and its next place */
     int32_t in_flight;
     bool is_paused, is_stopped;
+    int64_t skipped; /* of the epoch being lent */
 };
 
 /* --- memory --- */
@@ -105,64 +106,39 @@ static int32_t thread_count(const far_loader_opts *opts)
     return opts->threads == 0 ? 1 : opts->threads < 0 ? 0 : opts->threads < THREADS_MAX ? opts->threads : THREADS_MAX;
 }
 
-/* Pixels and width of the largest region that is read of any sample. Where sizes vary, each sample is asked for its own. */
-static far_status largest_region(far_dataset *dataset, const far_loader_opts *opts, const fari_augment_sizes *sizes,
-                                 int64_t *pixels_out, int64_t *width_out)
-{
-    const far_dataset_info *info = &dataset->info;
-    const bool is_known = !info->varies || fari_frame_is_exact(&sizes->frame);
-    const int64_t count = is_known ? 1 : opts->sample_ids != NULL ? opts->sample_count : info->sample_count;
-    *pixels_out = *width_out = 0;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t height = info->height, width = info->width;
-        const int64_t sample = opts->sample_ids != NULL && !is_known ? opts->sample_ids[i] : i;
-        if (info->varies && !is_known) FAR_TRY(far_dataset_extent(dataset, sample, &height, &width));
-        FAR_TRY(fari_frame_takes(&sizes->frame, height, width));
-        const far_region region = fari_frame_place(&sizes->frame, 0, height, width).region;
-        if (region.out_height * region.out_width > *pixels_out) *pixels_out = region.out_height * region.out_width;
-        if (region.out_width > *width_out) *width_out = region.out_width;
-    }
-    return FAR_OK;
-}
-
 static int64_t rounded(int64_t bytes)
 {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static far_status lay_out(far_dataset *dataset, const far_loader_opts *opts, const fari_augment_sizes *sizes,
-                          layout *lay_out)
+static fari_maker_needs rounded_needs(fari_maker_needs needs)
 {
-    const far_dataset_info *info = &dataset->info;
-    const int64_t floats = (int64_t)sizeof(float), ints = (int64_t)sizeof(int32_t);
+    return (fari_maker_needs){ rounded(needs.raw),
+                               rounded(needs.raw_map),
+                               { rounded(needs.whole.image_bytes), rounded(needs.whole.label_bytes),
+                                 rounded(needs.whole.resize_bytes) } };
+}
+
+static far_status lay_out(const fari_maker *maker, const far_loader_opts *opts, layout *lay_out)
+{
     layout lay = { 0 };
-    int64_t raw_pixels = 0, raw_width = 0;
-    FAR_TRY(largest_region(dataset, opts, sizes, &raw_pixels, &raw_width));
-    const fari_region_needs needs =
-        sizes->frame.fit == FAR_FIT_AS_IS ? (fari_region_needs){ 0 } : fari_region_needs_of(dataset, raw_width);
-    if (fari_augment_in_place(&opts->augment)) raw_pixels = 0;
-    lay.image_elems = sizes->height * sizes->width * sizes->channels;
-    lay.label_elems = fari_label_elems(info, sizes->height, sizes->width);
+    FAR_TRY(fari_maker_needs_of(maker, opts->sample_ids, opts->sample_count, &lay.needs));
+    lay.needs = rounded_needs(lay.needs);
     lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
     lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
     lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
-    lay.image_bytes = rounded(opts->batch * lay.image_elems * floats);
-    lay.label_bytes = rounded(opts->batch * lay.label_elems * ints);
+    lay.image_bytes = rounded(opts->batch * maker->image_elems * (int64_t)sizeof(float));
+    lay.label_bytes = rounded(opts->batch * maker->label_elems * (int64_t)sizeof(int32_t));
     lay.batch_id_bytes = rounded(opts->batch * (int64_t)sizeof(int64_t));
-    lay.raw_bytes = rounded(raw_pixels * sizes->channels * floats);
-    lay.raw_map_bytes = rounded(raw_pixels * sizes->map_planes * ints);
-    lay.whole_bytes = rounded(needs.image_bytes);
-    lay.whole_map_bytes = rounded(needs.label_bytes);
-    lay.resize_bytes = rounded(needs.resize_bytes);
     lay.images_at = place(&lay.bytes, lay.slots * lay.image_bytes);
     lay.labels_at = place(&lay.bytes, lay.slots * lay.label_bytes);
     lay.batch_ids_at = place(&lay.bytes, lay.slots * lay.batch_id_bytes);
     lay.sample_ids_at = place(&lay.bytes, lay.ids * (int64_t)sizeof(int64_t));
-    lay.raw_at = place(&lay.bytes, lay.threads * lay.raw_bytes);
-    lay.raw_map_at = place(&lay.bytes, lay.threads * lay.raw_map_bytes);
-    lay.whole_at = place(&lay.bytes, lay.threads * lay.whole_bytes);
-    lay.whole_map_at = place(&lay.bytes, lay.threads * lay.whole_map_bytes);
-    lay.resize_at = place(&lay.bytes, lay.threads * lay.resize_bytes);
+    lay.raw_at = place(&lay.bytes, lay.threads * lay.needs.raw);
+    lay.raw_map_at = place(&lay.bytes, lay.threads * lay.needs.raw_map);
+    lay.whole_at = place(&lay.bytes, lay.threads * lay.needs.whole.image_bytes);
+    lay.whole_map_at = place(&lay.bytes, lay.threads * lay.needs.whole.label_bytes);
+    lay.resize_at = place(&lay.bytes, lay.threads * lay.needs.whole.resize_bytes);
     lay.bytes += ALIGN; /* to align the start */
     *lay_out = lay;
     return FAR_OK;
@@ -175,20 +151,22 @@ static int64_t own_bytes(const layout *lay, int64_t channels)
 }
 
 /* What the data set makes for the loader's threads. */
-static int64_t reading_bytes(const far_dataset *dataset, const layout *lay, const fari_augment_sizes *sizes)
+static int64_t reading_bytes(const fari_maker *maker, const layout *lay)
 {
-    if (dataset->ops.prepare_bytes == NULL) return 0;
-    return dataset->ops.prepare_bytes(dataset->context, (int32_t)lay->threads, sizes->frame.height, sizes->frame.width);
+    const far_dataset *set = maker->dataset;
+    if (set->ops.prepare_bytes == NULL) return 0;
+    return set->ops.prepare_bytes(set->context, (int32_t)lay->threads, maker->sizes.frame.height,
+                                  maker->sizes.frame.width);
 }
 
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out)
 {
-    fari_augment_sizes sizes;
+    fari_maker maker;
     layout lay;
     FAR_TRY(check_opts(dataset, opts));
-    FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
-    FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
-    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(dataset, &lay, &sizes);
+    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
+    FAR_TRY(lay_out(&maker, opts, &lay));
+    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(&maker, &lay);
     return FAR_OK;
 }
 
@@ -212,18 +190,20 @@ static void assign(far_loader *loader)
     for (int64_t i = 0; i < lay->slots; i++) {
         slot *s = &loader->slots[i];
         s->images = (float *)(void *)(base + lay->images_at + i * lay->image_bytes);
-        if (lay->label_elems > 0) s->labels = (int32_t *)(void *)(base + lay->labels_at + i * lay->label_bytes);
+        if (lay->label_bytes > 0) s->labels = (int32_t *)(void *)(base + lay->labels_at + i * lay->label_bytes);
         s->ids = (int64_t *)(void *)(base + lay->batch_ids_at + i * lay->batch_id_bytes);
         s->number = -1;
     }
     for (int64_t i = 0; i < lay->threads; i++) {
         worker *w = &loader->workers[i];
         w->loader = loader;
-        w->raw = part_of(base, lay->raw_at, lay->raw_bytes, i);
-        w->raw_map = part_of(base, lay->raw_map_at, lay->raw_map_bytes, i);
-        w->whole = (fari_region_scratch){ part_of(base, lay->whole_at, lay->whole_bytes, i),
-                                          part_of(base, lay->whole_map_at, lay->whole_map_bytes, i),
-                                          part_of(base, lay->resize_at, lay->resize_bytes, i) };
+        w->scratch = (fari_maker_scratch){
+            part_of(base, lay->raw_at, lay->needs.raw, i),
+            part_of(base, lay->raw_map_at, lay->needs.raw_map, i),
+            { part_of(base, lay->whole_at, lay->needs.whole.image_bytes, i),
+              part_of(base, lay->whole_map_at, lay->needs.whole.label_bytes, i),
+              part_of(base, lay->resize_at, lay->needs.whole.resize_bytes, i) },
+        };
     }
     if (lay->ids > 0) {
         int64_t *ids = (int64_t *)(void *)(base + lay->sample_ids_at);
@@ -234,70 +214,53 @@ static void assign(far_loader *loader)
 
 /* --- filling --- */
 
-static void fill_padding(const layout *lay, float *image, int32_t *label)
-{
-    memset(image, 0, sizeof *image * (size_t)lay->image_elems);
-    for (int64_t i = 0; i < lay->label_elems; i++) label[i] = FAR_LABEL_IGNORE;
-}
-
-/* Reads a sample and makes of it what the batch holds. */
-static far_status make_sample(worker *w, int64_t epoch, int64_t sample, float *image, int32_t *label)
-{
-    far_loader *loader = w->loader;
-    const fari_augment_sizes *sizes = &loader->sizes;
-    const uint64_t key = fari_rng_key(loader->opts.seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
-    const bool has_map = sizes->map_planes > 0;
-    fari_raw raw = { .image = loader->is_in_place ? image : w->raw,
-                     .map = !has_map              ? NULL
-                            : loader->is_in_place ? label
-                                                  : w->raw_map };
-    int64_t height, width;
-    FAR_TRY(far_dataset_extent(loader->dataset, sample, &height, &width));
-    FAR_TRY(fari_frame_takes(&sizes->frame, height, width));
-    fari_placing placing = fari_frame_place(&sizes->frame, key, height, width);
-    if (sizes->frame.fit == FAR_FIT_AS_IS) { /* before downsampling */
-        placing.region = (far_region){ 0, 0, height, width, height, width };
-        FAR_TRY(far_dataset_read(loader->dataset, sample, raw.image, has_map ? raw.map : label));
-    } else {
-        FAR_TRY(fari_region_read(loader->dataset, sample, &placing.region, &w->whole, raw.image,
-                                 has_map ? raw.map : label));
-    }
-    raw.height = placing.region.out_height;
-    raw.width = placing.region.out_width;
-    raw.y = placing.y;
-    raw.x = placing.x;
-    fari_augment_apply(&loader->opts.augment, sizes, key, &raw, image, label);
-    return FAR_OK;
-}
+/* What a worker's run of places came to. */
+typedef struct outcome {
+    int64_t failed_at; /* -1: none */
+    int64_t skipped;
+    far_status status;
+} outcome;
 
 /* Place `at` of a slot: a sample, or padding. */
-static far_status fill_place(worker *w, slot *s, int64_t at)
+static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
 {
     const far_loader *loader = w->loader;
-    const layout *lay = &loader->lay;
+    const fari_maker *maker = &loader->maker;
     const int64_t epoch = s->number / loader->batches, idx = s->number % loader->batches;
-    float *image = s->images + at * lay->image_elems;
-    int32_t *label = s->labels == NULL ? NULL : s->labels + at * lay->label_elems;
+    float *image = s->images + at * maker->image_elems;
+    int32_t *label = s->labels == NULL ? NULL : s->labels + at * maker->label_elems;
+    s->ids[at] = -1;
     if (at >= s->count) {
-        fill_padding(lay, image, label);
-        s->ids[at] = -1;
+        fari_maker_blank(maker, image, label);
         return FAR_OK;
     }
     int64_t sample = idx * loader->opts.batch + at;
     if (loader->opts.shuffle) sample = fari_perm_at(&s->perm, sample);
     if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
+    const far_status st = fari_maker_make(maker, &w->scratch, epoch, sample, image, label);
+    if (st != FAR_OK && loader->opts.on_error == FAR_ON_ERROR_SKIP && fari_is_damage(st)) {
+        if (atomic_fetch_add(&w->loader->warned, 1) < WARNINGS_MAX)
+            fari_log(FAR_LOG_WARN, "left out: %s", far_error_message());
+        far_error_clear();
+        fari_maker_blank(maker, image, label);
+        out->skipped++;
+        return FAR_OK;
+    }
     s->ids[at] = sample;
-    return make_sample(w, epoch, sample, image, label);
+    return st;
 }
 
-/* Fills places [first, first + count); stops at the first that fails and gives its place, otherwise -1. */
-static int64_t fill_run(worker *w, slot *s, int64_t first, int64_t count, far_status *status_out)
+/* Fills places [first, first + count); stops at the first that fails. */
+static outcome fill_run(const worker *w, slot *s, int64_t first, int64_t count)
 {
+    outcome out = { .failed_at = -1 };
     for (int64_t at = first; at < first + count; at++) {
-        *status_out = fill_place(w, s, at);
-        if (*status_out != FAR_OK) return at;
+        out.status = fill_place(w, s, at, &out);
+        if (out.status == FAR_OK) continue;
+        out.failed_at = at;
+        break;
     }
-    return -1;
+    return out;
 }
 
 static void begin_slot(far_loader *loader, slot *s, int64_t number)
@@ -305,18 +268,19 @@ static void begin_slot(far_loader *loader, slot *s, int64_t number)
     const int64_t idx = number % loader->batches, left = loader->sample_count - idx * loader->opts.batch;
     s->number = number;
     s->count = left < loader->opts.batch ? left : loader->opts.batch;
-    s->done = 0;
+    s->done = s->skipped = 0;
     s->status = FAR_OK;
     s->failed_at = loader->opts.batch;
     s->perm = fari_perm_of(loader->opts.seed, number / loader->batches, loader->sample_count);
 }
 
-static void end_run(slot *s, int64_t count, int64_t failed_at, far_status status)
+static void end_run(slot *s, int64_t count, const outcome *out)
 {
     s->done += count;
-    if (failed_at < 0 || failed_at >= s->failed_at) return;
-    s->failed_at = failed_at;
-    s->status = status;
+    s->skipped += out->skipped;
+    if (out->failed_at < 0 || out->failed_at >= s->failed_at) return;
+    s->failed_at = out->failed_at;
+    s->status = out->status;
     fari_error_save(&s->error);
 }
 
@@ -360,12 +324,11 @@ static void *work(void *arg)
         loader->in_flight++;
         (void)pthread_mutex_unlock(&loader->mutex);
 
-        far_status status = FAR_OK;
-        const int64_t failed_at = fill_run(w, s, first, count, &status);
+        const outcome out = fill_run(w, s, first, count);
 
         (void)pthread_mutex_lock(&loader->mutex);
         loader->in_flight--;
-        end_run(s, count, failed_at, status);
+        end_run(s, count, &out);
         if (s->done == loader->opts.batch || loader->in_flight == 0) (void)pthread_cond_broadcast(&loader->ready);
     }
     (void)pthread_mutex_unlock(&loader->mutex);
@@ -376,8 +339,8 @@ static void *work(void *arg)
 
 static void copy_moments(far_loader *loader)
 {
-    const size_t channels = (size_t)loader->sizes.channels;
-    far_augment *augment = &loader->opts.augment;
+    const size_t channels = (size_t)loader->maker.sizes.channels;
+    far_augment *augment = &loader->maker.augment;
     if (augment->mean != NULL) memcpy(loader->moments, augment->mean, channels * sizeof(float));
     if (augment->std != NULL) memcpy(loader->moments + channels, augment->std, channels * sizeof(float));
     if (augment->mean != NULL) augment->mean = loader->moments;
@@ -401,14 +364,15 @@ static far_status start_workers(far_loader *loader)
 
 far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, far_loader **loader_out)
 {
-    fari_augment_sizes sizes;
     far_status st = FAR_OK;
-    FAR_TRY(check_opts(dataset, opts));
+    fari_maker maker;
     layout lay;
-    FAR_TRY(fari_augment_check(&opts->augment, &dataset->info, &sizes));
-    FAR_TRY(lay_out(dataset, opts, &sizes, &lay));
+    FAR_TRY(check_opts(dataset, opts));
+    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
+    FAR_TRY(lay_out(&maker, opts, &lay));
     if (dataset->ops.prepare != NULL)
-        FAR_TRY(dataset->ops.prepare(dataset->context, (int32_t)lay.threads, sizes.frame.height, sizes.frame.width));
+        FAR_TRY(dataset->ops.prepare(dataset->context, (int32_t)lay.threads, maker.sizes.frame.height,
+                                     maker.sizes.frame.width));
     far_loader *loader = fari_calloc(1, sizeof *loader);
     if (loader == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a loader");
     (void)pthread_mutex_init(&loader->mutex, NULL); /* cannot fail on Linux */
@@ -416,16 +380,14 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     (void)pthread_cond_init(&loader->ready, NULL);
     loader->dataset = dataset;
     loader->opts = *opts;
-    loader->sizes = sizes;
+    loader->maker = maker;
     loader->lay = lay;
-    loader->opts.augment.frame = sizes.frame;
-    loader->is_in_place = fari_augment_in_place(&opts->augment);
     loader->sample_count = opts->sample_ids == NULL ? dataset->info.sample_count : opts->sample_count;
     loader->batches = opts->last == FAR_LAST_DROP ? loader->sample_count / opts->batch
                                                   : (loader->sample_count + opts->batch - 1) / opts->batch;
     loader->slots = fari_calloc((size_t)loader->lay.slots, sizeof *loader->slots);
     loader->workers = fari_calloc((size_t)loader->lay.threads, sizeof *loader->workers);
-    loader->moments = fari_calloc(2 * (size_t)sizes.channels, sizeof *loader->moments);
+    loader->moments = fari_calloc(2 * (size_t)maker.sizes.channels, sizeof *loader->moments);
     loader->block = fari_alloc((size_t)loader->lay.bytes);
     if (loader->slots == NULL || loader->workers == NULL || loader->moments == NULL || loader->block == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for a loader: %" PRId64 " bytes", far_loader_bytes(dataset, opts));
@@ -467,6 +429,22 @@ static bool is_full(const far_loader *loader, const slot *s, int64_t number)
     return s->number == number && s->done == loader->opts.batch;
 }
 
+/* Leaving out is for single damaged files: where it is many, something else is wrong. */
+static void count_skipped(far_loader *loader, slot *s)
+{
+    const int64_t samples = loader->sample_count, tenth = samples / 10;
+    int64_t most = tenth > SKIPPED_MIN ? tenth : SKIPPED_MIN;
+    if (most >= samples) most = samples - 1;
+    if (s->number % loader->batches == 0) loader->skipped = 0;
+    loader->skipped += s->skipped;
+    if (loader->skipped <= most || s->status != FAR_OK) return;
+    s->status = FAR_FAIL(FAR_E_FORMAT,
+                         "%" PRId64 " samples could not be read in this epoch of %" PRId64
+                         ": more than the tenth that may be left out; the warnings say why",
+                         loader->skipped, samples);
+    fari_error_save(&s->error);
+}
+
 far_status far_loader_next(far_loader *loader, far_batch *batch_out)
 {
     (void)pthread_mutex_lock(&loader->mutex);
@@ -478,18 +456,23 @@ far_status far_loader_next(far_loader *loader, far_batch *batch_out)
         return FAR_END;
     }
     if (loader->started == 0 && !is_full(loader, s, number)) {
-        far_status status = FAR_OK;
         begin_slot(loader, s, number);
-        const int64_t failed_at = fill_run(&loader->workers[0], s, 0, loader->opts.batch, &status);
-        end_run(s, loader->opts.batch, failed_at, status);
+        const outcome out = fill_run(&loader->workers[0], s, 0, loader->opts.batch);
+        end_run(s, loader->opts.batch, &out);
     }
     (void)pthread_cond_broadcast(&loader->work);
     while (!is_full(loader, s, number)) (void)pthread_cond_wait(&loader->ready, &loader->mutex);
+    if (s->status == FAR_OK) count_skipped(loader, s);
     const far_status st = s->status;
     if (st == FAR_OK) {
         loader->next++;
-        *batch_out =
-            (far_batch){ number / loader->batches, number % loader->batches, s->count, s->images, s->labels, s->ids };
+        *batch_out = (far_batch){ .epoch = number / loader->batches,
+                                  .idx = number % loader->batches,
+                                  .count = s->count,
+                                  .images = s->images,
+                                  .labels = s->labels,
+                                  .sample_ids = s->ids,
+                                  .skipped = s->skipped };
     }
     (void)pthread_mutex_unlock(&loader->mutex);
     if (st == FAR_OK) return FAR_OK;
@@ -506,6 +489,7 @@ far_status far_loader_seek(far_loader *loader, int64_t epoch, int64_t batch_idx)
     loader->is_paused = true;
     while (loader->in_flight > 0) (void)pthread_cond_wait(&loader->ready, &loader->mutex);
     for (int64_t i = 0; i < loader->lay.slots; i++) loader->slots[i].number = -1;
+    loader->skipped = 0;
     loader->low = loader->next = loader->make = epoch * loader->batches + batch_idx;
     loader->make_at = 0;
     loader->is_paused = false;
@@ -522,8 +506,8 @@ int64_t far_loader_batch_count(const far_loader *loader)
 far_dataset_info far_loader_info(const far_loader *loader)
 {
     far_dataset_info info = loader->dataset->info;
-    info.height = loader->sizes.height;
-    info.width = loader->sizes.width;
+    info.height = loader->maker.sizes.height;
+    info.width = loader->maker.sizes.width;
     info.sample_count = loader->sample_count;
     return info;
 }

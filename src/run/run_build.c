@@ -137,7 +137,8 @@ static far_loader_opts loader_opts(const far_run *run)
                               .seed = (uint64_t)far_config_i64(run->config, "seed"),
                               .threads = run_loader_threads(run),
                               .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
-                              .augment = run_augment(run, true) };
+                              .augment = run_augment(run, true),
+                              .on_error = run_on_error(run) };
 }
 
 /* Length of the training in steps and of an epoch. */

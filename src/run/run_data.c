@@ -102,6 +102,11 @@ static far_status split(far_run *run)
     return FAR_OK;
 }
 
+far_on_error run_on_error(const far_run *run)
+{
+    return strcmp(far_config_text(run->config, "data.on_error"), "skip") == 0 ? FAR_ON_ERROR_SKIP : FAR_ON_ERROR_STOP;
+}
+
 /* Mean and deviation a channel: given, or taken from the training samples. */
 static far_status moments(far_run *run)
 {
@@ -117,7 +122,9 @@ static far_status moments(far_run *run)
     for (int64_t c = 0; c < channels; c++) deviation[c] = 1.0;
     if (means == 0 && stds == 0) {
         const int64_t count = data->kept_count < MOMENT_SAMPLES ? data->kept_count : MOMENT_SAMPLES;
-        FAR_TRY(far_dataset_moments(data->train, data->kept, count, mean, deviation));
+        const fari_moments_opts opts = { .log1p = far_config_bool(config, "data.augment.log1p"),
+                                         .skips_damage = run_on_error(run) == FAR_ON_ERROR_SKIP };
+        FAR_TRY(fari_dataset_moments(data->train, data->kept, count, &opts, mean, deviation));
     }
     if ((means > 1 && means != channels) || (stds > 1 && stds != channels))
         return far_config_fail(config, means > 1 ? "data.mean" : "data.std",

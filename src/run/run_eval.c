@@ -1,4 +1,5 @@
 /* Evaluation: every sample once, counts added up exactly, scores by name. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
@@ -53,7 +54,8 @@ static far_loader_opts loader_opts(const far_run *run, int64_t batch, const int6
                               .epochs = 1,
                               .threads = run_loader_threads(run),
                               .ahead = 2,
-                              .augment = run_augment(run, false) };
+                              .augment = run_augment(run, false),
+                              .on_error = run_on_error(run) };
 }
 
 static far_loader_opts native_opts(const far_run *run, const run_extent *extent, const int64_t *ids, int64_t count)
@@ -217,7 +219,8 @@ static far_status score_batch(void *context, const run_side *side, const far_bat
         FAR_TRY(fari_executor_read_f64(side->exec, s->out.value[i], s->out.elems[i]));
         s->out.entries[i] = batch->count;
     }
-    far_meter_add(s->meter, batch->count, s->out.borrowed, s->out.entries);
+    far_meter_add(s->meter, batch->count - batch->skipped, s->out.borrowed, s->out.entries);
+    s->run->eval_skipped += batch->skipped;
     FAR_TRY(run_samples_take(s->run, batch));
     run_report(s->run, "eval", done, total, far_meter_score(s->meter, 0), 0.0, NULL);
     return FAR_OK;
@@ -227,12 +230,16 @@ far_status run_score(far_run *run, const run_part *part)
 {
     scoring s = { .run = run };
     const run_visitor visitor = { score_begin, score_batch, &s };
+    run->eval_skipped = 0;
     FAR_TRY(far_meter_create(run->eval.graph, run->recipe_opts, &s.meter));
     far_status st = run_samples_begin(run, part, part_size(part));
     if (st == FAR_OK) st = run_each_batch(run, part, &visitor);
     if (st == FAR_OK) take_scores(run, s.meter);
     const far_status pictured = run_samples_end(run, st == FAR_OK);
     if (st == FAR_OK) st = pictured;
+    if (st == FAR_OK && run->eval_skipped > 0)
+        fari_log(FAR_LOG_WARN, "evaluation left out %" PRId64 " samples that could not be read (data.on_error: skip)",
+                 run->eval_skipped);
     outputs_free(&s.out);
     far_meter_destroy(s.meter);
     return st;

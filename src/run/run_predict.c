@@ -159,6 +159,7 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
                             void *context)
 {
     const far_run *run = results->run;
+    if (batch->sample_ids[idx] < 0) return FAR_OK; /* could not be read */
     far_prediction p = { .sample = batch->sample_ids[idx],
                          .map_count = results->side->model.count,
                          .name = far_dataset_sample_name(results->set, batch->sample_ids[idx]),

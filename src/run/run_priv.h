@@ -128,6 +128,7 @@ struct far_run {
     int64_t loader_bytes, eval_loader_bytes;
     int64_t graph_bytes; /* heap that graphs, plans and kernels took */
     int64_t other_bytes; /* the same of native.other */
+    int64_t skipped, eval_skipped; /* samples left out: of training, in this life of the run; of the last evaluation */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
@@ -165,6 +166,7 @@ far_status run_data_open_pictures(const far_config *config, run_data *data);
 far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
 far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out);
+far_on_error run_on_error(const far_run *run);
 int32_t run_loader_threads(const far_run *run);
 far_status run_frames_choose(far_run *run); /* run_frame.c */
 void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out);

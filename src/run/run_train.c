@@ -50,6 +50,7 @@ static far_status one_step(far_run *run, double *loss_out)
     far_batch batch;
     const double asked_s = run_clock_s();
     FAR_TRY(far_loader_next(run->loader, &batch));
+    run->skipped += batch.skipped;
     const double waited_s = run_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
@@ -89,6 +90,7 @@ static far_status log_step(far_run *run, double loss, double rate)
     fari_metrics_log_f64(run->metrics, "train/loss", loss);
     fari_metrics_log_f64(run->metrics, "train/lr", run->last_lr);
     fari_metrics_log_f64(run->metrics, "train/samples_per_s", rate);
+    if (run->skipped > 0) fari_metrics_log_i64(run->metrics, "train/skipped", run->skipped);
     return fari_metrics_log_end(run->metrics);
 }
 
@@ -107,6 +109,7 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
         (void)snprintf(key, sizeof key, "eval/%s", run->scores[i].name);
         fari_metrics_log_f64(run->metrics, key, run->scores[i].value);
     }
+    if (run->eval_skipped > 0) fari_metrics_log_i64(run->metrics, "eval/skipped", run->eval_skipped);
     return fari_metrics_log_end(run->metrics);
 }
 
@@ -211,6 +214,11 @@ far_status far_run_train(far_run *run)
                                "there is nothing to evaluate on: the data has no test part; set data.holdout");
     const far_status st = all_steps(run);
     fari_error_save(&error);
+    if (run->skipped > 0)
+        fari_log(FAR_LOG_WARN,
+                 "training left out samples that could not be read %" PRId64 " times (data.on_error: skip); the first ones "
+                 "are named above",
+                 run->skipped);
     const far_status reported = write_report(run, st);
     if (st == FAR_OK) return reported;
     fari_error_restore(&error);

@@ -4,6 +4,7 @@
 #include "data/frame.h"
 #include "own_set.h"
 #include "test.h"
+#include <farandole/log.h>
 
 enum { HEIGHT = 12, WIDTH = 16, PLANES = 2, CHANNELS = 3, BATCH = 5 };
 
@@ -228,4 +229,92 @@ FAR_TEST(resized_images_give_their_middle)
         far_loader_close(loader);
     }
     far_dataset_close(set);
+}
+
+/* --- samples that cannot be read --- */
+
+FAR_TEST(damaged_samples_are_left_out_and_counted)
+{
+    own_set own = maps_of(40);
+    own.has_names = true;
+    own.bad = 11;
+    own.bad_count = 3;
+    far_dataset *set = own_set_open(&own);
+    for (int way = 0; way < 3; way++) { /* unreadable; labels of no class, both sides */
+        own.bad_label = way == 0 ? 0 : way == 1 ? 7 : -2;
+        for (int32_t threads = -1; threads < 4; threads++) {
+            far_loader_opts opts = { .batch = 8,
+                                     .threads = threads,
+                                     .shuffle = true,
+                                     .on_error = FAR_ON_ERROR_SKIP,
+                                     .augment = { .flip = true,
+                                                  .frame = { .fit = FAR_FIT_CROP, .height = 40, .width = 40 } } };
+            far_loader *loader = NULL;
+            far_batch batch;
+            far_log_set_level(FAR_LOG_ERROR);
+            FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
+            for (int epoch = 0; epoch < 2; epoch++) {
+                int64_t skipped = 0, seen = 0;
+                for (int b = 0; b < 5; b++) {
+                    FAR_CHECK_OK(far_loader_next(loader, &batch));
+                    skipped += batch.skipped;
+                    FAR_CHECK_EQ_I64(batch.count, 8);
+                    for (int64_t at = 0; at < 8; at++) {
+                        const int64_t sample = batch.sample_ids[at];
+                        seen += sample >= 0;
+                        FAR_CHECK(sample < 11 || sample > 13);
+                        if (sample >= 0) continue;
+                        for (int64_t i = 0; i < 1600 * CHANNELS; i++)
+                            FAR_CHECK(batch.images[at * 1600 * CHANNELS + i] == 0.0f);
+                        for (int64_t i = 0; i < 1600 * PLANES; i++)
+                            FAR_CHECK_EQ_I64(batch.labels[at * 1600 * PLANES + i], FAR_LABEL_IGNORE);
+                    }
+                }
+                FAR_CHECK(skipped == 3 && seen == 37);
+            }
+            far_loader_close(loader);
+            opts.on_error = FAR_ON_ERROR_STOP;
+            FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
+            far_status st = FAR_OK;
+            for (int b = 0; b < 5 && st == FAR_OK; b++) st = far_loader_next(loader, &batch);
+            FAR_CHECK_STATUS(st, FAR_E_FORMAT);
+            FAR_CHECK_HAS(far_error_message(), "sample 1");
+            FAR_CHECK_HAS(far_error_message(), "(name-1");
+            FAR_CHECK_HAS(far_error_message(), way == 0   ? "picture-1"
+                                               : way == 1 ? "label 7, but there are 7 classes"
+                                                          : "label -2");
+            far_loader_close(loader);
+        }
+    }
+    far_dataset_close(set);
+}
+
+FAR_TEST(many_damaged_samples_are_an_error)
+{
+    static const struct {
+        int64_t samples, bad;
+        bool is_fine;
+    } cases[] = { { 40, 8, true },    { 40, 9, false }, { 200, 20, true },
+                  { 200, 21, false }, { 5, 4, true },   { 5, 5, false } };
+    for (size_t i = 0; i < FAR_COUNT(cases); i++) {
+        own_set own = maps_of(cases[i].samples);
+        own.bad_count = cases[i].bad;
+        far_dataset *set = own_set_open(&own);
+        const far_loader_opts opts = { .batch = 3,
+                                       .epochs = 2,
+                                       .threads = 2,
+                                       .last = FAR_LAST_PAD,
+                                       .on_error = FAR_ON_ERROR_SKIP,
+                                       .augment = { .frame = { .fit = FAR_FIT_CROP, .height = 4, .width = 4 } } };
+        far_loader *loader = NULL;
+        far_batch batch;
+        far_status st;
+        far_log_set_level(FAR_LOG_ERROR);
+        FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
+        while ((st = far_loader_next(loader, &batch)) == FAR_OK) {}
+        FAR_CHECK_STATUS(st, cases[i].is_fine ? FAR_END : FAR_E_FORMAT);
+        if (!cases[i].is_fine) FAR_CHECK_STATUS(far_loader_next(loader, &batch), FAR_E_FORMAT);
+        far_loader_close(loader);
+        far_dataset_close(set);
+    }
 }

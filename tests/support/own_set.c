@@ -35,26 +35,27 @@ static far_status extent(void *context, int64_t idx, int64_t *height_out, int64_
 
 static far_status read(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
-    own_set *own = context;
+    const own_set *own = context;
     int64_t height, width;
-    if (idx >= own->bad && idx < own->bad + own->bad_count)
-        return FAR_FAIL(FAR_E_FORMAT, "picture-%" PRId64 ".jpg is damaged", idx);
+    const bool is_bad = idx >= own->bad && idx < own->bad + own->bad_count;
+    if (is_bad && own->bad_label == 0) return FAR_FAIL(FAR_E_FORMAT, "picture-%" PRId64 ".jpg is damaged", idx);
     own_set_extent(own, idx, &height, &width);
     for (int64_t y = 0; y < height; y++)
         for (int64_t x = 0; x < width; x++) {
             for (int64_t c = 0; c < own->channels; c++) *image_out++ = own_set_pixel(own, idx, y, x, c);
             for (int64_t p = 0; own->label == FAR_LABEL_MAP && p < own->planes; p++)
-                *label_out++ = own_set_label(own, idx, y, x, p);
+                *label_out++ = is_bad && y == 1 && x == 2 ? own->bad_label : own_set_label(own, idx, y, x, p);
         }
-    if (own->label == FAR_LABEL_CLASS) *label_out = own_set_label(own, idx, 0, 0, 0);
+    if (own->label == FAR_LABEL_CLASS) *label_out = is_bad ? own->bad_label : own_set_label(own, idx, 0, 0, 0);
     return FAR_OK;
 }
 
 static const char *name(const void *context, int64_t idx)
 {
-    own_set *own = (own_set *)(uintptr_t)context; /* one thread asks for names */
-    (void)snprintf(own->name, sizeof own->name, "name-%" PRId64, idx + own->first_name);
-    return own->name;
+    static _Thread_local char text[32];
+    const own_set *own = context;
+    (void)snprintf(text, sizeof text, "name-%" PRId64, idx + own->first_name);
+    return text;
 }
 
 far_dataset *own_set_open(own_set *own)

@@ -12,9 +12,8 @@ typedef struct own_set {
     bool is_unit;   /* pixels are noise in [0, 1) instead of codes */
     bool has_names; /* "name-<number + first_name>" */
     int64_t first_name;
+    int32_t bad_label;      /* what those have for a label instead of being unreadable; 0: unreadable */
     int64_t bad, bad_count; /* samples [bad, bad + bad_count) cannot be read: FAR_E_FORMAT */
-    int64_t reads;          /* so far; not exact with several threads */
-    char name[32];
 } own_set;
 
 /* `own` stays the caller's and has to outlive the set. */
