@@ -66,11 +66,11 @@ static void cosmic_hadrons(fari_sim_event *event, fari_sim_rng *rng)
 {
     const fari_vec at = anywhere(rng), dir = downwards(rng);
     const double late = lateness(rng);
-    const int32_t protons = 1 + fari_sim_poisson(rng, 0.7), pions = fari_sim_poisson(rng, 0.3);
-    for (int32_t i = 0; i < protons + pions; i++) {
+    const int64_t protons = 1 + fari_sim_poisson(rng, 0.7), pions = fari_sim_poisson(rng, 0.3);
+    for (int64_t i = 0; i < protons + pions; i++) {
         const bool is_pion = i >= protons;
         const fari_sim_particle p = { is_pion ? FARI_SIM_PION : FARI_SIM_PROTON, is_pion ? 211 : 2212,
-                                      40.0 + 90.0 * fari_sim_exponential(rng), at,
+                                      30.0 + 60.0 * fari_sim_exponential(rng), at,
                                       fari_sim_tilt(rng, dir, fari_sim_between(rng, -0.5, 1.0)) };
         (void)fari_sim_transport(event, &p, late, FARI_SIM_COSMIC);
     }
@@ -79,8 +79,8 @@ static void cosmic_hadrons(fari_sim_event *event, fari_sim_rng *rng)
 /* Decays in the argon and the like: a charge in one place, no particle's. */
 static void blips(fari_sim_event *event, fari_sim_rng *rng)
 {
-    const int32_t count = fari_sim_poisson(rng, SIM_BLIPS);
-    for (int32_t i = 0; i < count; i++) {
+    const int64_t count = fari_sim_poisson(rng, SIM_BLIPS);
+    for (int64_t i = 0; i < count; i++) {
         const double charge = SIM_BLIP_LEAST_MEV + SIM_BLIP_MEV * fari_sim_exponential(rng);
         fari_sim_deposit_add(event, anywhere(rng), charge, 0.0, FARI_SIM_BACKGROUND);
     }
@@ -89,10 +89,10 @@ static void blips(fari_sim_event *event, fari_sim_rng *rng)
 void fari_sim_cosmics(fari_sim_event *event)
 {
     fari_sim_rng rng = fari_sim_rng_branch(event->key, UINT64_C(1) << 32);
-    const int32_t muons = fari_sim_poisson(&rng, SIM_MUONS), photons = fari_sim_poisson(&rng, SIM_COSMIC_PHOTONS),
+    const int64_t muons = fari_sim_poisson(&rng, SIM_MUONS), photons = fari_sim_poisson(&rng, SIM_COSMIC_PHOTONS),
                   hadrons = fari_sim_poisson(&rng, SIM_COSMIC_HADRONS);
-    for (int32_t i = 0; i < muons; i++) muon(event, &rng);
-    for (int32_t i = 0; i < photons; i++) cosmic_photon(event, &rng);
-    for (int32_t i = 0; i < hadrons; i++) cosmic_hadrons(event, &rng);
+    for (int64_t i = 0; i < muons; i++) muon(event, &rng);
+    for (int64_t i = 0; i < photons; i++) cosmic_photon(event, &rng);
+    for (int64_t i = 0; i < hadrons; i++) cosmic_hadrons(event, &rng);
     blips(event, &rng);
 }

@@ -50,10 +50,10 @@ static void neutral_pion(interaction *it, fari_sim_rng *rng, double kinetic, far
 static void hadrons(interaction *it, fari_sim_rng *rng, double energy, fari_vec dir)
 {
     const double gev = 1e-3 * energy;
-    const int32_t charged = fari_sim_poisson(rng, 0.9 * gev), neutral = fari_sim_poisson(rng, 0.5 * gev);
-    const int32_t protons = 1 + fari_sim_poisson(rng, 0.8), neutrons = fari_sim_poisson(rng, 0.8);
+    const int64_t charged = fari_sim_poisson(rng, 0.9 * gev), neutral = fari_sim_poisson(rng, 0.5 * gev);
+    const int64_t protons = 1 + fari_sim_poisson(rng, 0.8), neutrons = fari_sim_poisson(rng, 0.8);
     double left = energy - 25.0;
-    for (int32_t i = 0; i < charged + neutral; i++) {
+    for (int64_t i = 0; i < charged + neutral; i++) {
         const double mass = i < charged ? 139.57 : 134.977;
         const double kinetic = (left - mass) * fari_sim_between(rng, 0.1, 0.6);
         const fari_vec to = roughly(rng, dir, 0.9);
@@ -62,7 +62,7 @@ static void hadrons(interaction *it, fari_sim_rng *rng, double energy, fari_vec 
         else neutral_pion(it, rng, kinetic, to);
         left -= kinetic + mass;
     }
-    for (int32_t i = 0; i < protons + neutrons; i++) {
+    for (int64_t i = 0; i < protons + neutrons; i++) {
         const double kinetic = left * fari_sim_between(rng, 0.15, 0.7);
         const fari_vec to = roughly(rng, dir, 1.2);
         if (kinetic < 5.0) continue;
@@ -74,7 +74,7 @@ static void hadrons(interaction *it, fari_sim_rng *rng, double energy, fari_vec 
 
 static void draw(interaction *it, fari_sim_rng *rng)
 {
-    const fari_vec beam = { 0.0, 0.0, 1.0 };
+    const fari_vec beam = fari_sim_isotropic(rng);
     const double kind = fari_sim_unit(rng), margin = SIM_VERTEX_MARGIN_CM;
     it->count = 0;
     it->at.x = fari_sim_between(rng, margin - SIM_DRIFT_CM, SIM_DRIFT_CM - margin);

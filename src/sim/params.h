@@ -37,32 +37,39 @@
 #define SIM_SPREAD_ALONG 0.0076  /* cm of spread per square root of a cm of drift: sqrt(2 D / v), D = 4.6 cm2/s */
 #define SIM_SPREAD_ACROSS 0.0112 /* D = 10 cm2/s */
 #define SIM_LIFETIME_CM 960.0    /* 6 ms of drift at 0.16 cm/us */
-#define SIM_PULSE_CM 0.45        /* of the shaped pulse, along the drift */
+#define SIM_PULSE_CM 0.12        /* of the shaped pulse, along the drift */
 #define SIM_INDUCED_CM 0.16      /* of the charge that neighbouring wires see */
-#define SIM_PULSE_TAIL 0.08      /* share of a pulse in a tail */
-#define SIM_TAIL_CM 2.0
-#define SIM_GAIN 170.0      /* counts for a MeV on a pixel of the usual size */
+#define SIM_PULSE_TAIL 0.6       /* share of a pulse in a tail */
+#define SIM_TAIL_CM 1.2
+#define SIM_GAIN 235.0          /* counts for a MeV on a pixel of the usual size */
+#define SIM_GAIN_INDUCTION 0.75 /* factors of it: planes 0 and 1 see charge pass by, plane 2 collects it */
+#define SIM_GAIN_COLLECTION 1.8
 #define SIM_NOISE 1.6       /* counts, on every pixel that has a signal */
 #define SIM_THRESHOLD 5.0   /* counts */
 #define SIM_LABEL_MEV 0.012 /* charge that makes a pixel a particle's */
-#define SIM_BLIPS 260.0     /* small background in a plane: a mean of so many */
-#define SIM_BLIP_MEV 0.14   /* their mean */
+#define SIM_HITS 2200.0     /* short pulses of electronic noise in a plane: a mean of so many */
+#define SIM_HIT_LEAST 4.5   /* counts at their top */
+#define SIM_HIT_MORE 1.8    /* mean on top */
+#define SIM_HIT_CM 0.35
+#define SIM_LABEL_CM 0.24 /* spread along the drift that a label has beside diffusion */
+#define SIM_BLIPS 260.0   /* small background in a plane: a mean of so many */
+#define SIM_BLIP_MEV 0.14 /* their mean */
 #define SIM_BLIP_LEAST_MEV 0.05
 
 /* --- cosmic particles in the time that the detector is read out, and one drift before --- */
-#define SIM_MUONS 11.0
+#define SIM_MUONS 6.5
 #define SIM_MUON_LEAST_MEV 100.0 /* spectrum (E + 4290 MeV)^-3.01 above it (Shukla and Sankrith 2018) */
 #define SIM_MUON_SCALE_MEV 4290.0
 #define SIM_MUON_POWER 3.01
-#define SIM_COSMIC_PHOTONS 0.8
+#define SIM_COSMIC_PHOTONS 1.1
 #define SIM_COSMIC_PHOTON_LEAST_MEV 30.0
-#define SIM_COSMIC_PHOTON_MOST_MEV 1500.0
-#define SIM_COSMIC_HADRONS 0.8 /* protons and pions that neutrons set free */
+#define SIM_COSMIC_PHOTON_MOST_MEV 1000.0
+#define SIM_COSMIC_HADRONS 1.0 /* protons and pions that neutrons set free */
 
 /* --- neutrinos --- */
 #define SIM_NEUTRINO_LEAST_MEV 250.0
-#define SIM_NEUTRINO_SCALE_MEV 350.0 /* mean of each of two exponentials on top */
-#define SIM_NEUTRINO_MOST_MEV 3000.0
+#define SIM_NEUTRINO_SCALE_MEV 520.0 /* mean of each of two exponentials on top */
+#define SIM_NEUTRINO_MOST_MEV 4000.0
 #define SIM_SHARE_MUON 0.5     /* charged current, muon */
 #define SIM_SHARE_ELECTRON 0.2 /* charged current, electron; the rest: neutral current */
 #define SIM_Q2_GEV2 0.35

@@ -154,11 +154,36 @@ static void add_deposit(fari_sim_planes *planes, int plane, const fari_sim_depos
     add(planes, planes->signal, charge, &columns, &rows);
     mark(planes, &columns, &rows);
     if (d->label == FARI_SIM_BACKGROUND) return;
-    spread(planes, row, larger(sqrt(along2) / planes->row_cm, SPREAD_LEAST), 0.0f, 0.0f, planes->height, &true_rows);
+    spread(planes, row, larger(sqrt(along2 + SIM_LABEL_CM * SIM_LABEL_CM) / planes->row_cm, SPREAD_LEAST), 0.0f, 0.0f,
+           planes->height, &true_rows);
     spread(planes, column, larger(sqrt(across2) / planes->column_cm, SPREAD_LEAST), 0.0f, 0.0f, planes->width,
            &true_columns);
     add(planes, d->label == FARI_SIM_NEUTRINO ? planes->neutrino : planes->cosmic, charge, &true_columns, &true_rows);
     mark(planes, &true_columns, &true_rows);
+}
+
+/* Counts for a MeV. Coarser pixels gather more charge; the wires' amplifiers are set so that a track looks about as bright. */
+static double gain_of(const fari_sim_planes *planes, int plane)
+{
+    return SIM_GAIN * (plane == 2 ? SIM_GAIN_COLLECTION : SIM_GAIN_INDUCTION) * SIM_COLUMN_CM / planes->column_cm;
+}
+
+/* Short pulses on single wires that no charge made; in counts, so that gain is taken out. */
+static void add_hits(fari_sim_planes *planes, int plane, uint64_t key)
+{
+    fari_sim_rng rng = { key, 0 };
+    const int64_t count = fari_sim_poisson(&rng, SIM_HITS);
+    const float sigma = larger(SIM_HIT_CM / planes->row_cm, SPREAD_LEAST);
+    weights rows, columns = { .count = 1, .share = { 1.0f } };
+    for (int64_t i = 0; i < count; i++) {
+        const double height = SIM_HIT_LEAST + SIM_HIT_MORE * fari_sim_exponential(&rng);
+        const double row = fari_sim_between(&rng, 0.0, (double)planes->height),
+                     column = fari_sim_between(&rng, 0.0, (double)planes->width);
+        spread(planes, (float)row, sigma, 0.0f, 0.0f, planes->height, &rows);
+        columns.first = (int64_t)column;
+        add(planes, planes->signal, (float)(height / gain_of(planes, plane)) * sigma * 2.5066283f, &columns, &rows);
+        mark(planes, &columns, &rows);
+    }
 }
 
 /* --- counts --- */
@@ -173,8 +198,7 @@ static bool reserve(fari_sim_planes *planes, int p, int64_t count)
 /* One column: pixels over the threshold become voxels; the column is cleared. Noise is a function of the pixel alone. */
 static bool read_column(fari_sim_planes *planes, int p, int64_t x, uint64_t key, int64_t *count_io)
 {
-    const double scale = planes->column_cm / SIM_COLUMN_CM;
-    const float gain = (float)(SIM_GAIN / scale), least = (float)(SIM_LABEL_MEV * scale);
+    const float gain = (float)gain_of(planes, p), least = (float)(SIM_LABEL_MEV * planes->column_cm / SIM_COLUMN_CM);
     const column_span span = planes->spans[x];
     const int64_t at = x * planes->height;
     const size_t bytes = (size_t)(span.end - span.first) * sizeof(float);
@@ -208,6 +232,7 @@ far_status fari_sim_project(fari_sim_planes *planes, const fari_sim_event *event
         const uint64_t key = fari_sim_rng_branch(event->key, (UINT64_C(3) << 32) + (uint64_t)p).key;
         int64_t count = 0;
         for (int64_t i = 0; i < event->deposit_count; i++) add_deposit(planes, p, &event->deposits[i]);
+        add_hits(planes, p, fari_sim_rng_branch(key, 0).key);
         for (int64_t x = 0; x < planes->width; x++)
             if (planes->spans[x].end > 0 && !read_column(planes, p, x, key, &count))
                 return FAR_FAIL(FAR_E_NOMEM, "no memory for the pixels of a simulated plane");

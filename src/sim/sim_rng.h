@@ -42,15 +42,13 @@ static inline void fari_sim_normals(fari_sim_rng *rng, double *a_out, double *b_
     *b_out = radius * s;
 }
 
-/* Small means: multiplication of uniforms (Knuth). */
-static inline int32_t fari_sim_poisson(fari_sim_rng *rng, double mean)
+/* By multiplication of uniforms (Knuth); large means in parts, as sums of Poisson numbers are Poisson numbers. */
+static inline int64_t fari_sim_poisson(fari_sim_rng *rng, double mean)
 {
-    const double limit = fari_sim_exp(-mean);
-    double product = fari_sim_unit(rng);
-    int32_t count = 0;
-    while (product > limit && count < 10000) {
-        product *= fari_sim_unit(rng);
-        count++;
+    int64_t count = 0;
+    for (; mean > 0.0; mean -= 100.0) {
+        const double limit = fari_sim_exp(mean < 100.0 ? -mean : -100.0);
+        for (double product = fari_sim_unit(rng); product > limit; product *= fari_sim_unit(rng)) count++;
     }
     return count;
 }
