@@ -28,6 +28,15 @@ typedef enum far_ce_norm {
     FAR_CE_NORM_COUNT
 } far_ce_norm;
 
+/** The loss of one pixel from its K logits x and the target q, one-hot or smoothed. */
+typedef enum far_class_loss {
+    FAR_CLASS_SOFTMAX = 0, /**< -sum_k q_k log softmax(x)_k: cross-entropy */
+    FAR_CLASS_SIGMOID, /**< mean_k of -(q_k log s(x_k) + (1 - q_k) log(1 - s(x_k))): each class against the others; with one-hot
+                            targets torch.nn.functional.binary_cross_entropy_with_logits */
+    FAR_CLASS_SQUARE, /**< mean_k (x_k - q_k)^2: torch.nn.functional.mse_loss */
+    FAR_CLASS_LOSS_COUNT
+} far_class_loss;
+
 /** Zero in a field means its default. */
 typedef struct far_ce_opts {
     double label_smoothing;     /**< in [0, 1): the target is (1 - s) one-hot + s / K, as torch.nn.CrossEntropyLoss */
@@ -35,8 +44,9 @@ typedef struct far_ce_opts {
     bool use_ignore_label;      /**< ignore_label below counts; otherwise FAR_IGNORE_LABEL */
     int32_t ignore_label;       /**< pixels of this label neither count nor get a gradient */
     far_ce_norm norm;           /**< what the sum is divided by. A divisor of 0 (all ignored) gives loss 0 */
-    double focal_gamma; /**< 0: none. Else pixels weigh (1 - p_true)^gamma, with no gradient through the weight */
-    double scale;       /**< 0 means 1 */
+    double focal_gamma;  /**< 0: none. Else pixels weigh (1 - p_true)^gamma, with no gradient through the weight */
+    double scale;        /**< 0 means 1 */
+    far_class_loss kind; /**< sigmoid and square: class weights multiply the whole pixel, there is no focal_gamma */
 } far_ce_opts;
 
 /**

@@ -34,8 +34,36 @@ static double logit_at(const fari_view *logits, int64_t *idx, int64_t k)
     return value;
 }
 
+/* Sigmoid and square: target of class k, and one class's term and its slope. */
+static double plain_target(const fari_ce_attr *attr, int64_t label, int64_t k, int64_t classes)
+{
+    return (k == label ? 1.0 - attr->smoothing : 0.0) + attr->smoothing / (double)classes;
+}
+
+static double each_term(const fari_ce_attr *attr, double x, double t)
+{
+    if (attr->kind == FAR_CLASS_SQUARE) return (x - t) * (x - t);
+    return fmax(x, 0.0) - x * t + log1p(exp(-fabs(x)));
+}
+
+static double each_slope(const fari_ce_attr *attr, double x, double t)
+{
+    return attr->kind == FAR_CLASS_SQUARE ? 2.0 * (x - t) : 1.0 / (1.0 + exp(-x)) - t;
+}
+
+static pixel each_pixel_at(const fari_ce_attr *attr, const fari_view *logits, int64_t *idx, int64_t label)
+{
+    const int64_t classes = logits->dim[1];
+    pixel p = { .label = label, .weight = class_weight(attr, label), .focal = 1.0 };
+    for (int64_t k = 0; k < classes; k++)
+        p.ce += each_term(attr, logit_at(logits, idx, k), plain_target(attr, label, k, classes));
+    p.ce *= p.weight / (double)classes;
+    return p;
+}
+
 static pixel pixel_at(const fari_ce_attr *attr, const fari_view *logits, int64_t *idx, int64_t label)
 {
+    if (attr->kind != FAR_CLASS_SOFTMAX) return each_pixel_at(attr, logits, idx, label);
     const int64_t classes = logits->dim[1];
     pixel p = { .label = label, .top = -INFINITY };
     double sum = 0.0;
@@ -218,7 +246,16 @@ static far_status dx_infer(const far_graph *graph, const fari_node *node, const 
     return FAR_OK;
 }
 
-/* d ce / d x_k = p_k sum_j q_j - q_k, times the focal factor (detached) and what the label's sum is multiplied by. */
+/* d ce / d x_k = p_k sum_j q_j - q_k, for sigmoid and square the slope of one class. */
+static double pixel_slope(const fari_ce_attr *attr, const pixel *p, double x, int64_t k, double targets,
+                          int64_t classes)
+{
+    if (attr->kind != FAR_CLASS_SOFTMAX)
+        return p->weight / (double)classes * each_slope(attr, x, plain_target(attr, p->label, k, classes));
+    return exp(x - p->top - p->log_sum) * targets - target(attr, p->label, k, classes);
+}
+
+/* Times the focal factor (detached) and what the label's sum is multiplied by. */
 static far_status dx_reference(const fari_call *call)
 {
     const fari_ce_attr *attr = call->attr;
@@ -234,8 +271,8 @@ static far_status dx_reference(const fari_call *call)
         double targets = 0.0;
         for (int64_t k = 0; k < classes; k++) targets += target(attr, p.label, k, classes);
         for (int64_t k = 0; k < classes; k++) {
-            const double prob = exp(logit_at(logits, idx, k) - p.top - p.log_sum);
-            const double d = is_ignored ? 0.0 : by * (prob * targets - target(attr, label, k, classes));
+            const double d =
+                is_ignored ? 0.0 : by * pixel_slope(attr, &p, logit_at(logits, idx, k), k, targets, classes);
             idx[1] = k;
             fari_view_set(&call->out[0], idx, d);
             idx[1] = 0;
@@ -259,6 +296,7 @@ const fari_op fari_op_ce_dx = {
 static far_status read_opts(const char *name, const far_ce_opts *opts, int64_t classes, fari_ce_attr *attr)
 {
     *attr = (fari_ce_attr){
+        .kind = opts->kind,
         .smoothing = opts->label_smoothing,
         .focal_gamma = opts->focal_gamma,
         .scale = opts->scale == 0.0 ? 1.0 : opts->scale,
@@ -270,6 +308,10 @@ static far_status read_opts(const char *name, const far_ce_opts *opts, int64_t c
         return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': label smoothing %g is outside [0, 1)", name, attr->smoothing);
     if (!(attr->focal_gamma >= 0.0))
         return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': gamma %g is negative", name, attr->focal_gamma);
+    if ((unsigned)attr->kind >= FAR_CLASS_LOSS_COUNT)
+        return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': unknown kind %d", name, (int)attr->kind);
+    if (attr->kind != FAR_CLASS_SOFTMAX && attr->focal_gamma > 0.0)
+        return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': the focal loss goes with softmax only", name);
     if ((unsigned)attr->norm >= FAR_CE_NORM_COUNT)
         return FAR_FAIL(FAR_E_ARG, "cross-entropy '%s': unknown norm %d", name, (int)attr->norm);
     for (int64_t k = 0; attr->has_weights && k < classes && k < FAR_CLASS_WEIGHTS_MAX; k++) {

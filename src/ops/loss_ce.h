@@ -10,6 +10,7 @@
 
 /* Shared by the four ops. */
 typedef struct fari_ce_attr {
+    far_class_loss kind;
     double smoothing;
     double focal_gamma; /* 0: none */
     double scale;       /* resolved: never 0 for "default" */

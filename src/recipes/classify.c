@@ -74,7 +74,7 @@ static void classify_meter(far_meter *meter, const far_graph *graph, const far_o
 }
 
 static const far_config_key classify_options[] = {
-    FARI_OPT_LOSS("cross_entropy", "cross_entropy|focal"),
+    FARI_OPT_LOSS("cross_entropy", "cross_entropy|focal|bce|mse"),
     FARI_OPT(FAR_CONFIG_INTS, "top", "1,5", 1, 1e6,
              "right when the label is among this many largest logits; up to eight numbers"),
     FARI_OPT_ENUM("confusion", "auto", "auto|yes|no", "count labels against predictions; auto: up to 128 classes"),

@@ -15,6 +15,8 @@ far_ce_opts fari_ce_opts_of(far_graph *graph, const far_options *opts, int64_t c
                        .use_ignore_label = true,
                        .ignore_label = (int32_t)far_options_i64(opts, "ignore_index"),
                        .norm = (far_ce_norm)far_options_enum(opts, "normalisation") };
+    if (strcmp(far_options_text(opts, "name"), "bce") == 0) ce.kind = FAR_CLASS_SIGMOID;
+    if (strcmp(far_options_text(opts, "name"), "mse") == 0) ce.kind = FAR_CLASS_SQUARE;
     if (strcmp(far_options_text(opts, "name"), "focal") == 0) ce.focal_gamma = far_options_f64(opts, "gamma");
     if (given == 0) return ce;
     if (given != classes || given > FAR_CLASS_WEIGHTS_MAX) {

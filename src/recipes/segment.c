@@ -50,7 +50,7 @@ static void segment_meter(far_meter *meter, const far_graph *graph, const far_op
 }
 
 static const far_config_key segment_options[] = {
-    FARI_OPT_LOSS("cross_entropy", "cross_entropy|focal|dice"),
+    FARI_OPT_LOSS("cross_entropy", "cross_entropy|focal|dice|bce|mse"),
     FARI_OPT_DICE,
     FARI_OPT_CLASS_NAMES,
     FARI_OPT_METRICS,

@@ -412,6 +412,25 @@ FAR_TEST(cross_entropy_kernels)
         }
 }
 
+FAR_TEST(kernels_of_losses_of_each_class)
+{
+    double weight[1000];
+    for (int k = 0; k < 1000; k++) weight[k] = 0.5 + (double)(k % 7) / 4.0;
+    for (size_t i = 0; i < FAR_COUNT(scored); i++)
+        for (int how = 0; how < 8; how++) {
+            far_graph *graph = graph_new(true);
+            const far_ce_opts opts = { .kind = how % 2 == 0 ? FAR_CLASS_SIGMOID : FAR_CLASS_SQUARE,
+                                       .label_smoothing = how > 3 ? 0.1 : 0.0,
+                                       .class_weight = how % 4 > 1 ? weight : NULL,
+                                       .use_ignore_label = how % 3 == 0,
+                                       .ignore_label = (int32_t)(scored[i].dim[1] - 1) };
+            const far_value x = input(graph, &scored[i]), labels = labels_for(graph, &scored[i], FAR_I32);
+            const int64_t classes = scored[i].dim[1] > 200 ? 200 : scored[i].dim[1];
+            FAR_CHECK(scene_check("each class", graph, far_cross_entropy(graph, "loss", x, labels, &opts), 6.0,
+                                  classes) >= 2);
+        }
+}
+
 FAR_TEST(dice_kernels)
 {
     static const far_shape mask = { 4, { 2, 1, 9, 15 } };

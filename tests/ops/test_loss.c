@@ -78,6 +78,19 @@ FAR_TEST(cross_entropy_through_the_machine)
     }
 }
 
+FAR_TEST(losses_of_each_class_through_the_machine)
+{
+    for (int kind = FAR_CLASS_SIGMOID; kind < FAR_CLASS_LOSS_COUNT; kind++)
+        for (size_t i = 0; i < FAR_COUNT(ce_cases); i++) {
+            ce_case c = ce_cases[i];
+            c.opts.kind = (far_class_loss)kind;
+            op_check_with(c.name, build_ce, &c,
+                          &(op_check_opts){ .input_scale = 1.0, .class_count = (int32_t)c.x.dim[1] });
+            op_check_with(c.name, build_ce, &c,
+                          &(op_check_opts){ .input_scale = 20.0, .class_count = (int32_t)c.x.dim[1] });
+        }
+}
+
 /* The weight is detached: the gradient is not the slope of the loss, hence the margin; focal_gradient below checks it. */
 FAR_TEST(focal_loss_through_the_machine)
 {
@@ -265,6 +278,36 @@ FAR_TEST(cross_entropy_is_pytorchs)
     FAR_CHECK_NEAR(loss, torch_cross_entropy(&s, ones, 0.1, -100), 1e-12);
 }
 
+/* torch.nn.functional's binary_cross_entropy_with_logits and mse_loss against (smoothed) one-hot targets, over what is not ignored. */
+static double torch_each(const scene *s, bool is_square, double smoothing)
+{
+    double sum = 0.0, count = 0.0;
+    for (int i = 0; i < PIXELS; i++)
+        for (int k = 0; k < CLASSES && s->labels[i] != -100; k++) {
+            const double x = (double)s->x[i * CLASSES + k], p = 1.0 / (1.0 + exp(-x)),
+                         t = (s->labels[i] == k) * (1.0 - smoothing) + smoothing / CLASSES;
+            sum += is_square ? (x - t) * (x - t) : -(t * log(p) + (1.0 - t) * log(1.0 - p));
+            count += 1.0;
+        }
+    return sum / count;
+}
+
+FAR_TEST(losses_of_each_class_are_pytorchs)
+{
+    scene s;
+    double loss;
+    scene_make(&s, 2.0);
+    s.labels[7] = s.labels[30] = -100;
+    for (int i = 0; i < 4; i++) {
+        const bool is_square = i % 2 == 1;
+        const double smoothing = i < 2 ? 0.0 : 0.1;
+        const far_ce_opts opts = { .kind = is_square ? FAR_CLASS_SQUARE : FAR_CLASS_SIGMOID,
+                                   .label_smoothing = smoothing };
+        FAR_CHECK_OK(scene_run(&s, &opts, &loss, NULL));
+        FAR_CHECK_NEAR(loss, torch_each(&s, is_square, smoothing), 1e-12);
+    }
+}
+
 /* CosmicTagger: weight (1 - p_true)^2 without gradient; v1 divides by the sum of weights, v2.1 takes the mean over classes and pixels. */
 static double focal_loss(const scene *s, const double weight[PIXELS], bool is_pixel_mean)
 {
@@ -370,6 +413,8 @@ static const bad_case bad_cases[] = {
     { { 4, { 2, 1, 5, 6 } }, FAR_I32, { .focal_gamma = -1.0 }, FAR_E_ARG, "gamma -1" },
     { { 4, { 2, 1, 5, 6 } }, FAR_I32, { .class_weight = negative }, FAR_E_ARG, "of class 1 is negative" },
     { { 4, { 2, 1, 5, 6 } }, FAR_I32, { .norm = (far_ce_norm)9 }, FAR_E_ARG, "unknown norm 9" },
+    { { 4, { 2, 1, 5, 6 } }, FAR_I32, { .kind = (far_class_loss)7 }, FAR_E_ARG, "unknown kind 7" },
+    { { 4, { 2, 1, 5, 6 } }, FAR_I32, { .kind = FAR_CLASS_SQUARE, .focal_gamma = 2.0 }, FAR_E_ARG, "softmax only" },
 };
 
 FAR_TEST(loss_errors)

@@ -3,6 +3,7 @@
 #include "ops/loss_ce.h"
 #include "backends/cpu/isa/kernels_norm.h"
 #include "backends/cpu/isa/lanes.h"
+#include "backends/cpu/isa/loss_each.h"
 #include "backends/cpu/isa/pixel_labels.h"
 #include "backends/cpu/isa/vec_math.h"
 #include <string.h>
@@ -259,6 +260,7 @@ far_status FARI_ISA(fari_ce_sums)(const fari_call *call)
     const int64_t classes = call->in[0].dim[1];
     const targets t = targets_of(call->attr, classes);
     if (!call->accumulate) memset(call->out[0].data, 0, (size_t)(3 * classes) * sizeof(double));
+    if (((const fari_ce_attr *)call->attr)->kind != FAR_CLASS_SOFTMAX) return each_sums(call);
     return classes <= BLOCK_CLASSES ? sums_few(call, classes, &t) : sums_many(call, classes, &t);
 }
 
@@ -266,5 +268,6 @@ far_status FARI_ISA(fari_ce_dx)(const fari_call *call)
 {
     const int64_t classes = call->in[0].dim[1];
     const targets t = targets_of(call->attr, classes);
+    if (((const fari_ce_attr *)call->attr)->kind != FAR_CLASS_SOFTMAX) return each_dx(call);
     return classes <= BLOCK_CLASSES ? dx_few(call, classes, &t) : dx_many(call, classes, &t);
 }
