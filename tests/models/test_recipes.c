@@ -277,7 +277,7 @@ FAR_TEST(what_does_not_fit_is_refused)
     FAR_CHECK_STATUS(far_recipe_opts_create("clasify", &opts), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "'classify'");
     opts = recipe_of("segment");
-    FAR_CHECK_STATUS(far_options_set(opts, "name", "mse"), FAR_E_CONFIG);
+    FAR_CHECK_STATUS(far_options_set(opts, "name", "mae"), FAR_E_CONFIG);
     far_graph *graph = NULL;
     far_meter *meter = NULL;
     FAR_CHECK_OK(far_graph_create(true, &graph));
