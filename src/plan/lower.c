@@ -335,19 +335,28 @@ static bool node_is_needed(const fari_node *node, const bool *used)
     return needed;
 }
 
+#define SUMS_WAITING_MAX 64
+
 static far_status lower_all(fari_lowering *low, const bool *used)
 {
     fari_plan *plan = low->plan;
+    int32_t last_turn = 0;
     for (int32_t turn = 0; turn < plan->graph->node_count; turn++) {
         const fari_node *node = plan->graph->nodes[plan->order[turn]];
         const int64_t first_instr = plan->instr_count;
         if (!node_is_needed(node, used)) continue;
         low->node = node;
         if (low->walk.flow != NULL) fari_flow_turn(low->walk.flow, turn);
+        if (low->waiting_count > 0 && (fari_lower_awaits_sums(low, node) || low->waiting_count >= SUMS_WAITING_MAX))
+            FAR_TRY(fari_lower_finish_sums(low));
         far_status st = lower_node(low);
         if (st != FAR_OK) return fari_error_prefix(st, "node '%s': ", node->name);
         fari_lower_note_turns(plan, first_instr, turn);
+        last_turn = turn;
     }
+    const int64_t first_instr = plan->instr_count;
+    FAR_TRY(fari_lower_finish_sums(low));
+    fari_lower_note_turns(plan, first_instr, last_turn);
     return FAR_OK;
 }
 
@@ -388,6 +397,7 @@ done:
     fari_flow_destroy(low.walk.flow);
     fari_free(low.walk.at);
     fari_free(low.walk.partials);
+    fari_free(low.waiting);
     fari_free(low.packs);
     fari_free(used);
     return st;

@@ -21,12 +21,16 @@ typedef struct fari_walk {
     int64_t partials_count, partials_cap;
 } fari_walk;
 
+struct fari_reduction;
+
 typedef struct fari_lowering {
     fari_plan *plan;
     const fari_node *node; /* being lowered */
     fari_pack *packs;
     int64_t pack_count, pack_cap;
     fari_walk walk;
+    struct fari_reduction *waiting; /* several ranks: sums whose partials have still to travel */
+    int64_t waiting_count, waiting_cap;
 } fari_lowering;
 
 typedef struct fari_grain_range {
@@ -36,7 +40,7 @@ typedef struct fari_grain_range {
 #define FARI_LEAVES_MAX 64
 
 /* One tree: the grains of one segment of the domain, in order. */
-typedef struct fari_reduction {
+struct fari_reduction {
     fari_lowering *low;
     far_value domain;
     int64_t grain0, grain_count, run;  /* grains of the segment, grains a leaf */
@@ -45,13 +49,18 @@ typedef struct fari_reduction {
     int64_t slot_bytes;
     int32_t partials; /* buffer of slots 1.. (and of slot 0 when packed) */
     bool is_packed, is_frugal;
+    int32_t prepared;
+    const fari_node *node;
     /* several ranks: combinations of partials of two ranks, put off until all that ranks do alone is done */
     struct {
         int64_t left, right;
+        int32_t height; /* one above those that it needs */
     } waiting[FARI_LEAVES_MAX];
     int32_t waiting_count;
-    bool is_waiting[FARI_LEAVES_MAX]; /* a slot whose contents come about in one of these */
-} fari_reduction;
+    int32_t height[FARI_LEAVES_MAX]; /* of a slot whose contents come about in one of these, else 0 */
+    int32_t partial_data;            /* as in fari_walk */
+};
+typedef struct fari_reduction fari_reduction;
 
 /* ---- lower.c: buffers and instructions ---- */
 far_status fari_lower_buffer(fari_plan *plan, fari_buffer_kind kind, far_value tensor, int64_t bytes,
@@ -73,13 +82,18 @@ int32_t fari_lower_input_ordinal(const far_graph *graph, far_value input);
 
 /* ---- lower_reduce.c: sums across grains ---- */
 far_status fari_lower_reduce(fari_lowering *low);
+/* Several ranks: finishes the sums that wait for others' partials; all together, so that messages are few. */
+far_status fari_lower_finish_sums(fari_lowering *low);
+/* Whether a node reads, or overwrites, what one of those sums makes. */
+bool fari_lower_awaits_sums(const fari_lowering *low, const fari_node *node);
 /* Where output k of a slot lies. */
 void fari_lower_slot(const fari_reduction *red, int64_t slot, int32_t k, fari_view *view_out, int32_t *buffer_out);
 
 /* ---- lower_combine.c ---- */
 far_status fari_lower_combine(void *ctx, int64_t left,
                               int64_t right); /* of a fari_tree_visitor; ctx: the fari_reduction */
-far_status fari_lower_combine_rest(fari_reduction *red);
+far_status fari_lower_combine_rest(fari_reduction *red,
+                                   int32_t height); /* those of one height; nothing: none is left above */
 
 /* ---- lower_views.c: which part of a tensor a call sees; data holds the byte offset within the tensor ---- */
 fari_view fari_lower_view_whole(const fari_plan *plan, far_value value);

@@ -138,22 +138,20 @@ far_status fari_lower_combine(void *ctx, int64_t left, int64_t right)
 {
     fari_reduction *red = ctx;
     if (red->low->walk.flow == NULL) return combine_whole(red, left, right, 0);
-    const bool is_waiting = red->is_waiting[left] || red->is_waiting[right];
-    const int32_t rank = is_waiting ? FARI_SEVERAL_RANKS : common_maker(red, left, right);
+    const int32_t height = red->height[left] > red->height[right] ? red->height[left] : red->height[right];
+    const int32_t rank = height > 0 ? FARI_SEVERAL_RANKS : common_maker(red, left, right);
     if (rank != FARI_SEVERAL_RANKS) return combine_whole(red, left, right, rank);
     if (red->is_frugal) return combine_across(red, left, right); /* slots are taken again: no putting off */
-    red->is_waiting[left] = true;
+    red->height[left] = height + 1;
     red->waiting[red->waiting_count].left = left;
-    red->waiting[red->waiting_count++].right = right;
+    red->waiting[red->waiting_count].right = right;
+    red->waiting[red->waiting_count++].height = height + 1;
     return FAR_OK;
 }
 
-/* What ranks do alone comes first; so what two have to tell each other goes in few messages. */
-far_status fari_lower_combine_rest(fari_reduction *red)
+far_status fari_lower_combine_rest(fari_reduction *red, int32_t height)
 {
-    for (int32_t i = 0; i < red->waiting_count; i++) {
-        const int64_t left = red->waiting[i].left, right = red->waiting[i].right;
-        FAR_TRY(combine_across(red, left, right));
-    }
+    for (int32_t i = 0; i < red->waiting_count; i++)
+        if (red->waiting[i].height == height) FAR_TRY(combine_across(red, red->waiting[i].left, red->waiting[i].right));
     return FAR_OK;
 }

@@ -124,6 +124,62 @@ static far_status reduction_begin(fari_reduction *red, int32_t *prepared_out)
     return FAR_OK;
 }
 
+/* What ranks do alone is done; the rest comes with that of other sums. */
+static far_status put_off(fari_reduction *red)
+{
+    fari_lowering *low = red->low;
+    if (!fari_reserve((void **)&low->waiting, &low->waiting_cap, low->waiting_count + 1, sizeof(fari_reduction)))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
+    red->partial_data = low->walk.partial_data;
+    low->waiting[low->waiting_count++] = *red;
+    return FAR_OK;
+}
+
+bool fari_lower_awaits_sums(const fari_lowering *low, const fari_node *node)
+{
+    for (int64_t i = 0; i < low->waiting_count; i++) {
+        const fari_node *sum = low->waiting[i].node;
+        for (int32_t k = 0; k < sum->out_count; k++) {
+            for (int32_t m = 0; m < node->in_count; m++)
+                if (node->in[m] == sum->out[k]) return true;
+            for (int32_t m = 0; m < node->out_count; m++)
+                if (node->out[m] == sum->out[k]) return true;
+        }
+    }
+    return false;
+}
+
+/* The lowering stands at the waiting sum `red` again. */
+static void go_back(fari_lowering *low, const fari_reduction *red)
+{
+    low->node = red->node;
+    low->walk.partial_data = red->partial_data;
+    low->walk.partial_buffer = red->partials;
+    low->walk.packed_bytes = red->is_packed ? red->slot_bytes : 0;
+}
+
+far_status fari_lower_finish_sums(fari_lowering *low)
+{
+    const fari_node *node = low->node;
+    int32_t highest = 0;
+    for (int64_t i = 0; i < low->waiting_count; i++)
+        for (int32_t k = 0; k < low->waiting[i].waiting_count; k++)
+            if (low->waiting[i].waiting[k].height > highest) highest = low->waiting[i].waiting[k].height;
+    for (int32_t height = 1; height <= highest; height++)
+        for (int64_t i = 0; i < low->waiting_count; i++) {
+            go_back(low, &low->waiting[i]);
+            FAR_TRY(fari_lower_combine_rest(&low->waiting[i], height));
+        }
+    for (int64_t i = 0; i < low->waiting_count; i++) {
+        if (!low->waiting[i].is_packed) continue;
+        go_back(low, &low->waiting[i]);
+        FAR_TRY(reduce_unpack(&low->waiting[i], low->waiting[i].prepared));
+    }
+    low->waiting_count = 0;
+    low->node = node;
+    return FAR_OK;
+}
+
 /* One segment: leaves, tree, result in the output. */
 static far_status lower_segment(fari_reduction *red)
 {
@@ -131,7 +187,8 @@ static far_status lower_segment(fari_reduction *red)
     int32_t prepared = -1;
     red->run = 1;
     red->waiting_count = 0;
-    memset(red->is_waiting, 0, sizeof red->is_waiting);
+    memset(red->height, 0, sizeof red->height);
+    red->node = red->low->node;
     FAR_TRY(reduction_begin(red, &prepared));
     int64_t leaves = red->grain_count;
     const int64_t most = red->slot_bytes > LEAVES_BIG_BYTES && plan->opts.grain.leaves > LEAVES_BIG
@@ -150,7 +207,8 @@ static far_status lower_segment(fari_reduction *red)
     FAR_TRY(fari_walk_reduction(red->low, red->partials, red->is_packed ? red->slot_bytes : 0));
     const fari_tree_visitor visitor = { reduce_leaf, fari_lower_combine, red };
     FAR_TRY(fari_tree_visit(leaves, red->is_frugal, &visitor));
-    FAR_TRY(fari_lower_combine_rest(red));
+    red->prepared = prepared;
+    if (red->waiting_count > 0) return put_off(red);
     return red->is_packed ? reduce_unpack(red, prepared) : FAR_OK;
 }
 

@@ -97,6 +97,9 @@ static void place_updates(ordering *o)
         const fari_node *node = graph->nodes[n];
         if (node->phase != FARI_UPDATE) continue;
         o->slot[n] = earliest(o, node);
+        while (o->plan->part != NULL && o->slot[n] >= 0 && o->slot[n] + 1 < o->count && /* not amid a level */
+               o->level[o->sequence[o->slot[n] + 1]] == o->level[o->sequence[o->slot[n]]])
+            o->slot[n]++;
         for (int64_t m = n; m-- > 0;) {
             const fari_node *before = graph->nodes[m];
             if (before->phase != FARI_UPDATE || o->slot[m] <= o->slot[n]) continue;
