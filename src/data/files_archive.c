@@ -5,7 +5,9 @@
 #include "data/files_priv.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TAR_BLOCK 512
@@ -18,7 +20,7 @@
 static far_status fail(const fari_files *files, struct archive *a, const char *name)
 {
     const char *why = archive_error_string(a);
-    if (archive_errno(a) == 12 /* ENOMEM */) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", files->label);
+    if (archive_errno(a) == ENOMEM) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", files->label);
     if (name == NULL && files->count == 0)
         return FAR_FAIL(FAR_E_FORMAT,
                         "%s is neither a folder nor an archive that can be read (tar, tar.gz, zip...): %s",
@@ -28,10 +30,58 @@ static far_status fail(const fari_files *files, struct archive *a, const char *n
                     why != NULL ? why : "libarchive does not say why");
 }
 
-static far_status open_archive(const fari_files *files, struct archive *a)
+/* --- the archive's bytes --- */
+
+/* libarchive's own reader of files takes 64 KiB for each header that it looks at; with many members that is the whole archive. */
+typedef struct stream {
+    const fari_files *files;
+    int64_t at;
+    size_t block;
+    unsigned char data[STREAM_BYTES];
+} stream;
+
+static la_ssize_t read_block(struct archive *a, void *context, const void **data_out)
+{
+    stream *s = context;
+    const fari_files *files = s->files;
+    const int64_t left = files->archive_bytes - s->at;
+    const size_t bytes = left < (int64_t)s->block ? (size_t)(left > 0 ? left : 0) : s->block;
+    *data_out = s->data;
+    if (bytes == 0) return 0;
+    if (files->memory != NULL) memcpy(s->data, files->memory + s->at, bytes);
+    else if (fari_file_read_at(files->archive_fd, files->label, s->at, s->data, bytes) != FAR_OK) {
+        archive_set_error(a, EIO, "%s", far_error_message());
+        return ARCHIVE_FATAL;
+    }
+    s->at += (int64_t)bytes;
+    return (la_ssize_t)bytes;
+}
+
+static la_int64_t skip_bytes(struct archive *a, void *context, la_int64_t bytes)
+{
+    stream *s = context;
+    const int64_t left = s->files->archive_bytes - s->at;
+    (void)a;
+    if (bytes > left) bytes = left > 0 ? left : 0;
+    s->at += bytes;
+    return bytes;
+}
+
+static la_int64_t seek_to(struct archive *a, void *context, la_int64_t offset, int whence)
+{
+    stream *s = context;
+    const int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : s->files->archive_bytes;
+    if (offset < -from || offset > s->files->archive_bytes - from) {
+        archive_set_error(a, EINVAL, "it refers to bytes outside of itself");
+        return ARCHIVE_FATAL;
+    }
+    s->at = from + offset;
+    return s->at;
+}
+
+static far_status open_archive(const fari_files *files, struct archive *a, stream *s)
 {
     unsigned char head[TAR_BLOCK] = { 0 };
-    int result;
     const bool has_head = files->archive_bytes >= TAR_BLOCK;
     if (has_head && files->memory != NULL) memcpy(head, files->memory, sizeof head);
     else if (has_head) FAR_TRY(fari_file_read_at(files->archive_fd, files->label, 0, head, sizeof head));
@@ -43,10 +93,13 @@ static far_status open_archive(const fari_files *files, struct archive *a)
     (void)archive_read_support_filter_lzma(a);
     (void)archive_read_support_filter_zstd(a);
     (void)archive_read_support_filter_lz4(a);
-    const size_t block = memcmp(head + 257, "ustar", 5) == 0 ? INDEX_BYTES : STREAM_BYTES;
-    if (files->memory != NULL) result = archive_read_open_memory(a, files->memory, (size_t)files->archive_bytes);
-    else result = archive_read_open_filename(a, files->label, block);
-    return result == ARCHIVE_OK ? FAR_OK : fail(files, a, NULL);
+    s->files = files;
+    s->block = memcmp(head + 257, "ustar", 5) == 0 ? INDEX_BYTES : STREAM_BYTES;
+    (void)archive_read_set_callback_data(a, s);
+    (void)archive_read_set_read_callback(a, read_block);
+    (void)archive_read_set_skip_callback(a, skip_bytes);
+    (void)archive_read_set_seek_callback(a, seek_to);
+    return archive_read_open1(a) == ARCHIVE_OK ? FAR_OK : fail(files, a, NULL);
 }
 
 /* --- members --- */
@@ -138,10 +191,14 @@ far_status files_list_archive(fari_files *files)
 {
     struct archive_entry *member = NULL;
     struct archive *a = archive_read_new();
+    stream *s = fari_calloc(1, sizeof *s);
     bool is_plain = false;
     far_status st;
-    if (a == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", files->label);
-    FAR_TRY_GOTO(open_archive(files, a), free_archive);
+    if (a == NULL || s == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", files->label);
+        goto free_archive;
+    }
+    FAR_TRY_GOTO(open_archive(files, a, s), free_archive);
     for (;;) {
         const int result = archive_read_next_header(a, &member);
         if (result == ARCHIVE_EOF) break;
@@ -154,6 +211,7 @@ far_status files_list_archive(fari_files *files)
     }
     if (is_plain) st = check_end(files);
 free_archive:
-    (void)archive_read_free(a);
+    if (a != NULL) (void)archive_read_free(a);
+    fari_free(s);
     return st;
 }
