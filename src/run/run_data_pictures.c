@@ -60,6 +60,8 @@ static far_status read_settings(const far_config *config, settings *s)
     far_pictures_opts *opts = &s->opts;
     opts->channels = (int32_t)far_config_i64(config, "data.channels");
     opts->class_count = (int32_t)far_config_i64(config, "data.classes");
+    opts->keep_broken =
+        strcmp(far_config_text(config, "data.on_error"), "skip") == 0; /* left out with those that break later */
     opts->labels_are_instances = strcmp(far_config_text(config, "data.labels_as"), "instances") == 0;
     opts->boundary = (int32_t)far_config_i64(config, "data.boundary");
     FAR_TRY(values_of(config, "data.label_values", s->values, &opts->value_count));

@@ -111,6 +111,13 @@ def case_damaged_pictures_are_left_out(tmp):
     return ran
 
 
+def case_damaged_headers_too(tmp):
+    bad = classes(tmp / "d") / "train" / "red" / "05.png"
+    bad.write_bytes(bad.read_bytes()[:20])
+    train(tmp, NET, "data.size=16", code=3, says=["red/05.png", "cut short"])
+    train(tmp, NET, "data.size=16", "data.on_error=skip", says=["left out: ", "red/05.png"])
+
+
 def case_batches_of_one_that_is_left_out(tmp):
     damage(maps(tmp / "d") / "images" / "04.png")
     train(tmp, UNET, "data.augment.crop=16", "data.holdout=0.3", "batch=1", "data.on_error=skip",
