@@ -21,7 +21,8 @@ typedef struct far_run far_run; /**< opaque */
 typedef enum far_run_purpose {
     FAR_RUN_TRAIN = 0,
     FAR_RUN_EVALUATE, /**< only the evaluation graph; needs weights */
-    FAR_RUN_PLAN      /**< no data is read, nothing is allocated for it, nothing runs */
+    FAR_RUN_PLAN,     /**< no data is read, nothing is allocated for it, nothing runs */
+    FAR_RUN_PREDICT   /**< only the network; needs weights, but no labels */
 } far_run_purpose;
 
 /** What a run tells while it goes on. Texts are borrowed during the call. */
@@ -48,7 +49,12 @@ typedef struct far_run_opts {
     void *stop_context;
     bool
         accept_other_bits; /**< resume although instruction set or libraries differ from those of the checkpoint: a warning */
-    int32_t ranks;      /**< FAR_RUN_PLAN: the plan is for so many processes; 0: as many as the layout says, or one */
+    int32_t ranks; /**< FAR_RUN_PLAN: the plan is for so many processes; 0: as many as the layout says, or one */
+    /**
+     * FAR_RUN_PREDICT: a folder or archive of pictures, a .npy or IDX file, in place of the configured data, without labels; NULL: the
+     * test part of the data, without one the samples held back, without these all.
+     */
+    const char *images;
     const char *layout; /**< FAR_RUN_PLAN: what is dealt out over them, as "data=2,spatial=2"; NULL: samples */
 } far_run_opts;
 

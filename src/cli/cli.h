@@ -90,10 +90,20 @@ char *cli_path(const char *folder, const char *name);
 /* The file, or FOLDER/config.yaml, then the options that set keys, then key=value. */
 cli_exit cli_config_open(const cli_args *args, const char *path, far_config **config_out);
 
+/* weights.c: for commands with --weights and --checkpoint. */
+typedef struct cli_weights {
+    far_config *config; /* with the options and key=value of the command line */
+    char *run;          /* folder of the run, NULL where there is none */
+    char *path;         /* of a checkpoint or file, NULL: as the configuration says */
+} cli_weights;
+/* `path` is a run's folder, a checkpoint in one, or a config file. */
+cli_exit cli_weights_open(const cli_args *args, const char *path, cli_weights *weights_out);
+void cli_weights_close(cli_weights *weights);
+
 /* text.c */
 const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min", "3 min 05 s", "4.2 s" */
 const char *cli_count_text(int64_t count, char text_out[32]);    /* "1,234,567" */
 
-extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_report, cli_doctor,
-    cli_version;
+extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_predict, cli_report,
+    cli_doctor, cli_version;
 #endif

@@ -1,14 +1,10 @@
 /* farandole eval */
 #include "cli.h"
 #include "progress.h"
-#include <dirent.h>
-#include <farandole/extend.h>
 #include <farandole/run.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void print_json(const char *weights, const far_score *scores, int64_t count)
 {
@@ -54,64 +50,15 @@ static cli_exit evaluate(const cli_args *args, const far_config *config, const c
     return code;
 }
 
-/* What the folder holds, for the message: "1200 2400 best last". */
-static void list_names(const char *folder, char *text_out, size_t bytes)
-{
-    struct dirent **names = NULL;
-    size_t used = 0;
-    const int count = scandir(folder, &names, NULL, versionsort);
-    text_out[0] = '\0';
-    for (int i = 0; i < count; i++) {
-        if (names[i]->d_name[0] != '.' && used < bytes)
-            used += (size_t)snprintf(text_out + used, bytes - used, " %s", names[i]->d_name);
-        free(names[i]);
-    }
-    free(names);
-}
-
-/* RUN/checkpoints/WHICH; without --checkpoint the best one, else the last. */
-static cli_exit checkpoint_of(const cli_args *args, const char *run, char **path_out)
-{
-    char names[512];
-    const char *which = cli_value(args, "--checkpoint");
-    char *folder = cli_path(run, "checkpoints");
-    char *path = folder != NULL ? cli_path(folder, which != NULL ? which : "best") : NULL;
-    if (path != NULL && which == NULL && !cli_is_folder(path)) {
-        free(path);
-        path = cli_path(folder, "last");
-    }
-    cli_exit code = CLI_OK;
-    if (path == NULL) {
-        code = cli_fail(args, far_fail(FAR_E_NOMEM, "no memory for a path"), CLI_OPENING);
-    } else if (!cli_is_folder(path)) {
-        list_names(folder, names, sizeof names);
-        code =
-            cli_usage_error(args->command, "no checkpoint %s in %s; there %s%s", which != NULL ? which : "best or last",
-                            folder, names[0] != '\0' ? "are:" : "is none", names);
-    }
-    free(folder);
-    if (code == CLI_OK) *path_out = path;
-    else free(path);
-    return code;
-}
-
 static cli_exit run_eval(const cli_args *args)
 {
-    const char *weights = cli_value(args, "--weights");
-    char *checkpoint = NULL;
-    far_config *config = NULL;
+    cli_weights weights;
     if (args->word_count == 0)
         return cli_usage_error(args->command, "evaluate what? name a run folder or a config file");
-    const bool is_run = cli_is_folder(args->words[0]);
-    if (!is_run && cli_has(args, "--checkpoint"))
-        return cli_usage_error(args->command, "--checkpoint belongs to a run folder, and %s is none", args->words[0]);
-    if (weights != NULL && cli_has(args, "--checkpoint"))
-        return cli_usage_error(args->command, "--weights and --checkpoint exclude each other");
-    cli_exit code = cli_config_open(args, args->words[0], &config);
-    if (code == CLI_OK && is_run && weights == NULL) code = checkpoint_of(args, args->words[0], &checkpoint);
-    if (code == CLI_OK) code = evaluate(args, config, checkpoint != NULL ? checkpoint : weights);
-    free(checkpoint);
-    far_config_destroy(config);
+    cli_exit code = cli_weights_open(args, args->words[0], &weights);
+    if (code != CLI_OK) return code;
+    code = evaluate(args, weights.config, weights.path);
+    cli_weights_close(&weights);
     return code;
 }
 
@@ -127,10 +74,11 @@ static const cli_option options[] = {
 const cli_command cli_eval = {
     .name = "eval",
     .sentence = "score a trained network on the test data",
-    .usage = "RUN [key=value ...] [options]\nCONFIG.yaml --weights PATH [key=value ...] [options]",
+    .usage = "RUN|CHECKPOINT [key=value ...] [options]\nCONFIG.yaml --weights PATH [key=value ...] [options]",
     .about =
         "Runs the network over the test part of the data and prints its scores: accuracy for classes, intersection over\n"
-        "union for label maps. RUN is a folder that `farandole train` wrote; its config and its best checkpoint are taken.",
+        "union for label maps. RUN is a folder that `farandole train` wrote; its config and its best checkpoint are taken, or the\n"
+        "CHECKPOINT that is named instead.",
     .examples = "farandole eval runs/lenet5-20250101-120000\n"
                 "    the best checkpoint of a run\n"
                 "farandole eval runs/lenet5-20250101-120000 --checkpoint last --json data.path=other-data\n"

@@ -69,7 +69,8 @@ static far_status check_labels(const fari_maker *maker, const int32_t *labels)
         least = labels[i] < least ? labels[i] : least;
         most = labels[i] > most ? labels[i] : most;
     }
-    if (least >= FAR_LABEL_IGNORE && most < maker->dataset->info.class_count) return FAR_OK;
+    if (maker->label_elems == 0 || (least >= FAR_LABEL_IGNORE && most < maker->dataset->info.class_count))
+        return FAR_OK;
     return FAR_FAIL(FAR_E_FORMAT, "label %d, but there are %d classes (labels count from 0, %d is ignored)",
                     least < FAR_LABEL_IGNORE ? least : most, maker->dataset->info.class_count, FAR_LABEL_IGNORE);
 }

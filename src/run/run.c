@@ -76,7 +76,7 @@ done:
 static far_status write_papers(far_run *run)
 {
     char *config = NULL;
-    FAR_TRY(far_config_dump(run->config, &config));
+    FAR_TRY(run_config_resolved(run, &config));
     const far_status st = write_text(run, "config.yaml", config);
     far_config_text_free(config);
     if (st == FAR_OK) FAR_TRY(write_plan(run));
@@ -138,7 +138,8 @@ static far_status run_prepare(far_run *run)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
     if (start[0] == '\0')
-        return FAR_FAIL(FAR_E_ARG, "evaluation needs weights: name a run, a checkpoint or a safetensors file");
+        return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
+                        run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
     return FAR_OK;
 }
 

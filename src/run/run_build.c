@@ -18,7 +18,10 @@ static far_status model_options(far_run *run)
     FAR_TRY(far_model_opts_create(name, far_config_text(run->config, "model.preset"), &run->model_opts));
     FAR_TRY(run_config_options(run->config, "model.", skip, run->model_opts));
     int64_t class_count = far_config_i64(run->config, "model.classes");
-    if (class_count == 0) class_count = run->data.info.class_count;
+    if (class_count == 0)
+        class_count = run->data.info.label != FAR_LABEL_NONE ? run->data.info.class_count
+                                                             : far_config_i64(run->config, "data.classes");
+    if (class_count == 0) return FAR_OK;
     if (!far_options_has(run->model_opts, "classes")) return FAR_OK;
     (void)snprintf(classes, sizeof classes, "%" PRId64, class_count);
     return far_options_set(run->model_opts, "classes", classes);
@@ -76,6 +79,7 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
         (void)snprintf(name, sizeof name, "prediction.%d", (int)i);
         far_graph_output(side->graph, name, side->model.logits[i]);
     }
+    if (run->opts.purpose == FAR_RUN_PREDICT) return far_graph_status(side->graph);
     FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &side->model, &label));
     const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);
     FAR_TRY(far_recipe_build(side->graph, run->recipe_opts, &side->model, y, &side->loss));
@@ -97,7 +101,9 @@ far_status run_side_plan(far_run *run, run_side *side)
 /* Labels repeated for each plane, where the network has several and the data one. */
 static int64_t plane_labels_bytes(const far_run *run, const run_side *side)
 {
-    if (run->label_planes == run->data.info.label_planes || run->label_planes <= 1) return 0;
+    if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
+        run->label_planes <= 1)
+        return 0;
     return side->batch * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
 }
 
@@ -199,7 +205,7 @@ static far_status eval_plan(far_run *run)
     if (run->native.is_on) FAR_TRY(run_native_plan(run));
     const int64_t heap_before = run_heap_bytes();
     FAR_TRY(run_graph_build(run, false, &run->eval));
-    if (run->opts.purpose != FAR_RUN_EVALUATE) FAR_TRY(run_metric_choose(run));
+    if (run_is_training(run)) FAR_TRY(run_metric_choose(run));
     FAR_TRY(run_side_plan(run, &run->eval));
     if (run->native.count < 2) return FAR_OK;
     const int64_t heap = run_heap_bytes() - heap_before, own = fari_plan_own_bytes(run->eval.plan);
@@ -209,13 +215,13 @@ static far_status eval_plan(far_run *run)
 
 far_status run_plan_sides(far_run *run)
 {
-    const bool is_training = run->opts.purpose != FAR_RUN_EVALUATE;
+    const bool is_training = run_is_training(run);
     const int64_t heap_before = run_heap_bytes();
     run->threads = (int32_t)far_config_i64(run->config, "threads");
     if (run->threads < 1) run->threads = fari_machine_cores();
     FAR_TRY(backend_create(run));
     FAR_TRY(model_options(run));
-    FAR_TRY(recipe_options(run));
+    if (run->opts.purpose != FAR_RUN_PREDICT) FAR_TRY(recipe_options(run));
     FAR_TRY(run_config_optim(run->config, &run->optim));
     FAR_TRY(run_groups_read(run));
     run->train.batch = far_config_i64(run->config, "batch");
@@ -253,7 +259,7 @@ far_status run_build(far_run *run)
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */
     FAR_TRY(allocate(run));
-    if (run->opts.purpose == FAR_RUN_EVALUATE) return FAR_OK;
+    if (!run_is_training(run)) return FAR_OK;
     const far_loader_opts loader = loader_opts(run);
     return far_loader_open(run->data.train, &loader, &run->loader);
 }

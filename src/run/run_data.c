@@ -77,11 +77,31 @@ static far_status open_sets(const far_config *config, run_data *data)
     return open_folder(config, classes, is_channels_first, data);
 }
 
+bool run_wants_maps(const far_run *run)
+{
+    const char *recipe = far_config_text(run->config, "loss.recipe");
+    if (run->data.info.label != FAR_LABEL_NONE) return run->data.info.label == FAR_LABEL_MAP;
+    return strcmp(recipe, "auto") != 0 && strcmp(recipe, "classify") != 0;
+}
+
+/* Predictions go over all images where none are set apart. */
+static far_status take_all(run_data *data, int64_t total)
+{
+    data->kept = fari_alloc((size_t)total * sizeof *data->kept);
+    if (data->kept == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", total);
+    for (int64_t i = 0; i < total; i++) data->kept[i] = i;
+    data->held = data->kept;
+    data->held_count = total;
+    return FAR_OK;
+}
+
 static far_status split(far_run *run)
 {
     run_data *data = &run->data;
     const int64_t total = far_dataset_info_of(data->train).sample_count;
     const double holdout = far_config_f64(run->config, "data.holdout");
+    if (run->opts.purpose == FAR_RUN_PREDICT && (run->opts.images != NULL || (data->test == NULL && holdout == 0.0)))
+        return take_all(data, total);
     if (holdout >= 1.0 && holdout != floor(holdout))
         return far_config_fail(run->config, "data.holdout", "%g; expected a share below 1 or a number of samples",
                                holdout);
@@ -121,9 +141,14 @@ static far_status moments(far_run *run)
                                channels, FAR_COUNT(data->mean));
     for (int64_t c = 0; c < channels; c++) deviation[c] = 1.0;
     if (means == 0 && stds == 0) {
-        const int64_t count = data->kept_count < MOMENT_SAMPLES ? data->kept_count : MOMENT_SAMPLES;
+        const int64_t known = data->kept_count > 0 ? data->kept_count : data->held_count;
+        const int64_t count = known < MOMENT_SAMPLES ? known : MOMENT_SAMPLES;
         const fari_moments_opts opts = { .log1p = far_config_bool(config, "data.augment.log1p"),
                                          .skips_damage = run_on_error(run) == FAR_ON_ERROR_SKIP };
+        if (run->opts.images != NULL)
+            return far_config_fail(config, "data.mean",
+                                   "the network was trained on images normalised by figures of theirs, which this "
+                                   "configuration does not hold: name the run's folder, or set data.mean and data.std");
         FAR_TRY(fari_dataset_moments(data->train, data->kept, count, &opts, mean, deviation));
     }
     if ((means > 1 && means != channels) || (stds > 1 && stds != channels))
@@ -225,9 +250,11 @@ int32_t run_loader_threads(const far_run *run)
 far_status run_data_open(far_run *run)
 {
     run_data *data = &run->data;
-    FAR_TRY(open_sets(run->config, data));
+    FAR_TRY(run->opts.images != NULL ? run_data_open_images(run->config, run->opts.images, data)
+                                     : open_sets(run->config, data));
     data->info = far_dataset_info_of(data->train);
-    if (data->info.label == FAR_LABEL_NONE) return far_config_fail(run->config, "data.labels", "training needs labels");
+    if (data->info.label == FAR_LABEL_NONE && run->opts.purpose != FAR_RUN_PREDICT)
+        return far_config_fail(run->config, "data.labels", "training needs labels");
     FAR_TRY(split(run));
     FAR_TRY(moments(run));
     FAR_TRY(run_frames_choose(run));

@@ -15,11 +15,6 @@ static far_status read_size(const far_config *config, const char *key, int64_t *
     return FAR_OK;
 }
 
-static bool is_map(const run_data *data)
-{
-    return data->info.label == FAR_LABEL_MAP;
-}
-
 /* How samples come to a fixed size without chance: as configured, else as is usual for their labels. */
 static far_fit fixed_fit(const far_run *run)
 {
@@ -27,13 +22,13 @@ static far_fit fixed_fit(const far_run *run)
     if (strcmp(fit, "resize") == 0) return FAR_FIT_RESIZE;
     if (strcmp(fit, "crop") == 0) return FAR_FIT_CROP;
     if (strcmp(fit, "pad") == 0) return FAR_FIT_PAD;
-    return is_map(&run->data) ? FAR_FIT_PAD : FAR_FIT_RESIZE;
+    return run_wants_maps(run) ? FAR_FIT_PAD : FAR_FIT_RESIZE;
 }
 
 static far_frame fixed_frame(const far_run *run, int64_t height, int64_t width)
 {
     double share = far_config_f64(run->config, "data.fit_share");
-    if (share == 0.0) share = is_map(&run->data) ? 1.0 : 0.875; /* 256 to 224 */
+    if (share == 0.0) share = run_wants_maps(run) ? 1.0 : 0.875; /* 256 to 224 */
     return (far_frame){ .fit = fixed_fit(run), .height = height, .width = width, .share = share };
 }
 

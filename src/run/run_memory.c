@@ -31,7 +31,8 @@ static int64_t executor_bytes(const far_run *run)
         bytes += fari_executor_own_bytes(sides[i]->plan);
         threads += run->threads - 1;
     }
-    if (run->opts.purpose != FAR_RUN_EVALUATE) bytes += run_samples_bytes(run);
+    if (run->opts.purpose == FAR_RUN_PREDICT) bytes += run_results_bytes(run);
+    if (run_is_training(run)) bytes += run_samples_bytes(run);
     if (run->train.plan != NULL)
         bytes += fari_profile_bytes(run->train.plan) + run->train.plan->instr_count * (int64_t)sizeof(double);
     if (run->native.count > 1) threads += run->threads - 1;

@@ -24,7 +24,7 @@ bool run_native_wanted(const far_run *run)
     const bool is_cut = data->train_frame.fit != FAR_FIT_AS_IS && far_config_list_count(run->config, "data.size") == 0;
     if (strcmp(size, "fixed") == 0) return false;
     if (strcmp(size, "native") == 0) return varies || data->train_frame.fit != FAR_FIT_AS_IS;
-    return data->info.label == FAR_LABEL_MAP && (varies || is_cut);
+    return run_wants_maps(run) && (varies || is_cut);
 }
 
 static int64_t part_size(const run_part *part)

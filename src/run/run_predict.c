@@ -1,6 +1,7 @@
 /* What the network gives for each sample of the part of the data that is evaluated, handed over one sample at a time. */
 #include "base/mem.h"
 #include "run/run_priv.h"
+#include <math.h>
 #include <string.h>
 
 /* The logits of output `map` as the executor holds them. */
@@ -198,7 +199,7 @@ static far_status predict_batch(void *context, const run_side *side, const far_b
     const predicting *p = context;
     (void)side;
     for (int64_t i = 0; i < batch->count; i++) FAR_TRY(run_results_each(&p->results, batch, i, p->fn, p->context));
-    run_report(p->run, "predict", done, total, 0.0, 0.0, NULL);
+    run_report(p->run, "predict", done, total, NAN, 0.0, NULL);
     return FAR_OK;
 }
 

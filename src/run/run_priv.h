@@ -150,6 +150,11 @@ struct far_run {
     char plan_grains[65];
 };
 
+static inline bool run_is_training(const far_run *run) /* or plans to */
+{
+    return run->opts.purpose == FAR_RUN_TRAIN || run->opts.purpose == FAR_RUN_PLAN;
+}
+
 /* Each in its own file. */
 far_status run_ranks_layout(far_run *run); /* run_ranks.c: what the options say of ranks */
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
@@ -170,6 +175,9 @@ far_on_error run_on_error(const far_run *run);
 int32_t run_loader_threads(const far_run *run);
 far_status run_frames_choose(far_run *run); /* run_frame.c */
 void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out);
+far_status run_data_open_images(const far_config *config, const char *path, run_data *data); /* run_data_images.c */
+bool run_wants_maps(const far_run *run); /* classes of pixels, by the labels, or where there are none by the recipe */
+far_status run_config_resolved(const far_run *run, char **yaml_out); /* run_resolve.c; free with far_config_text_free */
 far_augment run_augment(const far_run *run, bool is_training);
 far_status run_plan_sides(far_run *run); /* run_build.c: graphs and plans of both sides, and what their kernels need */
 far_status run_build(far_run *run);      /* and memory */

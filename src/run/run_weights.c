@@ -230,7 +230,7 @@ static far_status log_outcome(const matching *m)
 static bool is_acceptable(const matching *m)
 {
     const int64_t taken = count_of(m, TAKEN, false) + count_of(m, TAKEN, true);
-    const bool may_begin_head = m->strict == STRICT_AUTO && m->run->opts.purpose != FAR_RUN_EVALUATE;
+    const bool may_begin_head = m->strict == STRICT_AUTO && run_is_training(m->run);
     if (m->strict == STRICT_TRUE) return taken == m->count && count_unexpected(m) == 0;
     if (m->strict == STRICT_FALSE) return taken > 0;
     return may_begin_head
