@@ -82,6 +82,10 @@ typedef struct far_dataset_ops {
      */
     far_status (*prepare)(void *context, int32_t readers, int64_t out_height, int64_t out_width);
     int64_t (*prepare_bytes)(const void *context, int32_t readers, int64_t out_height, int64_t out_width);
+    /**
+     * The labels of sample `idx` alone, as `read` gives them, where that is less work. May be NULL: `read` is called.
+     */
+    far_status (*read_label)(void *context, int64_t idx, int32_t *label_out);
 } far_dataset_ops;
 
 /**
@@ -146,6 +150,14 @@ FAR_API void far_dataset_close(far_dataset *dataset);
 FAR_API far_dataset_info far_dataset_info_of(const far_dataset *dataset);
 /** Reads one sample as far_dataset_ops.read says. @return FAR_OK, FAR_E_ARG (no such sample), FAR_E_IO, FAR_E_FORMAT. */
 FAR_API far_status far_dataset_read(far_dataset *dataset, int64_t idx, float *image_out, int32_t *label_out);
+/**
+ * Counts labels of samples (NULL: samples [0, count)), all label planes together.
+ * @param counts_out  [class_count] labels of each class.
+ * @param among_out   [class_count] or NULL: labels in those samples in which the class occurs.
+ * @return as far_dataset_read; FAR_E_ARG: there are no labels. FAR_E_FORMAT: labels out of range.
+ */
+FAR_API far_status far_dataset_count_labels(far_dataset *dataset, const int64_t *sample_ids, int64_t count,
+                                            int64_t *counts_out, int64_t *among_out);
 /** Height and width of one sample, pixels. @return FAR_OK, FAR_E_ARG (no such sample), FAR_E_FORMAT, FAR_E_IO. */
 FAR_API far_status far_dataset_extent(far_dataset *dataset, int64_t idx, int64_t *height_out, int64_t *width_out);
 /**

@@ -72,8 +72,9 @@ static void downsample_image(const fari_augment_sizes *sizes, int64_t side, floa
             }
 }
 
-static void downsample_map(const fari_augment_sizes *sizes, int64_t side, int32_t *map)
+void fari_augment_downsample_map(const fari_augment_sizes *sizes, int32_t halvings, int32_t *map)
 {
+    const int64_t side = INT64_C(1) << halvings;
     const int64_t planes = sizes->map_planes;
     for (int64_t y = 0; y < sizes->height; y++)
         for (int64_t x = 0; x < sizes->width; x++)
@@ -260,7 +261,7 @@ void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *si
     fari_raw raw = *as_read;
     if (augment->downsample > 0) {
         downsample_image(sizes, INT64_C(1) << augment->downsample, raw.image);
-        if (sizes->map_planes > 0) downsample_map(sizes, INT64_C(1) << augment->downsample, raw.map);
+        if (sizes->map_planes > 0) fari_augment_downsample_map(sizes, augment->downsample, raw.map);
         raw.height = sizes->height;
         raw.width = sizes->width;
     }

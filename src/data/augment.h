@@ -22,6 +22,8 @@ typedef struct fari_raw {
 far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out);
 /* True: nothing moves, so a sample can be read into its place in the batch. */
 bool fari_augment_in_place(const far_augment *augment);
+/* Blocks of 2^halvings x 2^halvings labels become their maximum, in place. */
+void fari_augment_downsample_map(const fari_augment_sizes *sizes, int32_t halvings, int32_t *map);
 /* From the sample as read to its place in the batch. raw->image may be `image_out` where fari_augment_in_place; maps likewise.
    key: fari_rng_key(seed, FARI_RNG_AUGMENT, epoch, sample number). */
 void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, const fari_raw *raw,

@@ -28,6 +28,10 @@ typedef struct fari_moments_opts {
 far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count,
                                 const fari_moments_opts *opts, double *mean_out, double *std_out);
 
+/* far_dataset_count_labels; of maps whose blocks of 2^halvings x 2^halvings become their maximum, as downsampling makes them. */
+far_status fari_label_counts(far_dataset *dataset, const int64_t *sample_ids, int64_t count, int32_t halvings,
+                             bool skips_damage, int64_t *counts_out, int64_t *among_out);
+
 /* far_loader_bytes, with the reason why a loader cannot be opened. */
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out);
 

@@ -36,16 +36,17 @@ extern const fari_recipe fari_recipe_cosmictagger; /* cosmictagger.c */
     }
 /* What fari_ce_opts_of reads: a focal loss is a cross-entropy whose pixels weigh (1 - p_true)^gamma. The names are those of the
    configuration's loss group. `normalisation` is in far_ce_norm's order. */
-#define FARI_OPT_LOSS(default_, names_)                                                                               \
-    FARI_OPT_ENUM("name", default_, names_,                                                                           \
-                  "loss; bce: each class against the others, mse: squares against 1 for the label and 0"),            \
-                                                                                                                      \
-        FARI_OPT_FLOAT("label_smoothing", "0", 0, 0.999, "share of the target spread over all classes"),              \
-        FARI_OPT(FAR_CONFIG_FLOATS, "class_weights", "", 0, 1e12, "factors of the classes in the loss; none: all 1"), \
-        FARI_OPT(FAR_CONFIG_INT, "ignore_index", "-1", INT32_MIN, INT32_MAX, "label that counts for nothing"),        \
-        FARI_OPT_ENUM(                                                                                                \
-            "normalisation", "mean", "mean|sum|pixels|balanced",                                                      \
-            "divisor: the sum of weights, 1, pixels times classes; balanced: classes weigh by rarity in the batch"),  \
+#define FARI_OPT_LOSS(default_, names_)                                                                                          \
+    FARI_OPT_ENUM("name", default_, names_,                                                                                      \
+                  "loss; bce: each class against the others, mse: squares against 1 for the label and 0"),                       \
+        FARI_OPT_FLOAT("label_smoothing", "0", 0, 0.999, "share of the target spread over all classes"),                         \
+        FARI_OPT(                                                                                                                \
+            FAR_CONFIG_FLOATS, "class_weights", "", 0, 1e12,                                                                     \
+            "factors of the classes in the loss; none: all 1. In a run also from the training labels: inverse, median or auto"), \
+        FARI_OPT(FAR_CONFIG_INT, "ignore_index", "-1", INT32_MIN, INT32_MAX, "label that counts for nothing"),                   \
+        FARI_OPT_ENUM(                                                                                                           \
+            "normalisation", "mean", "mean|sum|pixels|balanced",                                                                 \
+            "divisor: the sum of weights, 1, pixels times classes; balanced: classes weigh by rarity in the batch"),             \
         FARI_OPT_FLOAT("gamma", "2", 1e-6, 100, "exponent of the focal loss")
 /* With FARI_OPT_LOSS what fari_dense_loss reads. */
 #define FARI_OPT_DICE                                                                               \

@@ -50,6 +50,26 @@ void far_config_destroy(far_config *config)
     fari_free(config);
 }
 
+far_status fari_config_clone(const far_config *config, far_config **clone_out)
+{
+    far_status st = FAR_OK;
+    far_config *clone = NULL;
+    FAR_TRY(far_config_create(&clone));
+    for (int32_t i = 0; i < far_config_key_count(); i++) {
+        fari_config_value *value = &clone->values[i];
+        fari_config_value_free(value);
+        *value = config->values[i];
+        value->node = NULL;
+        if (config->values[i].node != NULL)
+            FAR_TRY_GOTO(fari_config_copy(config->values[i].node, &value->node), destroy);
+    }
+    *clone_out = clone;
+    return FAR_OK;
+destroy:
+    far_config_destroy(clone);
+    return st;
+}
+
 /* --- changing --- */
 
 static int32_t index_of(const far_config_key *key)

@@ -32,6 +32,9 @@ struct far_config {
 
 #define FARI_CONFIG_COMMAND_LINE "command line"
 
+/* config.c: a copy that may be changed; names of files in it belong to the original, which has to outlive it. */
+far_status fari_config_clone(const far_config *config, far_config **clone_out);
+
 /* config_yaml.c */
 far_status fari_config_yaml(const char *label, const char *text, size_t bytes,
                             far_config_node **root_out);                           /* NULL for an empty text */

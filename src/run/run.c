@@ -165,6 +165,7 @@ void far_run_close(far_run *run)
     if (run == NULL) return;
     run_unbuild(run);
     run_data_close(&run->data);
+    far_config_destroy(run->own_config);
     fari_metrics_log_close(run->metrics);
     fari_free(run->folder);
     fari_free(run);

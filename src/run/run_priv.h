@@ -102,7 +102,8 @@ typedef struct run_samples {
 } run_samples;
 
 struct far_run {
-    const far_config *config;
+    const far_config *config; /* the caller's, or own_config */
+    far_config *own_config;   /* a copy with what the data decided; NULL: none */
     far_run_opts opts;
     char *folder; /* of the run; NULL while only planning */
     run_data data;
@@ -126,8 +127,8 @@ struct far_run {
 
     far_loader *loader;
     int64_t loader_bytes, eval_loader_bytes;
-    int64_t graph_bytes; /* heap that graphs, plans and kernels took */
-    int64_t other_bytes; /* the same of native.other */
+    int64_t graph_bytes;           /* heap that graphs, plans and kernels took */
+    int64_t other_bytes;           /* the same of native.other */
     int64_t skipped, eval_skipped; /* samples left out: of training, in this life of the run; of the last evaluation */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
@@ -173,6 +174,7 @@ void run_data_close(run_data *data);
 far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out);
 far_on_error run_on_error(const far_run *run);
 int32_t run_loader_threads(const far_run *run);
+far_status run_class_weights(far_run *run); /* run_class_weights.c: numbers for loss.class_weights: auto */
 far_status run_frames_choose(far_run *run); /* run_frame.c */
 void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out);
 far_status run_data_open_images(const far_config *config, const char *path, run_data *data); /* run_data_images.c */
