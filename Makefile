@@ -24,18 +24,23 @@ endif
 release := $(BUILD)/release$(suffix)
 check_py = $(NICE) python3 scripts/check.py --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)')
 
-# $(call build,preset,folder,arguments): configure where needed, compile. The lock keeps two makes in one folder apart.
+# $(call build,preset,folder,arguments,target): configure where needed, compile (without a target: all). The lock keeps two makes in one folder apart.
 build = mkdir -p $(2) && $(NICE) flock $(2)/.lock sh -c '{ test -e $(2)/build.ninja && test -z "$(strip $(3))" \
 	|| cmake --preset $(1) -B $(2) $(cc_arg) $(3) --log-level=WARNING >$(2)/configure.log \
 	|| { cat $(2)/configure.log; false; }; } \
-	&& cmake --build $(2) -j $(JOBS)'
+	&& cmake --build $(2) -j $(JOBS) $(if $(4),--target $(4))'
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-asan check-tsan torture fuzz format lint install clean help deps deps-check deps-fuzz deps-lint
+.PHONY: all demo check check-asan check-tsan torture fuzz format lint install clean help deps deps-check deps-fuzz deps-lint
 
 all: deps ## build the library and the command, build/farandole (default)
 	@$(call build,release,$(release))
 	@ln -sfn release$(suffix)/farandole $(BUILD)/farandole
+
+demo: deps ## simulate a particle detector, train CosmicTagger's network on it, write a report (some ten minutes)
+	@$(call build,release,$(release),,farandole_cli)
+	@ln -sfn release$(suffix)/farandole $(BUILD)/farandole
+	@scripts/demo.sh $(BUILD)/farandole
 
 check: deps-check ## build, run all tests, then the style checks; the last line counts
 	@$(call build,release,$(release)) || { echo "build failed"; echo "0 passed, 1 failed"; exit 1; }

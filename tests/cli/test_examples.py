@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every config in examples/ can be planned, and those that need no data train."""
 import gzip
+import json
 import os
 import struct
 import sys
@@ -22,6 +23,11 @@ def fake_mnist(folder, count=512):
             out.write(struct.pack(">2i", 0x801, samples) + labels)
 
 
+def events(folder, size="1280x2048"):
+    for part, seed in (("train", 1), ("test", 2)):
+        expect(farandole("synth", "lartpc", "--events", "2", "--seed", seed, "--size", size, "--out", folder / f"{part}.h5", "--quiet"), 0)
+
+
 def case_there_are_some():
     assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic"} <= {p.stem for p in EXAMPLES}
 
@@ -33,8 +39,12 @@ def case_each_names_its_command():
 
 def case_each_plans(tmp):
     fake_mnist(tmp)
+    (tmp / "lartpc").mkdir()
+    events(tmp / "lartpc")
     for path in EXAMPLES:
-        words = [] if "kind: synthetic" in path.read_text() else [f"data.path={tmp}"]
+        text = path.read_text()
+        folder = tmp / "lartpc" if "kind: lartpc" in text else tmp
+        words = [] if "kind: synthetic" in text else [f"data.path={folder}"]
         expect(farandole("plan", path, *words), 0, "memory", "batch")
 
 
@@ -46,6 +56,16 @@ def case_synthetic_trains(tmp):
 def case_unet_trains(tmp):
     done = ok_json("train", ROOT / "examples/unet-synthetic.yaml", f"run.dir={tmp}/r", "--json", "--quiet", "train.epochs=3")
     assert done["scores"]["miou"] > 0.4, done
+
+
+def case_cosmic_tagger_trains(tmp):
+    events(tmp, "384x512")
+    done = ok_json("train", ROOT / "examples/cosmic-tagger.yaml", f"data.path={tmp}", f"run.dir={tmp}/r", "--json", "--quiet",
+                   "train.steps=20", "schedule.warmup_steps=5", "train.eval_every=20")  # fmt: skip
+    assert {"iou/cosmic", "iou/neutrino", "non_background"} <= set(done["scores"]), done
+    lines = [json.loads(line) for line in (tmp / "r/metrics.jsonl").read_text().splitlines()]
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
+    assert losses[-1] < 0.9 * losses[0], losses
 
 
 def case_mnist_trains(tmp):
