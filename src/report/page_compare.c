@@ -47,6 +47,26 @@ static void figure_row(fari_html *html, const char *name, const char *key, text_
     fari_html_put(html, "</tr>\n");
 }
 
+/* The same from run.json. */
+static void fact_row(fari_html *html, const char *name, const char *path, text_fn text, const fari_record *records,
+                     int32_t count)
+{
+    char number[FARI_SHORT_TEXT];
+    bool is_any = false;
+    for (int32_t i = 0; i < count; i++) is_any = is_any || isfinite(fari_json_number(records[i].run, path));
+    if (!is_any) return;
+    fari_html_put(html, "<tr><td>");
+    fari_html_text(html, name);
+    fari_html_put(html, "</td>");
+    for (int32_t i = 0; i < count; i++) {
+        const double value = fari_json_number(records[i].run, path);
+        fari_html_put(html, "<td class=\"n\">");
+        fari_html_text(html, isfinite(value) ? text(value, number) : "\xE2\x80\x93");
+        fari_html_put(html, "</td>");
+    }
+    fari_html_put(html, "</tr>\n");
+}
+
 static bool is_known(const fari_record *records, int32_t count, const char *key)
 {
     for (int32_t i = 0; i < count; i++)
@@ -68,6 +88,9 @@ static void figures(fari_html *html, const fari_record *records, int32_t count)
     figure_row(html, "epochs completed", "epoch", whole_text, records, count);
     figure_row(html, "time", "time_s", fari_time_text, records, count);
     figure_row(html, "samples a second", "train/samples_per_s", fari_rough_text, records, count);
+    fact_row(html, "time of a step", "time.median_step_s", fari_time_text, records, count);
+    fact_row(html, "memory at the peak", "memory.peak_bytes", fari_size_text, records, count);
+    fact_row(html, "parameters", "parameters", whole_text, records, count);
     fari_html_put(html, "</tbody></table></div>\n");
 }
 
@@ -93,6 +116,12 @@ static void setting_cells(const differ *d, const char *key)
     }
 }
 
+/* Options of networks and losses stand there only where they were given; a key of another kind is of another version. */
+static bool may_be_missing(const char *key)
+{
+    return strncmp(key, "model.", 6) == 0 || strncmp(key, "loss.", 5) == 0;
+}
+
 static void compare_setting(void *context, const char *key, const char *value)
 {
     differ *d = context;
@@ -106,7 +135,8 @@ static void compare_setting(void *context, const char *key, const char *value)
     if (fari_record_setting(&d->records[d->run], key, own, sizeof own) == NULL) return;
     for (int32_t i = 0; i < d->count; i++) {
         const char *text = fari_record_setting(&d->records[i], key, other, sizeof other);
-        if (d->records[i].config != NULL && (text == NULL || strcmp(text, own) != 0)) is_different = true;
+        const bool is_missing = text == NULL && d->records[i].config != NULL && may_be_missing(key);
+        if (is_missing || (text != NULL && strcmp(text, own) != 0)) is_different = true;
     }
     if (!is_different) return;
     d->rows++;

@@ -102,6 +102,20 @@ static void legend(gallery *g)
     fari_html_put(g->html, "</ul>\n");
 }
 
+/* Background is easy, and often most of the image. */
+static void say_objects(gallery *g, const json_t *sample)
+{
+    char number[FARI_SHORT_TEXT], name[96];
+    const double right = fari_json_number(sample, "right_but_class_0"),
+                 counted = fari_json_number(sample, "counted_but_class_0");
+    if (!(counted > 0.0) || counted == fari_json_number(sample, "counted")) return;
+    fari_html_put(g->html, ", ");
+    fari_html_text(g->html, fari_short_text(100.0 * right / counted, 4, number));
+    fari_html_put(g->html, " % of those that are not ");
+    if (strcmp(fari_class_text(g->record, 0, name), "0") == 0) fari_html_put(g->html, "class ");
+    fari_html_text(g->html, name);
+}
+
 static void map_sample(gallery *g, const json_t *sample)
 {
     char number[FARI_SHORT_TEXT];
@@ -123,6 +137,7 @@ static void map_sample(gallery *g, const json_t *sample)
         fari_html_put(g->html, ": ");
         fari_html_text(g->html, fari_short_text(100.0 * right / counted, 4, number));
         fari_html_put(g->html, " % of the pixels right");
+        say_objects(g, sample);
     }
     fari_html_put(g->html, "</p>\n<div class=\"trio\">");
     picture(g, fari_json_string(sample, "image"), "image");

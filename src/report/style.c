@@ -42,10 +42,11 @@ const char *const fari_report_style[] = {
     "th{color:var(--mute);font-weight:600}.n{text-align:right;white-space:nowrap}\n",
     ".bars{width:100%;max-width:40rem}.bars td:first-child{min-width:7.5rem}.track{width:42%;vertical-align:middle}"
     ".bar{display:block;height:.75rem;background:var(--s0);min-width:1px}\n",
-    ".sample{break-inside:avoid;margin:.8rem 0}.trio{display:flex;flex-wrap:wrap;gap:.5rem}"
-    ".trio figure{flex:1 1 18rem;max-width:38rem}.trio figure.small{flex:0 1 11rem;min-width:6rem}"
+    ".sample{break-inside:avoid;margin:.8rem 0}"
+    ".trio{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:.5rem}"
     ".trios{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:0 1.4rem}"
-    ".trios .trio{flex-wrap:nowrap}"
+    ".trios .trio{max-width:34rem}"
+    "@media screen and (max-width:40rem){.wides .trio{grid-template-columns:minmax(0,1fr)}}\n",
     ".ones{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.8rem}"
     ".one{break-inside:avoid;font-size:.85rem}.one figcaption,.trio figcaption{font-weight:400;font-size:.8rem;"
     "color:var(--mute)}\n",

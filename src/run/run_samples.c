@@ -94,20 +94,28 @@ static far_status take_class(taking *take, const far_prediction *p)
     return st;
 }
 
-static void count_right(const far_prediction *p, const int32_t *classes, int64_t *right_out, int64_t *counted_out)
+/* Pixels with a true class, and those of them that are right: of all classes, and of all but class 0, the background. */
+typedef struct tally {
+    int64_t right, counted, right_objects, counted_objects;
+} tally;
+
+static tally count_right(const far_prediction *p, const int32_t *classes)
 {
-    *right_out = *counted_out = 0;
+    tally t = { 0 };
     for (int64_t i = 0; i < p->height * p->width; i++) {
         if (p->labels[i] < 0) continue;
-        *right_out += classes[i] == p->labels[i];
-        ++*counted_out;
+        t.right += classes[i] == p->labels[i];
+        t.counted++;
+        t.right_objects += p->labels[i] > 0 && classes[i] == p->labels[i];
+        t.counted_objects += p->labels[i] > 0;
     }
+    return t;
 }
 
 static far_status take_map(taking *take, const far_prediction *p)
 {
     char image[64], prediction[64], truth[64] = "";
-    int64_t right = 0, counted = 0;
+    tally t = { 0 };
     far_status st = FAR_OK;
     int32_t *classes = fari_alloc((size_t)(p->height * p->width) * sizeof *classes);
     if (classes == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a map of classes");
@@ -116,13 +124,15 @@ static far_status take_map(taking *take, const far_prediction *p)
     FAR_TRY_GOTO(write_map(take, p, classes, "prediction", prediction), done);
     if (p->labels != NULL) {
         FAR_TRY_GOTO(write_map(take, p, p->labels, "truth", truth), done);
-        count_right(p, classes, &right, &counted);
+        t = count_right(p, classes);
     }
     index_begin(take, p, image);
     fari_text_add(take->index, ", \"prediction\": \"%s\"", prediction);
     if (truth[0] != '\0')
-        fari_text_add(take->index, ", \"truth\": \"%s\", \"right\": %" PRId64 ", \"counted\": %" PRId64, truth, right,
-                      counted);
+        fari_text_add(take->index,
+                      ", \"truth\": \"%s\", \"right\": %" PRId64 ", \"counted\": %" PRId64
+                      ", \"right_but_class_0\": %" PRId64 ", \"counted_but_class_0\": %" PRId64,
+                      truth, t.right, t.counted, t.right_objects, t.counted_objects);
     fari_text_add(take->index, "}");
 done:
     fari_free(classes);

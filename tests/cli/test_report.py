@@ -142,10 +142,12 @@ def case_samples_of_maps(tmp):
         prediction = png_read.read(run / "samples" / row["prediction"])[2]
         same = sum(a == b for line, other in zip(truth, prediction) for a, b in zip(line, other))
         assert same == row["right"] and row["counted"] == 256, row
+        objects = [(a, b) for line, other in zip(truth, prediction) for a, b in zip(line, other) if a > 0]
+        assert (len(objects), sum(a == b for a, b in objects)) == (row["counted_but_class_0"], row["right_but_class_0"]), row
         grey = sorted(0.299 * r + 0.587 * g + 0.114 * b for r, g, b in palette[:3])
         assert min(b - a for a, b in zip(grey, grey[1:])) > 30, "classes are told apart in grey"
     page = page_of(run / "report.html")
-    assert page.raw.count("data:image/png;base64,") == 9 and "of the pixels right" in page.text
+    assert page.raw.count("data:image/png;base64,") == 9 and "of the pixels right" in page.text and "not class 0" in page.text
     # none, and none left from before, where none are wanted
     expect(farandole("train", config, f"run.dir={tmp}/none", "--quiet", "run.samples=0"), 0)
     assert not (tmp / "none/samples").exists()
@@ -232,7 +234,7 @@ def case_several_runs(tmp):
     runs = [train(tmp, "first"), train(tmp, "second", "optim.lr=0.005", "seed=2"), train(tmp, "third")]
     out = tmp / "all.html"
     page = report(*runs, "--out", out)
-    for word in ("3 runs compared", "first", "second", "third", "optim.lr", "0.005", "seed"):
+    for word in ("3 runs compared", "2,356", "memory at the peak", "first", "second", "third", "optim.lr", "0.005", "seed"):
         assert word in page.text, f"no {word}"
     settings = page.raw.split('id="settings"')[1].split("</table>")[0]
     assert "optim.momentum" not in settings and "run.dir" not in settings, "equal settings are not told"
