@@ -134,12 +134,19 @@ FAR_API far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, fa
 
 typedef enum far_data_part { FAR_DATA_TRAIN = 0, FAR_DATA_TEST } far_data_part;
 
-typedef enum far_data_kind { FAR_DATA_AUTO = 0, FAR_DATA_IDX, FAR_DATA_NPY, FAR_DATA_LARTPC } far_data_kind;
+typedef enum far_data_kind {
+    FAR_DATA_AUTO = 0,
+    FAR_DATA_IDX,
+    FAR_DATA_NPY,
+    FAR_DATA_LARTPC,
+    FAR_DATA_IMAGES,      /**< folders of pictures named by their classes: far_dataset_open_images */
+    FAR_DATA_SEGMENTATION /**< images and label maps: far_dataset_open_label_maps */
+} far_data_kind;
 
 /**
  * Opens the files with the usual names in a folder: train-images-idx3-ubyte[.gz] with train-labels-idx1-ubyte[.gz], t10k-... (or test-...) for
  * the test part; train-images.npy with train-labels.npy, test-images.npy with test-labels.npy; train.h5, test.h5
- * (<farandole/lartpc.h>).
+ * (<farandole/lartpc.h>). Where there are none: pictures with the options' defaults, also in an archive (<farandole/pictures.h>).
  * @return FAR_OK; FAR_E_NOTFOUND: names what was looked for; as the openers above.
  */
 FAR_API far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part,

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include <farandole/lartpc.h>
+#include <farandole/pictures.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -254,14 +255,25 @@ static far_status nothing_there(const char *path, far_data_kind kind, far_data_p
         const size_t used = strlen(looked);
         (void)snprintf(looked + used, sizeof looked - used, "%s%s", used > 0 ? ", " : "", usual[i].images);
     }
-    return FAR_FAIL(FAR_E_NOTFOUND, "no %s images in %s; looked for %s", part == FAR_DATA_TRAIN ? "training" : "test",
-                    path, looked);
+    return FAR_FAIL(FAR_E_NOTFOUND, "no %s images in %s; looked for %s%s", part == FAR_DATA_TRAIN ? "training" : "test",
+                    path, looked, kind == FAR_DATA_AUTO ? ", and for folders with pictures" : "");
+}
+
+static bool is_pictures(const char *path, far_data_kind *kind_io)
+{
+    if (*kind_io == FAR_DATA_AUTO) {
+        const far_pictures_kind found = far_pictures_kind_of(path);
+        if (found == FAR_PICTURES_CLASSES) *kind_io = FAR_DATA_IMAGES;
+        if (found == FAR_PICTURES_LABEL_MAPS) *kind_io = FAR_DATA_SEGMENTATION;
+    }
+    return *kind_io == FAR_DATA_IMAGES || *kind_io == FAR_DATA_SEGMENTATION;
 }
 
 far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part, bool channels_first,
                                    int32_t class_count, far_dataset **dataset_out)
 {
-    if (!fari_path_is_folder(path)) return FAR_FAIL(FAR_E_NOTFOUND, "data folder %s does not exist", path);
+    const far_pictures_opts pictures = { .part = part, .class_count = class_count };
+    if (!fari_path_exists(path)) return FAR_FAIL(FAR_E_NOTFOUND, "data folder %s does not exist", path);
     for (size_t i = 0; i < FAR_COUNT(usual); i++) {
         if (usual[i].part != part || (kind != FAR_DATA_AUTO && usual[i].kind != kind)) continue;
         far_status st = FAR_E_NOMEM;
@@ -278,5 +290,8 @@ far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_dat
         fari_free(images);
         if (is_decided) return st;
     }
+    if (is_pictures(path, &kind))
+        return kind == FAR_DATA_IMAGES ? far_dataset_open_images(path, &pictures, dataset_out)
+                                       : far_dataset_open_label_maps(path, &pictures, dataset_out);
     return nothing_there(path, kind, part);
 }

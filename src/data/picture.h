@@ -15,7 +15,8 @@ typedef struct fari_picture {
     int8_t orientation; /* EXIF's, 1 to 8; above 4: rows and columns are exchanged when it is looked at */
     bool has_palette;
     bool is_cmyk;
-    bool is_whole; /* interlaced or progressive: decoding holds all of it */
+    int64_t coefficients; /* of a progressive JPEG: bytes that libjpeg holds of all its scans */
+    bool is_whole;        /* interlaced or progressive: decoding holds all of it */
 } fari_picture;
 
 /* Where a header is read from; `read` gives exactly these bytes or fails. */

@@ -76,6 +76,28 @@ static far_status read_orientation(window *w, int64_t at, int64_t end, int8_t *o
     return FAR_OK;
 }
 
+/* Two bytes for each pixel of each channel, in the channel's own resolution and whole units of blocks. A sampling that makes no sense is libjpeg's
+   to refuse. */
+static far_status count_coefficients(window *w, int64_t at, int64_t end, fari_picture *picture)
+{
+    const uint8_t *data = NULL;
+    FAR_TRY(look(w, at, 6, &data));
+    const int channels = data[5];
+    if (end - at < 6 + 3 * channels) return FAR_OK;
+    FAR_TRY(look(w, at + 6, 3 * (size_t)channels, &data));
+    int most_across = 1, most_down = 1;
+    for (int c = 0; c < channels; c++) {
+        if (data[3 * c + 1] >> 4 > most_across) most_across = data[3 * c + 1] >> 4;
+        if ((data[3 * c + 1] & 15) > most_down) most_down = data[3 * c + 1] & 15;
+    }
+    const int64_t units = (picture->height + 8 * most_down - 1) / (8 * most_down) *
+                          ((picture->width + 8 * most_across - 1) / (8 * most_across));
+    for (int c = 0; c < channels; c++)
+        picture->coefficients +=
+            units * (data[3 * c + 1] >> 4) * (data[3 * c + 1] & 15) * 64 * (int64_t)sizeof(int16_t);
+    return FAR_OK;
+}
+
 static far_status read_frame(window *w, int64_t at, int64_t end, int marker, fari_picture *picture)
 {
     const uint8_t *data = NULL;
@@ -91,7 +113,7 @@ static far_status read_frame(window *w, int64_t at, int64_t end, int marker, far
     picture->is_cmyk = data[5] == 4;
     picture->bits = 8;
     picture->is_whole = marker == 0xC2;
-    return FAR_OK;
+    return picture->is_whole ? count_coefficients(w, at, end, picture) : FAR_OK;
 }
 
 static bool is_frame(int marker)

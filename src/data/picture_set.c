@@ -444,6 +444,7 @@ static void take_in(fari_picture_set *set, const fari_picture *picture, int64_t 
     if (picture->bits > largest->bits) largest->bits = picture->bits;
     if (picture->channels > largest->channels) largest->channels = picture->channels;
     if (picture->is_cmyk) largest->is_cmyk = true;
+    if (picture->coefficients > largest->coefficients) largest->coefficients = picture->coefficients;
     if (picture->kind == FARI_PICTURE_PNG) largest->kind = FARI_PICTURE_PNG;
     if (picture->kind == FARI_PICTURE_PNG && picture->is_whole) largest->is_whole = true;
     if (fari_files_room(set->files, file) > set->file_bytes) set->file_bytes = fari_files_room(set->files, file);

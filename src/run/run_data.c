@@ -33,8 +33,10 @@ static far_status open_synthetic(const far_config *config, run_data *data)
     return far_dataset_open_synthetic(&opts, &data->test);
 }
 
-static far_status open_files(const far_config *config, int32_t classes, bool is_channels_first, run_data *data)
+static far_status open_files(const far_config *config, run_data *data)
 {
+    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
+    const bool is_channels_first = far_config_bool(config, "data.channels_first");
     const char *images = far_config_text(config, "data.images"), *labels = far_config_text(config, "data.labels");
     const char *test_images = far_config_text(config, "data.test_images"),
                *test_labels = far_config_text(config, "data.test_labels");
@@ -51,8 +53,10 @@ static far_status open_files(const far_config *config, int32_t classes, bool is_
     return test_images[0] != '\0' ? far_dataset_open_idx(test_images, test_labels, classes, &data->test) : FAR_OK;
 }
 
-static far_status open_folder(const far_config *config, int32_t classes, bool is_channels_first, run_data *data)
+static far_status open_folder(const far_config *config, run_data *data)
 {
+    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
+    const bool is_channels_first = far_config_bool(config, "data.channels_first");
     const char *path = far_config_text(config, "data.path"), *kind_name = far_config_text(config, "data.kind");
     const far_data_kind kind = strcmp(kind_name, "idx") == 0   ? FAR_DATA_IDX
                                : strcmp(kind_name, "npy") == 0 ? FAR_DATA_NPY
@@ -66,15 +70,40 @@ static far_status open_folder(const far_config *config, int32_t classes, bool is
     return FAR_OK;
 }
 
+/* --- which reader: the first row that is meant --- */
+
+static bool is_synthetic(const far_config *config)
+{
+    return strcmp(far_config_text(config, "data.kind"), "synthetic") == 0;
+}
+
+static bool is_files(const far_config *config)
+{
+    return far_config_text(config, "data.images")[0] != '\0';
+}
+
+static bool is_folder(const far_config *config)
+{
+    (void)config;
+    return true;
+}
+
+static const struct {
+    bool (*is_meant)(const far_config *config);
+    far_status (*open)(const far_config *config, run_data *data);
+} readers[] = {
+    { is_synthetic, open_synthetic },
+    { run_data_is_lartpc, run_data_open_lartpc },
+    { run_data_is_pictures, run_data_open_pictures },
+    { is_files, open_files },
+    { is_folder, open_folder },
+};
+
 static far_status open_sets(const far_config *config, run_data *data)
 {
-    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
-    const bool is_channels_first = far_config_bool(config, "data.channels_first");
-    if (strcmp(far_config_text(config, "data.kind"), "synthetic") == 0) return open_synthetic(config, data);
-    if (run_data_is_lartpc(config)) return run_data_open_lartpc(config, data);
-    if (run_data_is_pictures(config)) return run_data_open_pictures(config, data);
-    if (far_config_text(config, "data.images")[0] != '\0') return open_files(config, classes, is_channels_first, data);
-    return open_folder(config, classes, is_channels_first, data);
+    size_t i = 0;
+    while (!readers[i].is_meant(config)) i++;
+    return readers[i].open(config, data);
 }
 
 bool run_wants_maps(const far_run *run)

@@ -266,6 +266,18 @@ FAR_TEST(any_flipped_bit_is_survived)
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
+/* 45 x 61 in units of 16 x 16: 3 x 4 of them, six blocks each of 64 numbers. */
+FAR_TEST(what_progressive_pictures_take_is_known)
+{
+    loaded l;
+    load_picture("jpeg_progressive.jpg", &l);
+    FAR_CHECK_EQ_I64(l.picture.coefficients, 3 * 4 * 6 * 64 * 2);
+    drop_picture(&l);
+    load_picture("jpeg_420.jpg", &l);
+    FAR_CHECK_EQ_I64(l.picture.coefficients, 0);
+    drop_picture(&l);
+}
+
 FAR_TEST(what_is_no_picture_is_refused)
 {
     static const struct {

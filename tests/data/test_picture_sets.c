@@ -17,6 +17,10 @@ static const char *shared(const char *name)
 
 /* --- files to make sets of --- */
 
+enum { H = 45, W = 61 };
+
+static uint8_t map[H * W];
+
 typedef struct blob {
     char *data;
     size_t bytes;
@@ -177,6 +181,30 @@ FAR_TEST(pictures_without_classes_have_no_labels)
     far_dataset_close(set);
 }
 
+/* What the opener of folders finds out by itself. */
+FAR_TEST(folders_and_archives_tell_their_kind)
+{
+    far_dataset *set = NULL;
+    memset(map, 0, sizeof map);
+    put_picture("s/images/x.png", "png_rgb.png");
+    put_map("s/labels/x.png", map, H, W);
+    FAR_CHECK_OK(far_dataset_open_folder(test_path("s"), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 2, &set));
+    FAR_CHECK_EQ_I64(far_dataset_info_of(set).label, FAR_LABEL_MAP);
+    far_dataset_close(set);
+    FAR_CHECK_OK(far_dataset_open_folder(test_path("s"), FAR_DATA_IMAGES, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_STR(far_dataset_class_name(set, 1), "labels");
+    far_dataset_close(set);
+    FAR_CHECK_OK(far_dataset_open_folder(put_pack("c.tar", pack(classes, FAR_COUNT(classes))), FAR_DATA_AUTO,
+                                         FAR_DATA_TEST, false, 0, &set));
+    FAR_CHECK_EQ_I64(far_dataset_info_of(set).sample_count, 2);
+    far_dataset_close(set);
+    put("t/notes.txt", "", 0);
+    FAR_CHECK_STATUS(far_dataset_open_folder(test_path("t"), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set),
+                     FAR_E_NOTFOUND);
+    FAR_CHECK_HAS(far_error_message(), "and for folders with pictures");
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
 static void refused(far_status status, const char *says, const far_pictures_opts *opts)
 {
     far_dataset *set = NULL;
@@ -242,10 +270,6 @@ FAR_TEST(a_damaged_picture_is_named_and_others_are_read)
 }
 
 /* --- label maps --- */
-
-enum { H = 45, W = 61 };
-
-static uint8_t map[H * W];
 
 /* Objects as blocks: 0 between them. */
 static void fill_objects(void)
