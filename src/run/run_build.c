@@ -93,7 +93,8 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
 
 far_status run_side_plan(far_run *run, run_side *side)
 {
-    fari_plan_opts opts = { .threads = run->threads, .backend = run->backend };
+    /* where many ranks are planned for, nobody needs the plan of one rank alone, which may be large */
+    fari_plan_opts opts = { .mesh = run->mesh, .threads = run->threads, .backend = run->backend };
     run_config_grain(run->config, &opts.grain);
     return fari_plan_create(side->graph, &opts, &side->plan);
 }
