@@ -23,7 +23,11 @@ static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void fari_h5_lock(void)
 {
+    static bool is_begun;
     (void)pthread_mutex_lock(&library_lock);
+    /* At the end of the process the library would write to files that a full disk kept it from closing, and crash. Ours are all closed. */
+    if (!is_begun) (void)H5dont_atexit();
+    is_begun = true;
     (void)H5Eset_auto2(H5E_DEFAULT, NULL,
                        NULL); /* it would print; we word errors ourselves. The setting is a thread's own */
 }
@@ -46,7 +50,7 @@ static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *co
 static const char *library_words(char text_out[200])
 {
     (void)snprintf(text_out, 200, "no reason given");
-    (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, text_out);
+    (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, text_out);
     return text_out;
 }
 
@@ -90,8 +94,9 @@ far_status fari_h5_open(const char *path, fari_h5_file **file_out)
         return FAR_FAIL(FAR_E_FORMAT, "%s: no HDF5 file, or one whose beginning is damaged (%" PRId64 " bytes)", path,
                         bytes);
     const hid_t list = access_list(false), id = H5Fopen(path, H5F_ACC_RDONLY, list);
+    if (id < 0) (void)library_words(words); /* before the next call forgets them; so everywhere here */
     (void)H5Pclose(list);
-    if (id < 0) return FAR_FAIL(FAR_E_FORMAT, "%s: HDF5 cannot open it: %s", path, library_words(words));
+    if (id < 0) return FAR_FAIL(FAR_E_FORMAT, "%s: HDF5 cannot open it: %s", path, words);
     return file_wrap(path, id, file_out);
 }
 
@@ -99,8 +104,9 @@ far_status fari_h5_create(const char *path, fari_h5_file **file_out)
 {
     char words[200];
     const hid_t list = access_list(true), id = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, list);
+    if (id < 0) (void)library_words(words);
     (void)H5Pclose(list);
-    if (id < 0) return FAR_FAIL(FAR_E_IO, "cannot create %s: %s", path, library_words(words));
+    if (id < 0) return FAR_FAIL(FAR_E_IO, "cannot create %s: %s", path, words);
     return file_wrap(path, id, file_out);
 }
 
@@ -230,6 +236,14 @@ static far_status bad(const fari_h5_table *table, const char *what)
     return FAR_FAIL(FAR_E_FORMAT, "%s: %s %s", table->file->path, table->name, what);
 }
 
+/* The library reads fields where the file says they are, inside the record or not. */
+static bool is_inside(hid_t type, int idx, hid_t member)
+{
+    const size_t record = H5Tget_size(type), offset = H5Tget_member_offset(type, (unsigned)idx),
+                 bytes = H5Tget_size(member);
+    return bytes > 0 && offset <= record && bytes <= record - offset;
+}
+
 /* The field of the file that a field of ours is read from: there, and of a kind that converts. */
 static far_status check_field(const fari_h5_table *table, hid_t type, const fari_h5_field *field)
 {
@@ -250,7 +264,8 @@ static far_status check_field(const fari_h5_table *table, hid_t type, const fari
     }
     const H5T_class_t kind = is_right ? H5Tget_class(number) : H5T_NO_CLASS;
     const bool is_float = field->type == FARI_H5_F32 || field->type == FARI_H5_F64;
-    is_right = is_right && (kind == H5T_INTEGER || (is_float && kind == H5T_FLOAT)) && H5Tget_size(number) <= 16;
+    is_right = is_right && is_inside(type, idx, member) && (kind == H5T_INTEGER || (is_float && kind == H5T_FLOAT)) &&
+               H5Tget_size(number) <= 16;
     if (number != member) (void)H5Tclose(number);
     (void)H5Tclose(member);
     if (is_right) return FAR_OK;
@@ -291,6 +306,27 @@ static far_status check_space(fari_h5_table *table)
     return FAR_OK;
 }
 
+/* All filters that the chunks went through are there to undo them. */
+static far_status check_filters(const fari_h5_table *table, hid_t list)
+{
+    const int count = list >= 0 ? H5Pget_nfilters(list) : 0;
+    for (int i = 0; i < count; i++) {
+        unsigned flags = 0, config = 0;
+        size_t values = 0;
+        char name[40] = "", what[200];
+        const H5Z_filter_t id = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, sizeof name, name, &config);
+        if (id >= 0 && H5Zfilter_avail(id) > 0) continue;
+        name[sizeof name - 1] = '\0';
+        (void)snprintf(
+            what, sizeof what,
+            "is packed by a filter that this HDF5 library has not, number %d \"%s\"; h5repack -f GZIP=1 where it "
+            "has makes a file that can be read",
+            (int)id, name);
+        return bad(table, what);
+    }
+    return FAR_OK;
+}
+
 /* What the data lie in: no other file, and chunks that are neither read twice nor larger than sense. */
 static far_status check_layout(fari_h5_table *table, hid_t access)
 {
@@ -300,8 +336,10 @@ static far_status check_layout(fari_h5_table *table, hid_t access)
     const bool is_outside = layout == H5D_VIRTUAL || (list >= 0 && H5Pget_external_count(list) > 0);
     if (layout == H5D_CHUNKED) (void)H5Pget_chunk(list, 1, &chunk);
     const uint64_t record = type >= 0 ? H5Tget_size(type) : 0;
+    const far_status st = check_filters(table, list);
     if (list >= 0) (void)H5Pclose(list);
     if (type >= 0) (void)H5Tclose(type);
+    if (st != FAR_OK) return st;
     if (is_outside) return bad(table, "keeps its data in other files, which is not served");
     if (record > 0 && chunk > (uint64_t)CHUNK_BYTES_MAX / record)
         return bad(table, "has chunks of more than 256 MiB, which are not served");
@@ -368,11 +406,12 @@ far_status fari_h5_table_read(const fari_h5_table *table, int64_t first, int64_t
                         table->file->path, first, first + count - 1, table->name, table->rows);
     FAR_TRY(select_rows(table, first, count, &in_file, &in_memory));
     const herr_t error = H5Dread(table->dataset, table->memory_type, in_memory, in_file, H5P_DEFAULT, records_out);
+    if (error < 0) (void)library_words(words);
     (void)H5Sclose(in_file);
     (void)H5Sclose(in_memory);
     if (error < 0)
         return FAR_FAIL(FAR_E_FORMAT, "%s: cannot read %s from row %" PRId64 " on: %s", table->file->path, table->name,
-                        first, library_words(words));
+                        first, words);
     return FAR_OK;
 }
 
@@ -393,7 +432,7 @@ far_status fari_h5_table_load(const fari_h5_table *table, void **records_out)
 far_status fari_h5_table_create(fari_h5_file *file, const char *name, const fari_h5_record *record, int64_t chunk_rows,
                                 fari_h5_table *table_out)
 {
-    char words[200];
+    char words[200] = "no memory";
     fari_h5_table table = { .file = file, .record_bytes = (int64_t)record->bytes };
     const hsize_t none = 0, unlimited = H5S_UNLIMITED, chunk = (hsize_t)chunk_rows;
     const hid_t space = H5Screate_simple(1, &none, &unlimited), type = record_type(record, true);
@@ -403,13 +442,13 @@ far_status fari_h5_table_create(fari_h5_file *file, const char *name, const fari
     (void)H5Pset_deflate(list, 1);
     (void)H5Pset_obj_track_times(list, false); /* the same events give the same bytes, whenever */
     table.dataset = H5Dcreate2(file->id, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    if (table.dataset < 0) (void)library_words(words);
     table.memory_type = record_type(record, false);
     (void)H5Pclose(list);
     (void)H5Tclose(type);
     (void)H5Sclose(space);
     if (table.dataset < 0 || table.memory_type < 0) {
-        const far_status st =
-            FAR_FAIL(FAR_E_IO, "%s: cannot create table %s: %s", file->path, name, library_words(words));
+        const far_status st = FAR_FAIL(FAR_E_IO, "%s: cannot create table %s: %s", file->path, name, words);
         fari_h5_table_close(&table);
         return st;
     }
@@ -427,10 +466,10 @@ far_status fari_h5_table_append(fari_h5_table *table, const void *records, int64
         return FAR_FAIL(FAR_E_IO, "%s: cannot extend %s: %s", table->file->path, table->name, library_words(words));
     FAR_TRY(select_rows(table, table->rows, count, &in_file, &in_memory));
     const herr_t error = H5Dwrite(table->dataset, table->memory_type, in_memory, in_file, H5P_DEFAULT, records);
+    if (error < 0) (void)library_words(words);
     (void)H5Sclose(in_file);
     (void)H5Sclose(in_memory);
-    if (error < 0)
-        return FAR_FAIL(FAR_E_IO, "%s: cannot write %s: %s", table->file->path, table->name, library_words(words));
+    if (error < 0) return FAR_FAIL(FAR_E_IO, "%s: cannot write %s: %s", table->file->path, table->name, words);
     table->rows += count;
     return FAR_OK;
 }

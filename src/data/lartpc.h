@@ -43,6 +43,7 @@ typedef struct fari_h5_image_meta {
     double size[2];    /* cm: columns, rows */
     uint64_t count[2]; /* pixels: columns, rows */
     double origin[2];
+    int64_t unit; /* larcv3 has one here that it does not name in the file: 8 bytes that belong to the record */
 } fari_h5_image_meta;
 
 typedef struct fari_h5_meta_read {

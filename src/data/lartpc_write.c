@@ -205,13 +205,11 @@ far_status fari_lartpc_finish(fari_lartpc_writer *writer)
 
 void fari_lartpc_abandon(fari_lartpc_writer *writer)
 {
+    fari_error_copy error; /* why it is abandoned; closing may fail as well */
     if (writer == NULL) return;
-    if (writer->file != NULL) {
-        fari_error_copy error; /* why it is abandoned; closing may fail as well */
-        fari_error_save(&error);
-        (void)close_file(writer);
-        (void)unlink(writer->part);
-        fari_error_restore(&error);
-    }
+    fari_error_save(&error);
+    if (writer->file != NULL) (void)close_file(writer);
+    if (writer->part != NULL) (void)unlink(writer->part); /* also what a failed creation left */
+    fari_error_restore(&error);
     release(writer);
 }
