@@ -37,6 +37,11 @@ typedef struct far_dataset_info {
     bool is_integer;      /**< pixels are stored as 0..255; reading gives value / 255 */
     int64_t label_planes; /**< label maps a sample, [H, W, label_planes]; 0 means 1: [H, W]. Other labels: 0 */
     bool varies;          /**< samples have sizes of their own, see far_dataset_ops.extent */
+    /**
+     * Volumes: slices of a sample, one below the other: `height` is depth times a slice's rows, and images are [D, H, W, C], label maps
+     * [D, H, W], in memory the same as [D H, W, C]. 0 means 1: images.
+     */
+    int64_t depth;
 } far_dataset_info;
 
 /** A part of a sample, in pixels from its top left, and the size it is wanted in. */
@@ -116,6 +121,13 @@ FAR_API far_status far_dataset_open_idx(const char *images_path, const char *lab
 FAR_API far_status far_dataset_open_npy(const char *images_path, const char *labels_path, bool channels_first,
                                         int32_t class_count, far_dataset **dataset_out);
 
+/**
+ * Opens NumPy arrays of volumes; as far_dataset_open_npy, but images are [N, D, H, W], [N, D, H, W, C] or, with channels_first,
+ * [N, C, D, H, W], and label maps [N, D, H, W]. Arrays of five axes are taken for volumes by far_dataset_open_npy, too.
+ */
+FAR_API far_status far_dataset_open_volumes(const char *images_path, const char *labels_path, bool channels_first,
+                                            int32_t class_count, far_dataset **dataset_out);
+
 /** Options of the synthetic set; zero means the default in brackets. */
 typedef struct far_synthetic_opts {
     int64_t sample_count;            /**< [1,024] */
@@ -127,6 +139,7 @@ typedef struct far_synthetic_opts {
     uint64_t seed;
     int64_t first; /**< number of the first sample: sets that do not overlap (training, test) differ here */
     double vary;   /**< each side of each sample is a random share in [1 - vary, 1] of height or width, [0, 1) [0] */
+    int64_t depth; /**< volumes of so many slices of height x width; balls in place of discs [1: images] */
 } far_synthetic_opts;
 
 /** Images that can be learned, computed when read: a pure function of options and sample number. @return FAR_OK, FAR_E_ARG, FAR_E_NOMEM. */
@@ -140,7 +153,8 @@ typedef enum far_data_kind {
     FAR_DATA_NPY,
     FAR_DATA_LARTPC,
     FAR_DATA_IMAGES,      /**< folders of pictures named by their classes: far_dataset_open_images */
-    FAR_DATA_SEGMENTATION /**< images and label maps: far_dataset_open_label_maps */
+    FAR_DATA_SEGMENTATION, /**< images and label maps: far_dataset_open_label_maps */
+    FAR_DATA_VOLUMES
 } far_data_kind;
 
 /**

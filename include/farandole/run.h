@@ -90,7 +90,8 @@ typedef struct far_prediction {
         shape; /**< without the batch: [classes], or [classes, H, W]; where samples are padded, the sample's own size */
     const float *elems;              /**< row-major: logits, or what else the network's last layer gives */
     const char *name;                /**< what the sample is called, NULL where samples have no names */
-    int64_t height, width, channels; /**< of the image */
+    int64_t height, width, channels; /**< of the image; of volumes all slices one below the other */
+    int64_t depth;                   /**< of volumes: slices; 1: an image */
     const float *image;              /**< [height, width, channels], as the network gets it */
     const float *mean, *std;         /**< [channels]: it was normalised by them; NULL: not */
     bool is_byte;                    /**< before that its values were in [0, 1], from bytes */

@@ -37,6 +37,9 @@ static far_status check_info(const far_dataset_info *info)
         info->height * info->width > INT64_MAX / 64 / info->channels)
         return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 " x %" PRId64 " are too large", info->height,
                         info->width, info->channels);
+    if (info->depth < 0 || (info->depth > 1 && (info->height % info->depth != 0 || info->varies)))
+        return FAR_FAIL(FAR_E_ARG, "volumes of %" PRId64 " slices in %" PRId64 " rows%s", info->depth, info->height,
+                        info->varies ? ", of varying size" : "");
     if (info->label != FAR_LABEL_NONE && info->class_count < 1)
         return FAR_FAIL(FAR_E_ARG, "a data set with labels of no class");
     if (info->label_planes < 0 || info->label_planes > PLANES_MAX ||
@@ -64,6 +67,7 @@ far_status far_dataset_create(const far_dataset_ops *ops, void *context, const f
     }
     *dataset = (far_dataset){ *ops, context, *info };
     dataset->info.label_planes = fari_label_planes(info);
+    if (info->depth == 0) dataset->info.depth = 1;
     *dataset_out = dataset;
     return FAR_OK;
 close_context:
@@ -243,6 +247,8 @@ static const struct {
     { FAR_DATA_IDX, FAR_DATA_TEST, "test-images-idx3-ubyte.gz", "test-labels-idx1-ubyte.gz" },
     { FAR_DATA_NPY, FAR_DATA_TRAIN, "train-images.npy", "train-labels.npy" },
     { FAR_DATA_NPY, FAR_DATA_TEST, "test-images.npy", "test-labels.npy" },
+    { FAR_DATA_VOLUMES, FAR_DATA_TRAIN, "train-images.npy", "train-labels.npy" },
+    { FAR_DATA_VOLUMES, FAR_DATA_TEST, "test-images.npy", "test-labels.npy" },
     { FAR_DATA_LARTPC, FAR_DATA_TRAIN, "train.h5", "train.h5" },
     { FAR_DATA_LARTPC, FAR_DATA_TEST, "test.h5", "test.h5" },
 };
@@ -284,6 +290,8 @@ far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_dat
             st = far_dataset_open_idx(images, labels, class_count, dataset_out);
         else if (is_there && usual[i].kind == FAR_DATA_LARTPC)
             st = far_dataset_open_lartpc(images, &(far_lartpc_opts){ .class_count = class_count }, dataset_out);
+        else if (is_there && usual[i].kind == FAR_DATA_VOLUMES)
+            st = far_dataset_open_volumes(images, labels, channels_first, class_count, dataset_out);
         else if (is_there) st = far_dataset_open_npy(images, labels, channels_first, class_count, dataset_out);
         const bool is_decided = is_there || images == NULL || labels == NULL;
         fari_free(labels);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FARI_NPY_AXES 4
+#define FARI_NPY_AXES 5
 
 typedef enum fari_npy_type { FARI_NPY_U8 = 0, FARI_NPY_I32, FARI_NPY_I64, FARI_NPY_F32, FARI_NPY_F64 } fari_npy_type;
 

@@ -19,8 +19,8 @@ typedef struct array {
 
 typedef struct npy_set {
     array images, labels;
-    bool channels_first;
-    int64_t channels, pixels;
+    bool channels_first, is_volume;
+    int64_t channels, pixels; /* of volumes: voxels */
     int32_t class_count;
     bool is_map;
     int32_t *classes; /* one label a sample: kept in memory; maps are read from the file */
@@ -148,17 +148,30 @@ static void set_close(void *context)
     fari_free(set);
 }
 
+static far_status wrong_axes(const npy_set *set)
+{
+    return FAR_FAIL(FAR_E_FORMAT, "%s has %d axes; %s", set->images.path, set->images.npy.ndim,
+                    set->is_volume ? "volumes need 4 (N, D, H, W) or 5 (N, D, H, W, C)"
+                                   : "images need 3 (N, H, W) or 4 (N, H, W, C), volumes 5 (N, D, H, W, C)");
+}
+
+/* Axes are N, [C,] [D,] H, W [, C]. */
 static far_status check_images(npy_set *set, far_dataset_info *info)
 {
     const fari_npy *npy = &set->images.npy;
-    if (npy->ndim < 3)
-        return FAR_FAIL(FAR_E_FORMAT, "%s has %d axes; images need 3 (N, H, W) or 4 (N, H, W, C)", set->images.path,
-                        npy->ndim);
-    const int32_t row_axis = npy->ndim == 4 && set->channels_first ? 2 : 1;
+    const int32_t space = set->is_volume ? 3 : 2;
+    if (npy->ndim != space + 1 && npy->ndim != space + 2) return wrong_axes(set);
+    const bool has_channels = npy->ndim == space + 2;
+    set->channels_first = set->channels_first && has_channels;
+    const int64_t *extent = &npy->dim[set->channels_first ? 2 : 1];
     info->sample_count = npy->dim[0];
-    info->height = npy->dim[row_axis];
-    info->width = npy->dim[row_axis + 1];
-    info->channels = npy->ndim == 3 ? 1 : npy->dim[set->channels_first ? 1 : 3];
+    info->depth = set->is_volume ? extent[0] : 1;
+    if (extent[space - 2] > INT32_MAX / (info->depth > 0 ? info->depth : 1))
+        return FAR_FAIL(FAR_E_FORMAT, "%s: volumes of %" PRId64 " slices of %" PRId64 " rows are too large",
+                        set->images.path, info->depth, extent[space - 2]);
+    info->height = info->depth * extent[space - 2];
+    info->width = extent[space - 1];
+    info->channels = has_channels ? npy->dim[set->channels_first ? 1 : space + 1] : 1;
     info->is_integer = npy->type == FARI_NPY_U8;
     set->channels = info->channels;
     set->pixels = info->height * info->width;
@@ -204,7 +217,14 @@ static far_status check_labels(npy_set *set, far_dataset_info *info)
     if (npy->dim[0] != info->sample_count)
         return FAR_FAIL(FAR_E_FORMAT, "%s has %" PRId64 " labels for %" PRId64 " images", set->labels.path, npy->dim[0],
                         info->sample_count);
-    set->is_map = npy->ndim == 3 && npy->dim[1] == info->height && npy->dim[2] == info->width;
+    const int64_t rows = info->height / info->depth;
+    if (set->is_volume)
+        set->is_map = npy->ndim == 4 && npy->dim[1] == info->depth && npy->dim[2] == rows && npy->dim[3] == info->width;
+    else set->is_map = npy->ndim == 3 && npy->dim[1] == info->height && npy->dim[2] == info->width;
+    if (!set->is_map && npy->ndim != 1 && set->is_volume)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "%s: labels of neither one axis (N) nor the volumes' N x %" PRId64 " x %" PRId64 " x %" PRId64,
+                        set->labels.path, info->depth, rows, info->width);
     if (!set->is_map && npy->ndim != 1)
         return FAR_FAIL(FAR_E_FORMAT, "%s: labels of neither one axis (N) nor the images' N x %" PRId64 " x %" PRId64,
                         set->labels.path, info->height, info->width);
@@ -212,8 +232,8 @@ static far_status check_labels(npy_set *set, far_dataset_info *info)
     return load_labels(set, info);
 }
 
-far_status far_dataset_open_npy(const char *images_path, const char *labels_path, bool channels_first,
-                                int32_t class_count, far_dataset **dataset_out)
+static far_status open_arrays(const char *images_path, const char *labels_path, bool channels_first, bool is_volume,
+                              int32_t class_count, far_dataset **dataset_out)
 {
     static const far_dataset_ops ops = { .read = set_read, .bytes = set_bytes, .close = set_close };
     far_dataset_info info = { .class_count = class_count };
@@ -223,7 +243,8 @@ far_status far_dataset_open_npy(const char *images_path, const char *labels_path
     set->images.fd = set->labels.fd = -1;
     fari_pixel_table(set->table);
     FAR_TRY_GOTO(array_open(images_path, &set->images), close_set);
-    set->channels_first = channels_first && set->images.npy.ndim == 4;
+    set->is_volume = is_volume || set->images.npy.ndim == 5;
+    set->channels_first = channels_first;
     FAR_TRY_GOTO(check_images(set, &info), close_set);
     if (labels_path != NULL) {
         FAR_TRY_GOTO(array_open(labels_path, &set->labels), close_set);
@@ -234,4 +255,16 @@ far_status far_dataset_open_npy(const char *images_path, const char *labels_path
 close_set:
     set_close(set);
     return st;
+}
+
+far_status far_dataset_open_npy(const char *images_path, const char *labels_path, bool channels_first,
+                                int32_t class_count, far_dataset **dataset_out)
+{
+    return open_arrays(images_path, labels_path, channels_first, false, class_count, dataset_out);
+}
+
+far_status far_dataset_open_volumes(const char *images_path, const char *labels_path, bool channels_first,
+                                    int32_t class_count, far_dataset **dataset_out)
+{
+    return open_arrays(images_path, labels_path, channels_first, true, class_count, dataset_out);
 }

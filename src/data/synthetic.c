@@ -12,14 +12,14 @@ typedef struct synthetic {
 } synthetic;
 
 /* Streams of numbers, named by the "epoch" of their key. */
-enum { STREAM_LABEL, STREAM_PATTERN, STREAM_NOISE, STREAM_DISCS, STREAM_TINT, STREAM_EXTENT };
+enum { STREAM_LABEL, STREAM_PATTERN, STREAM_NOISE, STREAM_DISCS, STREAM_TINT, STREAM_EXTENT, STREAM_SLICE };
 
 static uint64_t key_of(const synthetic *set, uint64_t stream, uint64_t number)
 {
     return fari_rng_key(set->opts.seed, FARI_RNG_SYNTH, stream, number);
 }
 
-/* A sample's own size. */
+/* A sample's own size; of volumes that of a slice. */
 typedef struct extent {
     int64_t height, width;
 } extent;
@@ -45,14 +45,14 @@ static void make_classified(const synthetic *set, uint64_t sample, extent e, flo
     const int32_t label = (int32_t)fari_rng_below(key_of(set, STREAM_LABEL, sample), 0, (uint64_t)o->class_count);
     const uint64_t pattern = key_of(set, STREAM_PATTERN, (uint64_t)label), noise = key_of(set, STREAM_NOISE, sample);
     const float share = (float)o->noise;
-    const uint64_t elems = (uint64_t)(e.height * e.width * o->channels);
+    const uint64_t elems = (uint64_t)(o->depth * e.height * e.width * o->channels);
     for (uint64_t i = 0; i < elems; i++)
         image[i] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
     if (label_out != NULL) *label_out = label;
 }
 
 typedef struct disc {
-    double y, x, radius2;
+    double z, y, x, radius2; /* z is counted in rows: a ball spans as much of the depth as of the height */
     int32_t label;
 } disc;
 
@@ -65,18 +65,19 @@ static void make_discs(const synthetic *set, uint64_t sample, extent e, disc dis
         const double radius = side * (0.08 + 0.17 * fari_rng_unit_f64(key, 4 * k));
         discs[k].y = (double)e.height * fari_rng_unit_f64(key, 4 * k + 1);
         discs[k].x = (double)e.width * fari_rng_unit_f64(key, 4 * k + 2);
+        if (o->depth > 1) discs[k].z = (double)e.height * fari_rng_unit_f64(key_of(set, STREAM_SLICE, sample), k);
         discs[k].radius2 = radius * radius;
         discs[k].label =
             o->class_count < 2 ? 0 : 1 + (int32_t)fari_rng_below(key, 4 * k + 3, (uint64_t)o->class_count - 1);
     }
 }
 
-static int32_t label_at(const disc discs[DISCS], double y, double x)
+static int32_t label_at(const disc discs[DISCS], double z, double y, double x)
 {
     int32_t label = 0;
     for (int k = 0; k < DISCS; k++) {
-        const double dy = y - discs[k].y, dx = x - discs[k].x;
-        if (dy * dy + dx * dx <= discs[k].radius2) label = discs[k].label;
+        const double dz = z - discs[k].z, dy = y - discs[k].y, dx = x - discs[k].x;
+        if (dz * dz + dy * dy + dx * dx <= discs[k].radius2) label = discs[k].label;
     }
     return label;
 }
@@ -87,12 +88,14 @@ static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *
     const far_synthetic_opts *o = &set->opts;
     const uint64_t noise = key_of(set, STREAM_NOISE, sample);
     const float share = (float)o->noise;
-    disc discs[DISCS];
+    disc discs[DISCS] = { 0 };
     make_discs(set, sample, e, discs);
-    for (int64_t y = 0; y < e.height; y++) {
+    for (int64_t row = 0; row < o->depth * e.height; row++) {
+        const double y = (double)(row % e.height);
+        const double z = (double)(row / e.height) * (double)e.height / (double)o->depth; /* 0 in images */
         for (int64_t x = 0; x < e.width; x++) {
-            const int64_t pixel = y * e.width + x;
-            const int32_t label = label_at(discs, (double)y, (double)x);
+            const int64_t pixel = row * e.width + x;
+            const int32_t label = label_at(discs, z, y, (double)x);
             const uint64_t tint = key_of(set, STREAM_TINT, (uint64_t)label);
             for (int64_t c = 0; c < o->channels; c++) {
                 const int64_t at = pixel * o->channels + c;
@@ -141,18 +144,22 @@ far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_datase
     if (o.height == 0) o.height = 32;
     if (o.width == 0) o.width = 32;
     if (o.channels == 0) o.channels = 1;
+    if (o.depth == 0) o.depth = 1;
     if (o.class_count == 0) o.class_count = 10;
     if (!(o.noise > 0.0)) o.noise = 0.5;
     if (o.label == FAR_LABEL_NONE) o.label = FAR_LABEL_CLASS;
-    if (o.class_count < 1 || o.noise > 1.0 || o.first < 0 || !(o.vary >= 0.0 && o.vary < 1.0))
+    if (o.class_count < 1 || o.noise > 1.0 || o.first < 0 || !(o.vary >= 0.0 && o.vary < 1.0) || o.depth < 1 ||
+        o.height > INT32_MAX / o.depth || (o.depth > 1 && o.vary > 0.0))
         return FAR_FAIL(FAR_E_ARG,
-                        "synthetic data: %d classes, noise %g, first sample %" PRId64 ", sizes varying by %g",
-                        o.class_count, o.noise, o.first, o.vary);
+                        "synthetic data: %d classes, noise %g, first sample %" PRId64
+                        ", sizes varying by %g, depth %" PRId64,
+                        o.class_count, o.noise, o.first, o.vary, o.depth);
     synthetic *set = fari_alloc(sizeof *set);
     if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for synthetic data");
     set->opts = o;
     const far_dataset_info info = { .sample_count = o.sample_count,
-                                    .height = o.height,
+                                    .height = o.depth * o.height,
+                                    .depth = o.depth,
                                     .width = o.width,
                                     .channels = o.channels,
                                     .label = o.label,

@@ -53,11 +53,11 @@ static far_status check_labels(const far_run *run, const run_side *side, const f
     if ((wants > 0) != (run->data.info.label == FAR_LABEL_MAP))
         return far_config_fail(run->config, "loss.recipe", "it wants a label for each %s, the data has one for each %s",
                                wants > 0 ? "pixel" : "image", wants > 0 ? "image" : "pixel");
-    if (wants > 0 && (label->ndim != 4 || label->dim[2] != side->height || label->dim[3] != side->width)) {
-        char text[128];
-        return FAR_FAIL(FAR_E_SHAPE,
-                        "the network gives %s for images of %" PRId64 " x %" PRId64 ": labels of pixels need as many",
-                        far_shape_text(label, text), side->height, side->width);
+    if (wants > 0 && !run_is_pixelwise(run, side, label)) {
+        char text[2][128];
+        const far_shape image = run_image_shape(run, side);
+        return FAR_FAIL(FAR_E_SHAPE, "the network gives %s for images of %s: labels of pixels need as many",
+                        far_shape_text(label, text[0]), far_shape_text(&image, text[1]));
     }
     if (has <= 1 || has == wants) return FAR_OK;
     return far_config_fail(run->config, "data.labels",
@@ -67,7 +67,7 @@ static far_status check_labels(const far_run *run, const run_side *side, const f
 /* Network, loss and metrics; for training also gradients and the optimizer. */
 far_status run_graph_build(far_run *run, bool is_training, run_side *side)
 {
-    const far_shape image = { 4, { side->batch, run->data.info.channels, side->height, side->width } };
+    const far_shape image = run_image_shape(run, side);
     far_shape label;
     char name[32];
     FAR_TRY(far_graph_create(is_training, &side->graph));

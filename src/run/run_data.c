@@ -14,13 +14,16 @@
 static far_status open_synthetic(const far_config *config, run_data *data)
 {
     const int64_t samples = far_config_i64(config, "data.synthetic.samples");
-    if (far_config_list_count(config, "data.synthetic.shape") != 3)
-        return far_config_fail(config, "data.synthetic.shape", "expected three numbers: channels, height and width");
+    const int64_t axes = far_config_list_count(config, "data.synthetic.shape");
+    if (axes != 3 && axes != 4)
+        return far_config_fail(config, "data.synthetic.shape",
+                               "expected channels, height and width, or channels, depth, height and width");
     far_synthetic_opts opts = {
         .sample_count = samples,
         .channels = far_config_list_i64(config, "data.synthetic.shape", 0),
-        .height = far_config_list_i64(config, "data.synthetic.shape", 1),
-        .width = far_config_list_i64(config, "data.synthetic.shape", 2),
+        .depth = axes == 4 ? far_config_list_i64(config, "data.synthetic.shape", 1) : 1,
+        .height = far_config_list_i64(config, "data.synthetic.shape", axes - 2),
+        .width = far_config_list_i64(config, "data.synthetic.shape", axes - 1),
         .class_count = (int32_t)far_config_i64(config, "data.synthetic.classes"),
         .label = strcmp(far_config_text(config, "data.synthetic.label"), "map") == 0 ? FAR_LABEL_MAP : FAR_LABEL_CLASS,
         .noise = far_config_f64(config, "data.synthetic.noise"),
@@ -33,21 +36,28 @@ static far_status open_synthetic(const far_config *config, run_data *data)
     return far_dataset_open_synthetic(&opts, &data->test);
 }
 
-static far_status open_files(const far_config *config, run_data *data)
+/* A NumPy array, of images or of volumes. */
+static far_status open_array(const far_config *config, const char *images, const char *labels, far_dataset **set_out)
 {
     const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
     const bool is_channels_first = far_config_bool(config, "data.channels_first");
+    if (labels[0] == '\0') labels = NULL;
+    return strcmp(far_config_text(config, "data.kind"), "volumes") == 0
+               ? far_dataset_open_volumes(images, labels, is_channels_first, classes, set_out)
+               : far_dataset_open_npy(images, labels, is_channels_first, classes, set_out);
+}
+
+static far_status open_files(const far_config *config, run_data *data)
+{
+    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
     const char *images = far_config_text(config, "data.images"), *labels = far_config_text(config, "data.labels");
     const char *test_images = far_config_text(config, "data.test_images"),
                *test_labels = far_config_text(config, "data.test_labels");
     const size_t length = strlen(images);
     const bool is_npy = length > 4 && strcmp(images + length - 4, ".npy") == 0;
     if (is_npy) {
-        FAR_TRY(
-            far_dataset_open_npy(images, labels[0] != '\0' ? labels : NULL, is_channels_first, classes, &data->train));
-        if (test_images[0] == '\0') return FAR_OK;
-        return far_dataset_open_npy(test_images, test_labels[0] != '\0' ? test_labels : NULL, is_channels_first,
-                                    classes, &data->test);
+        FAR_TRY(open_array(config, images, labels, &data->train));
+        return test_images[0] == '\0' ? FAR_OK : open_array(config, test_images, test_labels, &data->test);
     }
     FAR_TRY(far_dataset_open_idx(images, labels, classes, &data->train));
     return test_images[0] != '\0' ? far_dataset_open_idx(test_images, test_labels, classes, &data->test) : FAR_OK;
@@ -58,9 +68,10 @@ static far_status open_folder(const far_config *config, run_data *data)
     const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
     const bool is_channels_first = far_config_bool(config, "data.channels_first");
     const char *path = far_config_text(config, "data.path"), *kind_name = far_config_text(config, "data.kind");
-    const far_data_kind kind = strcmp(kind_name, "idx") == 0   ? FAR_DATA_IDX
-                               : strcmp(kind_name, "npy") == 0 ? FAR_DATA_NPY
-                                                               : FAR_DATA_AUTO;
+    const far_data_kind kind = strcmp(kind_name, "idx") == 0       ? FAR_DATA_IDX
+                               : strcmp(kind_name, "npy") == 0     ? FAR_DATA_NPY
+                               : strcmp(kind_name, "volumes") == 0 ? FAR_DATA_VOLUMES
+                                                                   : FAR_DATA_AUTO;
     if (path[0] == '\0')
         return far_config_fail(config, "data.path", "no data: set data.path to the folder with the data set");
     FAR_TRY(far_dataset_open_folder(path, kind, FAR_DATA_TRAIN, is_channels_first, classes, &data->train));
@@ -244,6 +255,9 @@ static far_status check_test(const far_run *run)
                         " channels, labels of kind %d and %d with %" PRId64 " and %" PRId64 " planes",
                         test.channels, train.channels, (int)test.label, (int)train.label, test.label_planes,
                         train.label_planes);
+    if (train.depth != test.depth)
+        return FAR_FAIL(FAR_E_FORMAT, "test data of %" PRId64 " slices, training data of %" PRId64, test.depth,
+                        train.depth);
     if (test.class_count > train.class_count && far_config_i64(run->config, "data.classes") == 0)
         return far_config_fail(
             run->config, "data.classes",
@@ -286,6 +300,7 @@ far_status run_data_open(far_run *run)
         return far_config_fail(run->config, "data.labels", "training needs labels");
     FAR_TRY(split(run));
     FAR_TRY(moments(run));
+    FAR_TRY(run_volume_check(run));
     FAR_TRY(run_frames_choose(run));
     FAR_TRY(check_downsample(run));
     FAR_TRY(check_test(run));

@@ -142,9 +142,10 @@ static far_status take_output(const run_results *results, int64_t idx, far_predi
     const run_side *side = results->side;
     fari_view view;
     FAR_TRY(output_view(side, p->map, &view));
+    const far_shape whole = far_graph_shape(side->graph, side->model.logits[p->map]);
+    const bool is_pixelwise = run_is_pixelwise(results->run, side, &whole), is_map = is_pixelwise && view.ndim == 4;
     p->shape.ndim = view.ndim - 1;
     memcpy(p->shape.dim, view.dim + 1, (FAR_NDIM_MAX - 1) * sizeof view.dim[0]);
-    const bool is_map = view.ndim == 4 && view.dim[2] == side->height && view.dim[3] == side->width;
     if (is_map) {
         p->shape.dim[1] = p->height;
         p->shape.dim[2] = p->width;
@@ -153,6 +154,7 @@ static far_status take_output(const run_results *results, int64_t idx, far_predi
         read_map(&view, idx, &p->shape, results->elems);
     else read_sample(&view, idx, &p->shape, results->elems);
     p->elems = results->elems;
+    if (is_pixelwise && view.ndim == 5) p->shape = (far_shape){ 3, { view.dim[1], p->height, p->width } };
     return FAR_OK;
 }
 
@@ -165,6 +167,7 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
                          .map_count = results->side->model.count,
                          .name = far_dataset_sample_name(results->set, batch->sample_ids[idx]),
                          .channels = run->data.info.channels,
+                         .depth = run->data.info.depth,
                          .mean = run->data.has_moments ? run->data.mean : NULL,
                          .std = run->data.has_moments ? run->data.std : NULL,
                          .is_byte = run->data.info.is_integer && !far_config_bool(run->config, "data.augment.log1p") };

@@ -157,7 +157,11 @@ static inline bool run_is_training(const far_run *run) /* or plans to */
 }
 
 /* Each in its own file. */
-far_status run_ranks_layout(far_run *run); /* run_ranks.c: what the options say of ranks */
+far_shape run_image_shape(const far_run *run, const run_side *side); /* run_volume.c: of the network's input */
+/* Whether a result [N, K, spatial..] has the images' extents. */
+bool run_is_pixelwise(const far_run *run, const run_side *side, const far_shape *shape);
+far_status run_volume_check(const far_run *run); /* FAR_E_CONFIG: an augmentation that volumes do not have */
+far_status run_ranks_layout(far_run *run);       /* run_ranks.c: what the options say of ranks */
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
 far_status run_groups_read(far_run *run); /* run_groups.c: model.freeze and optim.groups; after the other options */
 void run_groups_free(far_run *run);

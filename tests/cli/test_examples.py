@@ -29,7 +29,7 @@ def events(folder, size="1280x2048"):
 
 
 def case_there_are_some():
-    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic"} <= {p.stem for p in EXAMPLES}
+    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic", "unet3d-synthetic"} <= {p.stem for p in EXAMPLES}
 
 
 def case_each_names_its_command():

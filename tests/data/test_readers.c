@@ -270,7 +270,7 @@ static const struct {
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", FAR_E_FORMAT, "more elements" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4), }", FAR_E_FORMAT, "no elements" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (), }", FAR_E_FORMAT, "single number" },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,8), }", FAR_E_UNSUPPORTED, "4 axes" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,8), }", FAR_E_UNSUPPORTED, "5 axes" },
     { "{'descr': '<f4', 'fortran_order': False, }", FAR_E_FORMAT, "missing" },
     { "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, }", FAR_E_FORMAT, "doubled" },
     { "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (8,), }", FAR_E_FORMAT, "True or False" },
