@@ -152,7 +152,7 @@ typedef enum far_data_kind {
     FAR_DATA_IDX,
     FAR_DATA_NPY,
     FAR_DATA_LARTPC,
-    FAR_DATA_IMAGES,      /**< folders of pictures named by their classes: far_dataset_open_images */
+    FAR_DATA_IMAGES,       /**< folders of pictures named by their classes: far_dataset_open_images */
     FAR_DATA_SEGMENTATION, /**< images and label maps: far_dataset_open_label_maps */
     FAR_DATA_VOLUMES
 } far_data_kind;
