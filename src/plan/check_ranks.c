@@ -272,7 +272,7 @@ static far_status grains_check(const ranks_check *c)
         for (int64_t i = 0; i < c->plans[r]->instr_count; i++)
             if (c->plans[r]->instrs[i].kind == FARI_INSTR_CALL)
                 FAR_TRY_GOTO(shares_of_call(c->plans[r], i, &all), done);
-    qsort(all.list, (size_t)all.count, sizeof *all.list, by_node);
+    if (all.count > 0) qsort(all.list, (size_t)all.count, sizeof *all.list, by_node);
     for (int64_t first = 0, last; first < all.count; first = last) {
         for (last = first; last < all.count && all.list[last].node == all.list[first].node &&
                            all.list[last].operand == all.list[first].operand;)

@@ -293,7 +293,7 @@ static far_status list_all(listing *l)
             l,
             &(entry){ .at = part->messages[i].at, .kind = ENTRY_MESSAGE, .turn = part->messages[i].turn, .idx = i }));
     FAR_TRY(list_feeds(l));
-    qsort(l->entries, (size_t)l->count, sizeof *l->entries, by_time);
+    if (l->count > 0) qsort(l->entries, (size_t)l->count, sizeof *l->entries, by_time);
     return FAR_OK;
 }
 
