@@ -1,5 +1,6 @@
 /* The same bits on any number of ranks: plans of several ranks run side by side in one process, messages arriving in random order,
    against the plan of one rank. */
+#include "ops/norm.h"
 #include "support/net_ranks.h"
 #include "test.h"
 
@@ -116,4 +117,62 @@ FAR_TEST(unet_over_rows)
 {
     meshes(&unet, &rows_cut, over_rows, FAR_COUNT(over_rows));
     meshes(&unet, &top_rows_cut, over_both, FAR_COUNT(over_both));
+}
+
+/* ---- mistakes of one rank are seen ---- */
+
+static int64_t changed;
+
+static far_status no_work(const fari_call *call)
+{
+    (void)call;
+    return FAR_OK;
+}
+
+/* What other ranks know of the statistics is thrown away. */
+static void local_statistics(fari_plan *plan)
+{
+    for (int64_t i = 0; i < plan->instr_count; i++)
+        if (plan->instrs[i].kind == FARI_INSTR_COMBINE &&
+            plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
+            plan->instrs[i].aux = 0;
+            plan->instrs[i].run = no_work;
+            changed++;
+        }
+}
+
+/* A received range lands a row too early: the last rows of the halo are never written. */
+static void halo_astray(fari_plan *plan)
+{
+    for (int64_t i = 0; plan->opts.rank == 1 && i < plan->instr_count && changed == 0; i++) {
+        const fari_instr *instr = &plan->instrs[i];
+        if (instr->kind != FARI_INSTR_RECV) continue;
+        fari_view *view = &plan->views[instr->view0];
+        const fari_buffer *buffer = &plan->buffers[plan->view_buffer[instr->view0]];
+        if (buffer->kind != FARI_BUFFER_ACTIVATION || (uintptr_t)view->data < 64) continue;
+        view->data = (void *)((uintptr_t)view->data - 64); /* NOLINT: an offset */
+        changed++;
+    }
+}
+
+static void must_differ(const net_case *net, void (*change)(fari_plan *plan), const char *what)
+{
+    net_variant variant = { .grain = rows_cut, .threads = 1 };
+    net_ranks_result right, wrong;
+    net_run_ranks(net, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &right);
+    changed = 0;
+    variant.change_plan = change;
+    net_run_ranks(net, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &wrong);
+    FAR_CHECK_MSG(changed > 0, "%s: nothing was changed", what);
+    FAR_CHECK_MSG(strcmp(right.digest, wrong.digest) != 0, "%s is not seen", what);
+}
+
+FAR_TEST(local_statistics_are_seen)
+{
+    must_differ(&a21, local_statistics, "statistics of a rank alone");
+}
+
+FAR_TEST(a_halo_astray_is_seen)
+{
+    must_differ(&unet, halo_astray, "a halo in the wrong place");
 }
