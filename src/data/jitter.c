@@ -61,40 +61,55 @@ void fari_jitter_saturation(double factor, int64_t channels, int64_t pixels, flo
     }
 }
 
-/* A pixel's hue in [0, 1), for the largest and smallest of its colours; 0 where they are equal. */
-static float hue_of(const float *pixel, float most, float least)
+#define TILE 64 /* pixels, their colours apart, so that loops over them become vector code */
+
+static float least_of(float a, float b)
 {
-    const float r = pixel[0], g = pixel[1], b = pixel[2], span = most - least;
-    if (span == 0.0f) return 0.0f;
-    const float of_r = (most - r) / span, of_g = (most - g) / span, of_b = (most - b) / span;
-    const float sixths = most == r ? of_b - of_g : most == g ? 2.0f + of_r - of_b : 4.0f + of_g - of_r;
-    const float hue = sixths / 6.0f + 1.0f;
-    return hue >= 1.0f ? hue - 1.0f : hue;
+    return a < b ? a : b;
 }
 
-static void turn_hue(float turns, float *pixel)
+static float most_of(float a, float b)
 {
-    const float r = pixel[0], g = pixel[1], b = pixel[2];
-    const float rg_most = r > g ? r : g, rg_least = r < g ? r : g;
-    const float most = rg_most > b ? rg_most : b, least = rg_least < b ? rg_least : b;
-    float hue = hue_of(pixel, most, least) + turns;
-    hue -= floorf(hue); /* below 1, or 1 by rounding: sector 6 is sector 0 */
-    const float saturation = most > least ? (most - least) / most : 0.0f;
-    const float sixths = hue * 6.0f, whole = floorf(sixths), part = sixths - whole;
-    const float p = unit(most * (1.0f - saturation)), q = unit(most * (1.0f - saturation * part)),
-                t = unit(most * (1.0f - saturation * (1.0f - part)));
-    const float sectors[6][3] = { { most, t, p }, { q, most, p }, { p, most, t },
-                                  { p, q, most }, { t, p, most }, { most, p, q } };
-    const float *colour = sectors[(int)whole % 6];
-    pixel[0] = colour[0];
-    pixel[1] = colour[1];
-    pixel[2] = colour[2];
+    return a > b ? a : b;
+}
+
+/* One of three colours at a hue in [0, 6), red at 0, green at 2, blue at 4: full within 1 of its own, nothing from 2 on. */
+static float share_at(float hue, float own)
+{
+    const float away = fabsf(hue - own), around = away > 3.0f ? 6.0f - away : away;
+    return unit(2.0f - around);
+}
+
+/* torchvision goes through HSV and back; this is the same with the sectors of the colour circle as one formula. */
+static void turn_tile(float sixths, float *restrict r, float *restrict g, float *restrict b)
+{
+    for (int i = 0; i < TILE; i++) {
+        const float most = most_of(most_of(r[i], g[i]), b[i]), least = least_of(least_of(r[i], g[i]), b[i]);
+        const float span = most - least;
+        const float first = most == r[i] ? 0.0f : most == g[i] ? 2.0f : 4.0f;
+        const float beside = most == r[i] ? g[i] - b[i] : most == g[i] ? b[i] - r[i] : r[i] - g[i];
+        float hue = first + beside / (span > 0.0f ? span : 1.0f) + sixths; /* in [-4, 8] */
+        hue += hue < 0.0f ? 6.0f : 0.0f;
+        hue -= hue >= 6.0f ? 6.0f : 0.0f;
+        r[i] = least + span * share_at(hue, 0.0f);
+        g[i] = least + span * share_at(hue, 2.0f);
+        b[i] = least + span * share_at(hue, 4.0f);
+    }
 }
 
 void fari_jitter_hue(double turns, int64_t channels, int64_t pixels, float *image)
 {
+    float colour[3][TILE] = { { 0.0f } };
     if (channels != 3) return;
-    for (float *pixel = image; pixel < image + 3 * pixels; pixel += 3) turn_hue((float)turns, pixel);
+    for (int64_t first = 0; first < pixels; first += TILE) {
+        const int64_t count = pixels - first < TILE ? pixels - first : TILE;
+        float *tile = image + 3 * first;
+        for (int64_t i = 0; i < count; i++)
+            for (int c = 0; c < 3; c++) colour[c][i] = tile[3 * i + c];
+        turn_tile((float)(6.0 * turns), colour[0], colour[1], colour[2]);
+        for (int64_t i = 0; i < count; i++)
+            for (int c = 0; c < 3; c++) tile[3 * i + c] = colour[c][i];
+    }
 }
 
 /* Order number `n` of four things: the next of those left is picked by n modulo their count. */
