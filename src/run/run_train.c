@@ -216,7 +216,8 @@ far_status far_run_train(far_run *run)
     fari_error_save(&error);
     if (run->skipped > 0)
         fari_log(FAR_LOG_WARN,
-                 "training left out samples that could not be read %" PRId64 " times (data.on_error: skip); the first ones "
+                 "training left out samples that could not be read %" PRId64
+                 " times (data.on_error: skip); the first ones "
                  "are named above",
                  run->skipped);
     const far_status reported = write_report(run, st);
