@@ -366,18 +366,23 @@ static far_status read_label_map(const fari_picture_set *set, desk *d, const far
     return st;
 }
 
+static far_status check_head(const fari_picture_set *set, const fari_picture_sample *s)
+{
+    char label[FARI_FILES_LABEL];
+    fari_picture again;
+    if (!s->is_broken) return FAR_OK;
+    FAR_TRY(fari_picture_set_probe(set, s->file, &again));
+    if (s->label_file >= 0) FAR_TRY(fari_picture_set_probe(set, s->label_file, &again));
+    return FAR_FAIL(FAR_E_FORMAT, "%s was damaged when the data set was opened",
+                    fari_files_name_for_people(set->files, s->file, label));
+}
+
 static far_status read_with(const fari_picture_set *set, desk *d, const fari_picture_sample *s,
                             const far_region *region, float *image_out, int32_t *label_out)
 {
     char label[FARI_FILES_LABEL];
     fari_picture_file file;
-    fari_picture again;
-    if (s->is_broken) {
-        FAR_TRY(fari_picture_set_probe(set, s->file, &again));
-        if (s->label_file >= 0) FAR_TRY(fari_picture_set_probe(set, s->label_file, &again));
-        return FAR_FAIL(FAR_E_FORMAT, "%s was damaged when the data set was opened",
-                        fari_files_name_for_people(set->files, s->file, label));
-    }
+    FAR_TRY(check_head(set, s));
     FAR_TRY(load(set, d, s->file, &s->picture, label, &file));
     FAR_TRY(fari_decode_region(d->decoder, &file, region, set->channels, image_out));
     if (label_out == NULL || set->label == FAR_LABEL_NONE) return FAR_OK;
@@ -413,6 +418,27 @@ static far_status set_read(void *context, int64_t idx, float *image_out, int32_t
     all.out_height = all.height;
     all.out_width = all.width;
     return set_read_region(context, idx, &all, image_out, label_out);
+}
+
+/* No image is decoded for it. */
+static far_status set_read_label(void *context, int64_t idx, int32_t *label_out)
+{
+    fari_picture_set *set = context;
+    const fari_picture_sample *s = &set->samples[idx];
+    far_region all = { 0 };
+    desk *d = NULL;
+    FAR_TRY(check_head(set, s));
+    if (set->label != FAR_LABEL_MAP) {
+        *label_out = s->class_idx;
+        return FAR_OK;
+    }
+    FAR_TRY(set_extent(context, idx, &all.height, &all.width));
+    all.out_height = all.height;
+    all.out_width = all.width;
+    FAR_TRY(desk_acquire(set, &d));
+    const far_status st = read_label_map(set, d, s, &all, label_out);
+    desk_return(set, d);
+    return st;
 }
 
 static const char *set_class_name(const void *context, int32_t class_idx)
@@ -541,6 +567,7 @@ far_status fari_picture_set_finish(fari_picture_set *set, int32_t channels, int3
                                          .close = fari_picture_set_destroy,
                                          .extent = set_extent,
                                          .read_region = set_read_region,
+                                         .read_label = set_read_label,
                                          .sample_name = set_sample_name,
                                          .prepare = set_prepare,
                                          .prepare_bytes = set_prepare_bytes };

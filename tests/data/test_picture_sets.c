@@ -143,6 +143,9 @@ FAR_TEST(classes_in_an_archive)
     check_sample(set, 2, "train/b/1.jpg", 2, "jpeg_444.jpg");
     check_sample(set, 3, "train/b/2.jpg", 2, "jpeg_turn6.jpg");
     FAR_CHECK(far_dataset_bytes(set) > 0);
+    int64_t counts[3];
+    FAR_CHECK_OK(far_dataset_count_labels(set, NULL, 4, counts, NULL));
+    FAR_CHECK(counts[0] == 1 && counts[1] == 1 && counts[2] == 2);
     far_dataset_close(set);
     const far_pictures_opts test = { .part = FAR_DATA_TEST, .channels = 3 };
     FAR_CHECK_OK(far_dataset_open_images(path, &test, &set));
@@ -289,6 +292,14 @@ static void read_map(const char *path, const far_pictures_opts *opts, const far_
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).label, FAR_LABEL_MAP);
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).label_planes, 1);
     FAR_CHECK_OK(far_dataset_read_region(set, 0, region, image, out));
+    if (region->out_height * region->out_width == H * W) { /* the same without the image */
+        int64_t counts[600] = { 0 }, want[600] = { 0 };
+        for (int i = 0; i < H * W; i++)
+            if (out[i] >= 0) want[out[i]]++;
+        FAR_CHECK(far_dataset_info_of(set).class_count <= 600);
+        FAR_CHECK_OK(far_dataset_count_labels(set, NULL, 1, counts, NULL));
+        for (int k = 0; k < 600; k++) FAR_CHECK_EQ_I64(counts[k], want[k]);
+    }
     far_dataset_close(set);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
