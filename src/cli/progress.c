@@ -209,6 +209,20 @@ static double left_s(const cli_progress *progress, const far_progress *now)
     return elapsed_s / (double)progress->steps * (double)(now->step_total - now->step);
 }
 
+/* The same of evaluations and predictions, which tell batches done of batches to do. */
+static double phase_left_s(cli_progress *progress, const far_progress *now)
+{
+    const double clock_s = cli_clock_s();
+    if (strcmp(progress->phase, now->phase) != 0 || now->step <= progress->phase_step) {
+        (void)snprintf(progress->phase, sizeof progress->phase, "%s", now->phase);
+        progress->phase_began_s = clock_s;
+        progress->phase_step = now->step;
+        return -1.0;
+    }
+    const int64_t seen = now->step - progress->phase_step;
+    return (clock_s - progress->phase_began_s) / (double)seen * (double)(now->step_total - now->step);
+}
+
 void cli_progress_show(void *context, const far_progress *told)
 {
     cli_progress *progress = context;
@@ -221,6 +235,8 @@ void cli_progress_show(void *context, const far_progress *told)
         progress->epoch = now->epoch + (now->epoch == progress->epochs_done || progress->steps < 2);
         progress->epochs_done = now->epoch;
         now->eta_s = left_s(progress, now);
+    } else if (now->message == NULL) {
+        now->eta_s = phase_left_s(progress, now);
     }
     if (now->message != NULL) {
         cli_progress_say(progress, now->message);

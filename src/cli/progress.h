@@ -14,6 +14,9 @@ typedef struct cli_progress {
     double began_s;
     int64_t steps;              /* of training, seen so far */
     int64_t epoch, epochs_done; /* the epoch that the last step belongs to, from 1 */
+    char phase[16];             /* what goes on beside training: "eval", "predict" */
+    double phase_began_s;
+    int64_t phase_step;
     double loss;                /* of the last step of training; NaN before the first */
     FILE *log;                  /* the run's log.txt: what is printed, in plain lines; NULL: not open */
     char early[4096];           /* lines from before that */
