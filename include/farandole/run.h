@@ -22,6 +22,7 @@ typedef enum far_run_purpose {
     FAR_RUN_TRAIN = 0,
     FAR_RUN_EVALUATE, /**< only the evaluation graph; needs weights */
     FAR_RUN_PLAN,     /**< no data is read, nothing is allocated for it, nothing runs */
+    FAR_RUN_BENCH,    /**< as FAR_RUN_TRAIN without a folder: nothing is written */
     FAR_RUN_PREDICT   /**< only the network; needs weights, but no labels */
 } far_run_purpose;
 
@@ -117,6 +118,19 @@ FAR_API far_status far_run_plan_text(far_run *run, bool is_json, char **text_out
 FAR_API far_status far_run_plan_rank_json(far_run *run, int32_t rank, char **text_out);
 /** Measures the kernels of the training plan on this machine and keeps their speeds for predictions. Opened for FAR_RUN_PLAN too. */
 FAR_API far_status far_run_calibrate(far_run *run);
+/** Zero in a field means its default. */
+typedef struct far_bench_opts {
+    int64_t steps;  /**< steps that are timed, after a warm-up; 0: as many as take `seconds`, at least 5 */
+    double seconds; /**< default 10 */
+} far_bench_opts;
+/**
+ * Times training steps of a run opened for FAR_RUN_BENCH, and the machine itself: samples a second, share of the machine's peak, time by
+ * kind of operation, memory, and the three things that cost most with what could be done about each.
+ * @param opts      NULL for defaults.
+ * @param text_out  for people, or JSON; free with far_config_text_free.
+ * @return FAR_OK, FAR_E_STOPPED (far_run_opts.should_stop), as far_run_train.
+ */
+FAR_API far_status far_run_bench(far_run *run, const far_bench_opts *opts, bool is_json, char **text_out);
 /** Bytes the process will hold at its peak, as planned; the constant for code and libraries not counted. */
 FAR_API int64_t far_run_planned_bytes(const far_run *run);
 /** SHA-256 over parameters and running statistics as they are now, 64 hex digits and a zero. */

@@ -105,5 +105,5 @@ const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min"
 const char *cli_count_text(int64_t count, char text_out[32]);    /* "1,234,567" */
 
 extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_predict, cli_report,
-    cli_doctor, cli_version;
+    cli_bench, cli_doctor, cli_version;
 #endif

@@ -7,8 +7,8 @@
 
 /* One row a command, in the order of the help. */
 static const cli_command *const commands[] = {
-    &cli_train,  &cli_eval, &cli_predict, &cli_report,  &cli_plan, &cli_synth,
-    &cli_models, &cli_ops,  &cli_doctor,  &cli_version, &cli_help,
+    &cli_train, &cli_eval,   &cli_predict, &cli_report, &cli_bench,   &cli_plan,
+    &cli_synth, &cli_models, &cli_ops,     &cli_doctor, &cli_version, &cli_help,
 };
 
 int32_t cli_command_count(void)

@@ -41,8 +41,7 @@ static const struct {
     { "topk", "scores" },
     { "confusion", "scores" },
 };
-#define FAMILIES_MAX 24
-#define OTHER_KINDS 5 /* as many as fari_instr_kind */
+#define OTHER_KINDS (FARI_INSTR_RECV + 1)
 
 struct fari_profile {
     const fari_plan *plan;
@@ -92,86 +91,17 @@ void fari_profile_add(fari_profile *profile, int64_t step, const double *seconds
     profile->steps++;
 }
 
+double fari_profile_wall_s(const fari_profile *profile)
+{
+    return profile->steps > 0 ? profile->wall_s / (double)profile->steps : 0.0;
+}
+
 int64_t fari_profile_steps(const fari_profile *profile)
 {
     return profile->steps;
 }
 
 /* ---- printing ---- */
-
-typedef struct family {
-    const char *name;
-    double seconds[3]; /* forward, backward, update */
-    double flops;
-} family;
-
-typedef struct families_of {
-    family rows[FAMILIES_MAX];
-    int32_t count;
-} families_of;
-
-static const char *family_name(const fari_node *node)
-{
-    if (node->phase == FARI_UPDATE) return "optimizer";
-    for (size_t i = 0; i < FAR_COUNT(families); i++)
-        if (strncmp(node->op->name, families[i].prefix, strlen(families[i].prefix)) == 0) return families[i].family;
-    return "other";
-}
-
-static family *family_at(families_of *all, const char *name)
-{
-    for (int32_t i = 0; i < all->count; i++)
-        if (strcmp(all->rows[i].name, name) == 0) return &all->rows[i];
-    FAR_ASSERT(all->count < FAMILIES_MAX);
-    all->rows[all->count] = (family){ .name = name };
-    return &all->rows[all->count++];
-}
-
-static double family_seconds(const family *row)
-{
-    return row->seconds[0] + row->seconds[1] + row->seconds[2];
-}
-
-static void families_collect(const fari_profile *profile, const double *node_flops, families_of *all)
-{
-    static const char *const others[OTHER_KINDS] = { NULL, "partial sums", "packing weights", "unpacking gradients",
-                                                     "feeding input" };
-    const far_graph *graph = profile->plan->graph;
-    const double share = 1.0 / (double)profile->steps;
-    all->count = 0;
-    for (int64_t i = 0; i < graph->node_count; i++) {
-        const fari_node *node = graph->nodes[i];
-        if (profile->node_s[i] <= 0.0) continue;
-        family *row = family_at(all, family_name(node));
-        row->seconds[node->phase] += profile->node_s[i] * share;
-        row->flops += node_flops[i];
-    }
-    for (int32_t kind = 1; kind < OTHER_KINDS; kind++)
-        if (profile->other_s[kind] > 0.0)
-            family_at(all, others[kind])->seconds[kind == FARI_INSTR_FEED ? FARI_FORWARD : FARI_BACKWARD] +=
-                profile->other_s[kind] * share;
-    for (int32_t i = 1; i < all->count; i++) /* the dearest first */
-        for (int32_t k = i; k > 0 && family_seconds(&all->rows[k]) > family_seconds(&all->rows[k - 1]); k--) {
-            const family swap = all->rows[k];
-            all->rows[k] = all->rows[k - 1];
-            all->rows[k - 1] = swap;
-        }
-}
-
-static void print_families(const families_of *all, fari_text *text)
-{
-    char number[FARI_NUMBER_TEXT];
-    fari_text_add(text, "  \"families\": [");
-    for (int32_t i = 0; i < all->count; i++) {
-        const family *row = &all->rows[i];
-        fari_text_add(text, "%s\n    {\"name\": \"%s\"", i > 0 ? "," : "", row->name);
-        fari_text_add(text, ", \"forward_s\": %s", fari_f64_text(row->seconds[FARI_FORWARD], number));
-        fari_text_add(text, ", \"backward_s\": %s", fari_f64_text(row->seconds[FARI_BACKWARD], number));
-        fari_text_add(text, ", \"update_s\": %s", fari_f64_text(row->seconds[FARI_UPDATE], number));
-        fari_text_add(text, ", \"flops\": %s}", fari_f64_text(row->flops, number));
-    }
-    fari_text_add(text, "\n  ],\n");
-}
 
 /* Operations, bytes and the implementation of each node's calls. */
 typedef struct node_facts {
@@ -203,6 +133,95 @@ static bool facts_collect(const fari_plan *plan, node_facts *facts)
             facts->impl[instr->node] = plan->prepared[instr->prepared].impl;
     }
     return true;
+}
+
+typedef struct families_of {
+    fari_family *rows; /* [FARI_FAMILIES_MAX] */
+    int32_t count;
+} families_of;
+
+static const char *family_name(const fari_node *node)
+{
+    if (node->phase == FARI_UPDATE) return "optimizer";
+    for (size_t i = 0; i < FAR_COUNT(families); i++)
+        if (strncmp(node->op->name, families[i].prefix, strlen(families[i].prefix)) == 0) return families[i].family;
+    return "other";
+}
+
+static fari_family *family_at(families_of *all, const char *name)
+{
+    for (int32_t i = 0; i < all->count; i++)
+        if (strcmp(all->rows[i].name, name) == 0) return &all->rows[i];
+    FAR_ASSERT(all->count < FARI_FAMILIES_MAX);
+    all->rows[all->count] = (fari_family){ .name = name, .dearest = -1 };
+    return &all->rows[all->count++];
+}
+
+double fari_family_seconds(const fari_family *family)
+{
+    return family->seconds[0] + family->seconds[1] + family->seconds[2];
+}
+
+static void families_collect(const fari_profile *profile, const node_facts *facts, families_of *all)
+{
+    static const char *const others[OTHER_KINDS] = {
+        NULL, "partial sums", "packing weights", "unpacking gradients", "feeding input", "sending", "receiving"
+    };
+    const far_graph *graph = profile->plan->graph;
+    const double share = 1.0 / (double)profile->steps;
+    all->count = 0;
+    for (int64_t i = 0; i < graph->node_count; i++) {
+        const fari_node *node = graph->nodes[i];
+        const double seconds = profile->node_s[i] * share;
+        if (seconds <= 0.0) continue;
+        fari_family *row = family_at(all, family_name(node));
+        row->seconds[node->phase] += seconds;
+        row->flops += facts->flops[i];
+        row->bytes += facts->bytes[i];
+        if (seconds > row->dearest_s) {
+            row->dearest = (int32_t)i;
+            row->dearest_s = seconds;
+            row->dearest_flops = facts->flops[i];
+        }
+    }
+    for (int32_t kind = 1; kind < OTHER_KINDS; kind++)
+        if (profile->other_s[kind] > 0.0)
+            family_at(all, others[kind])->seconds[kind == FARI_INSTR_FEED ? FARI_FORWARD : FARI_BACKWARD] +=
+                profile->other_s[kind] * share;
+    for (int32_t i = 1; i < all->count; i++)
+        for (int32_t k = i; k > 0 && fari_family_seconds(&all->rows[k]) > fari_family_seconds(&all->rows[k - 1]); k--) {
+            const fari_family swap = all->rows[k];
+            all->rows[k] = all->rows[k - 1];
+            all->rows[k - 1] = swap;
+        }
+}
+
+far_status fari_profile_families(const fari_profile *profile, fari_family families_out[FARI_FAMILIES_MAX],
+                                 int32_t *count_out)
+{
+    node_facts facts = { 0 };
+    families_of all = { .rows = families_out };
+    if (profile->steps == 0) return FAR_FAIL(FAR_E_ARG, "no step was timed");
+    const bool has_memory = facts_collect(profile->plan, &facts);
+    if (has_memory) families_collect(profile, &facts, &all);
+    facts_free(&facts);
+    *count_out = all.count;
+    return has_memory ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory to add up a profile");
+}
+
+static void print_families(const families_of *all, fari_text *text)
+{
+    char number[FARI_NUMBER_TEXT];
+    fari_text_add(text, "  \"families\": [");
+    for (int32_t i = 0; i < all->count; i++) {
+        const fari_family *row = &all->rows[i];
+        fari_text_add(text, "%s\n    {\"name\": \"%s\"", i > 0 ? "," : "", row->name);
+        fari_text_add(text, ", \"forward_s\": %s", fari_f64_text(row->seconds[FARI_FORWARD], number));
+        fari_text_add(text, ", \"backward_s\": %s", fari_f64_text(row->seconds[FARI_BACKWARD], number));
+        fari_text_add(text, ", \"update_s\": %s", fari_f64_text(row->seconds[FARI_UPDATE], number));
+        fari_text_add(text, ", \"flops\": %s}", fari_f64_text(row->flops, number));
+    }
+    fari_text_add(text, "\n  ],\n");
 }
 
 static int64_t dearest(const double *seconds, int64_t count, double below, int64_t below_idx)
@@ -244,15 +263,16 @@ void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *t
 {
     char number[FARI_NUMBER_TEXT];
     node_facts facts = { 0 };
-    families_of all;
+    fari_family rows[FARI_FAMILIES_MAX];
+    families_of all = { .rows = rows };
     double busy_s = 0.0;
     if (profile->steps == 0 || !facts_collect(profile->plan, &facts)) {
         text->failed = true;
         facts_free(&facts);
         return;
     }
-    families_collect(profile, facts.flops, &all);
-    for (int32_t i = 0; i < all.count; i++) busy_s += family_seconds(&all.rows[i]);
+    families_collect(profile, &facts, &all);
+    for (int32_t i = 0; i < all.count; i++) busy_s += fari_family_seconds(&all.rows[i]);
     fari_text_add(text,
                   "{\n  \"version\": 1,\n  \"steps\": %" PRId64 ",\n  \"first_step\": %" PRId64
                   ",\n  \"last_step\": %" PRId64 ",\n  \"threads\": %d,\n",

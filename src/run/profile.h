@@ -12,7 +12,23 @@ void fari_profile_destroy(fari_profile *profile); /* NULL is allowed */
 int64_t fari_profile_bytes(const fari_plan *plan);
 /* One step: `seconds` [instr_count] of its instructions, `wall_s` from its begin to its end. */
 void fari_profile_add(fari_profile *profile, int64_t step, const double *seconds, double wall_s);
+double fari_profile_wall_s(const fari_profile *profile); /* mean length of the steps */
 int64_t fari_profile_steps(const fari_profile *profile);
+
+#define FARI_FAMILIES_MAX 24
+
+/* What a kind of operation takes of a step, all threads together. */
+typedef struct fari_family {
+    const char *name;
+    double seconds[3]; /* forward, backward, update */
+    double flops, bytes;
+    int32_t dearest; /* the node that takes longest; -1: none, such as packing */
+    double dearest_s, dearest_flops;
+} fari_family;
+double fari_family_seconds(const fari_family *family); /* of all three */
+/* The dearest first. FAR_E_NOMEM; FAR_E_ARG where no step was added. */
+far_status fari_profile_families(const fari_profile *profile, fari_family families_out[FARI_FAMILIES_MAX],
+                                 int32_t *count_out);
 /* The content of profile.json, see docs/run-folder.md; nodes: how many of the dearest are listed. */
 void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *text);
 #endif

@@ -137,7 +137,7 @@ static far_status run_prepare(far_run *run)
     if (start[0] != '\0' && run->opts.resume == NULL)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
-    if (start[0] == '\0')
+    if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
         return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
                         run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
     return FAR_OK;

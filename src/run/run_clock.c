@@ -17,6 +17,7 @@ double run_clock_s(void)
 
 bool run_is_profiled(const far_run *run)
 {
+    if (run->opts.purpose == FAR_RUN_BENCH) return run->is_profiling;
     return run->steps_total - run->step <= PROFILE_LAST || run->step % PROFILE_EVERY == PROFILE_EVERY / 2;
 }
 

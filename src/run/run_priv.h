@@ -142,6 +142,7 @@ struct far_run {
     double started_s; /* clock at the start of training */
     run_clocks clocks;
     run_samples samples;
+    bool is_profiling;     /* FAR_RUN_BENCH: the next steps are */
     fari_profile *profile; /* of training; NULL where nothing trains */
 
     far_score scores[RUN_SCORES_MAX];
@@ -153,7 +154,8 @@ struct far_run {
 
 static inline bool run_is_training(const far_run *run) /* or plans to */
 {
-    return run->opts.purpose == FAR_RUN_TRAIN || run->opts.purpose == FAR_RUN_PLAN;
+    return run->opts.purpose == FAR_RUN_TRAIN || run->opts.purpose == FAR_RUN_PLAN ||
+           run->opts.purpose == FAR_RUN_BENCH;
 }
 
 /* Each in its own file. */
@@ -234,8 +236,9 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
                             void *context);
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
-double run_clock_s(void);                 /* run_clock.c */
-bool run_is_profiled(const far_run *run); /* whether the next step is */
+far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
+double run_clock_s(void);                            /* run_clock.c */
+bool run_is_profiled(const far_run *run);            /* whether the next step is */
 void run_clock_step(far_run *run, double data_s, double step_s);
 double run_median_step_s(const far_run *run);
 /* run_facts.c: run.json and, once there is one, profile.json. ending: "running", "done", "stopped" or "failed". */

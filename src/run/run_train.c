@@ -44,7 +44,7 @@ static far_status timed_step(far_run *run, const fari_step *step, double waited_
     return FAR_OK;
 }
 
-static far_status one_step(far_run *run, double *loss_out)
+far_status run_step(far_run *run, double *loss_out)
 {
     double hyper[(RUN_GROUPS_MAX + 1) * FAR_HYPER_COUNT];
     far_batch batch;
@@ -170,7 +170,7 @@ static far_status all_steps(far_run *run)
     window_s = run->started_s;
     window_step = run->step;
     while (run->step < run->steps_total && !is_over) {
-        FAR_TRY(one_step(run, &loss));
+        FAR_TRY(run_step(run, &loss));
         const double now = run_clock_s();
         const bool is_full = now - window_s > 1.0;
         if (is_full || is_first_window)

@@ -5,7 +5,7 @@ import sys
 import cli_run
 from cli_run import expect, farandole, ok_json, tiny_config
 
-COMMANDS = ["train", "eval", "predict", "report", "plan", "synth", "models", "ops", "doctor", "version", "help"]
+COMMANDS = ["train", "eval", "predict", "report", "bench", "plan", "synth", "models", "ops", "doctor", "version", "help"]
 
 
 def case_no_command():
