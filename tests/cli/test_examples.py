@@ -29,7 +29,7 @@ def events(folder, size="1280x2048"):
 
 
 def case_there_are_some():
-    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic", "unet3d-synthetic"} <= {p.stem for p in EXAMPLES}
+    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic", "unet3d-synthetic", "sizes-synthetic"} <= {p.stem for p in EXAMPLES}
 
 
 def case_each_names_its_command():
@@ -55,6 +55,11 @@ def case_synthetic_trains(tmp):
 
 def case_unet_trains(tmp):
     done = ok_json("train", ROOT / "examples/unet-synthetic.yaml", f"run.dir={tmp}/r", "--json", "--quiet", "train.epochs=3")
+    assert done["scores"]["miou"] > 0.4, done
+
+
+def case_sizes_trains(tmp):
+    done = ok_json("train", ROOT / "examples/sizes-synthetic.yaml", f"run.dir={tmp}/r", "--json", "--quiet", "train.epochs=3")
     assert done["scores"]["miou"] > 0.4, done
 
 
