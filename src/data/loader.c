@@ -202,7 +202,7 @@ static void assign(far_loader *loader)
             part_of(base, lay->raw_map_at, lay->needs.raw_map, i),
             { part_of(base, lay->whole_at, lay->needs.whole.image_bytes, i),
               part_of(base, lay->whole_map_at, lay->needs.whole.label_bytes, i),
-              part_of(base, lay->resize_at, lay->needs.whole.resize_bytes, i) },
+              part_of(base, lay->resize_at, lay->needs.whole.resize_bytes, i), lay->needs.whole.resize_bytes },
         };
     }
     if (lay->ids > 0) {

@@ -35,12 +35,11 @@ static void copy_rows(const void *whole, int64_t whole_width, const far_region *
 fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t out_width)
 {
     const far_dataset_info *info = &dataset->info;
-    const int64_t pixels = info->height * info->width, floats = (int64_t)sizeof(float);
+    const int64_t pixels = info->height * info->width;
     if (dataset->ops.read_region != NULL) return (fari_region_needs){ 0 };
-    /* what fari_resize_scratch_bytes says at its most: a column has at most 2 ceil(width / out_width) + 1 taps */
-    const int64_t resize = 2 * info->width + 5 * out_width + 2 * info->height + info->width * info->channels + 8;
-    return (fari_region_needs){ pixels * info->channels * floats,
-                                pixels * info->label_planes * (int64_t)sizeof(int32_t), resize * floats };
+    return (fari_region_needs){ pixels * info->channels * (int64_t)sizeof(float),
+                                pixels * info->label_planes * (int64_t)sizeof(int32_t),
+                                fari_resize_scratch_most(info->height, info->width, info->channels, out_width) };
 }
 
 /* From the whole sample in scratch to the region. */
@@ -50,7 +49,10 @@ static void cut(const far_dataset_info *info, int64_t height, int64_t width, con
     const fari_resize resize = fari_resize_of(height, width, info->channels, region);
     if (region->out_height == region->height && region->out_width == region->width)
         copy_rows(scratch->image, width, region, sizeof *image_out * (size_t)info->channels, image_out);
-    else fari_resize_f32(&resize, scratch->image, scratch->resize, image_out);
+    else {
+        FAR_ASSERT(fari_resize_scratch_bytes(&resize) <= scratch->resize_bytes);
+        fari_resize_f32(&resize, scratch->image, scratch->resize, image_out);
+    }
     if (info->label_planes > 0) fari_resize_labels(width, info->label_planes, region, scratch->labels, map_out);
 }
 
@@ -75,7 +77,7 @@ far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_
 {
     const fari_region_needs needs = fari_region_needs_of(dataset, region->out_width > 0 ? region->out_width : 0);
     const fari_region_scratch scratch = { fari_alloc((size_t)needs.image_bytes), fari_alloc((size_t)needs.label_bytes),
-                                          fari_alloc((size_t)needs.resize_bytes) };
+                                          fari_alloc((size_t)needs.resize_bytes), needs.resize_bytes };
     far_status st;
     if (scratch.image == NULL || scratch.labels == NULL || scratch.resize == NULL)
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for a whole sample: %" PRId64 " bytes", needs.image_bytes);

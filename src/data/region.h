@@ -8,6 +8,7 @@ typedef struct fari_region_scratch {
     float *image;
     int32_t *labels;
     void *resize;
+    int64_t resize_bytes;
 } fari_region_scratch;
 
 /* Bytes of each for the largest sample, wanted at most `out_width` wide; all 0 where the reader makes regions itself. */

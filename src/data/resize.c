@@ -105,6 +105,13 @@ int64_t fari_resize_scratch_bytes(const fari_resize *r)
     return taps_max(&rows) * (int64_t)sizeof(void *) + floats * (int64_t)sizeof(float);
 }
 
+/* A column of output has at most 2 ceil(in / out) + 1 taps, so all of them at most 2 in + 3 out; a row's may be the whole height. */
+int64_t fari_resize_scratch_most(int64_t in_height, int64_t in_width, int64_t channels, int64_t out_width)
+{
+    const int64_t row_taps = 2 * in_height + 1, columns = 2 * in_width + (3 + 2 + channels) * out_width;
+    return row_taps * (int64_t)sizeof(void *) + (row_taps + in_width * channels + 4 + columns) * (int64_t)sizeof(float);
+}
+
 int64_t fari_resize_stream_bytes(const fari_resize *r, fari_row_type type)
 {
     const axis rows = rows_of(r);

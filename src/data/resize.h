@@ -15,6 +15,8 @@ typedef struct fari_resize {
 fari_resize fari_resize_of(int64_t in_height, int64_t in_width, int64_t channels, const far_region *region);
 /* Bytes that fari_resize_f32 and _u8 use as `scratch`, 8-byte aligned. Grows with in_width, out_width, channels and width / out_width. */
 int64_t fari_resize_scratch_bytes(const fari_resize *resize);
+/* No box of a picture of at most these extents, wanted at most out_width wide, takes more. */
+int64_t fari_resize_scratch_most(int64_t in_height, int64_t in_width, int64_t channels, int64_t out_width);
 /* The rows [first, first + count) of the picture that count for anything in the box. */
 void fari_resize_rows(const fari_resize *resize, int64_t *first_out, int64_t *count_out);
 void fari_resize_columns(const fari_resize *resize, int64_t *first_out, int64_t *count_out);

@@ -1,6 +1,7 @@
 /* Resizing against what Pillow made (tests/data/make_pictures.py), and properties of it. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "data/npy.h"
 #include "data/resize.h"
 #include "test.h"
@@ -128,5 +129,19 @@ FAR_TEST(rows_and_columns_outside_the_reach_do_not_count)
         free(whole);
         free(scratch);
         drop(&c);
+    }
+}
+
+FAR_TEST(no_box_takes_more_scratch_than_the_most)
+{
+    for (uint64_t i = 0; i < 20000; i++) {
+        int64_t draw[8];
+        static const uint64_t bounds[] = { 70, 70, 4, 90, 90, 1000, 1000, 3 };
+        for (uint64_t k = 0; k < 8; k++) draw[k] = 1 + (int64_t)fari_rng_below(3, 8 * i + k, bounds[k]);
+        const int64_t height = draw[0], width = draw[1], h = 1 + draw[5] % height, w = 1 + draw[6] % width;
+        const far_region region = { 0, 0, h, w, draw[3], draw[4] };
+        const fari_resize resize = fari_resize_of(height, width, draw[2], &region);
+        FAR_CHECK(fari_resize_scratch_bytes(&resize) <=
+                  fari_resize_scratch_most(height + draw[7] - 1, width + draw[7] - 1, draw[2], draw[4] + draw[7] - 1));
     }
 }
