@@ -24,8 +24,8 @@ far_status fari_augment_check(const far_augment *augment, const far_dataset_info
 bool fari_augment_in_place(const far_augment *augment);
 /* Blocks of 2^halvings x 2^halvings labels become their maximum, in place. */
 void fari_augment_downsample_map(const fari_augment_sizes *sizes, int32_t halvings, int32_t *map);
-/* From the sample as read to its place in the batch. raw->image may be `image_out` where fari_augment_in_place; maps likewise.
+/* From the sample as read to its place in the batch. as_read->image may be `image_out` where fari_augment_in_place; maps likewise.
    key: fari_rng_key(seed, FARI_RNG_AUGMENT, epoch, sample number). */
-void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, const fari_raw *raw,
-                        float *image_out, int32_t *map_out);
+void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,
+                        const fari_raw *as_read, float *image_out, int32_t *map_out);
 #endif

@@ -187,7 +187,7 @@ static far_status add_moments(far_dataset *dataset, int64_t sample, const fari_m
                               int32_t *labels, moments *all)
 {
     const int64_t channels = dataset->info.channels;
-    int64_t height, width;
+    int64_t height = 0, width = 0;
     FAR_TRY(far_dataset_extent(dataset, sample, &height, &width));
     const far_status st = far_dataset_read(dataset, sample, image, labels);
     if (st != FAR_OK && opts->skips_damage && fari_is_damage(st)) {

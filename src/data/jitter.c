@@ -141,7 +141,7 @@ void fari_jitter_apply(const far_augment *augment, uint64_t key, int64_t channel
     for (int i = 0; i < CHANGES; i++) {
         const int k = order[i];
         if (k < 3 && changes[k] > 0.0)
-            scaled[k](factor(key, (uint64_t)(FARI_DRAW_BRIGHTNESS + k), changes[k]), channels, pixels, image);
+            scaled[k](factor(key, (uint64_t)FARI_DRAW_BRIGHTNESS + (uint64_t)k, changes[k]), channels, pixels, image);
         if (k == 3 && augment->hue > 0.0)
             fari_jitter_hue(augment->hue * (2.0 * fari_rng_unit_f64(key, FARI_DRAW_HUE) - 1.0), channels, pixels,
                             image);

@@ -161,8 +161,8 @@ static int64_t reading_bytes(const fari_maker *maker, const layout *lay)
 
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out)
 {
-    fari_maker maker;
-    layout lay;
+    fari_maker maker = { 0 };
+    layout lay = { 0 };
     FAR_TRY(check_opts(dataset, opts));
     FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
@@ -265,6 +265,7 @@ static outcome fill_run(const worker *w, slot *s, int64_t first, int64_t count)
 
 static void begin_slot(far_loader *loader, slot *s, int64_t number)
 {
+    FAR_ASSERT(loader->batches > 0);
     const int64_t idx = number % loader->batches, left = loader->sample_count - idx * loader->opts.batch;
     s->number = number;
     s->count = left < loader->opts.batch ? left : loader->opts.batch;
@@ -298,6 +299,7 @@ static bool has_work(const far_loader *loader)
 static int64_t run_length(const far_loader *loader)
 {
     const int64_t turns = 4 * (int64_t)thread_count(&loader->opts);
+    FAR_ASSERT(turns > 0); /* a worker asks */
     return (loader->opts.batch + turns - 1) / turns;
 }
 
@@ -365,8 +367,8 @@ static far_status start_workers(far_loader *loader)
 far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, far_loader **loader_out)
 {
     far_status st = FAR_OK;
-    fari_maker maker;
-    layout lay;
+    fari_maker maker = { 0 };
+    layout lay = { 0 };
     FAR_TRY(check_opts(dataset, opts));
     FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
