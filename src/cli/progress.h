@@ -17,9 +17,9 @@ typedef struct cli_progress {
     char phase[16];             /* what goes on beside training: "eval", "predict" */
     double phase_began_s;
     int64_t phase_step;
-    double loss;                /* of the last step of training; NaN before the first */
-    FILE *log;                  /* the run's log.txt: what is printed, in plain lines; NULL: not open */
-    char early[4096];           /* lines from before that */
+    double loss;      /* of the last step of training; NaN before the first */
+    FILE *log;        /* the run's log.txt: what is printed, in plain lines; NULL: not open */
+    char early[4096]; /* lines from before that */
     size_t early_bytes;
 } cli_progress;
 
