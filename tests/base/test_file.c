@@ -1,23 +1,20 @@
 /* Files: whole reads, writes that are there or not, full disks. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 /* A new folder for the case. */
 static const char *at(const char *name)
 {
     static char path[1024];
-    if (folder[0] == '\0') {
-        const char *tmp = getenv("TMPDIR");
-        (void)snprintf(folder, sizeof folder, "%s/far-file-XXXXXX", tmp != NULL ? tmp : "/tmp");
-        FAR_CHECK(mkdtemp(folder) != NULL);
-    }
+    if (folder[0] == '\0') temp_folder(folder);
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }

@@ -1,6 +1,7 @@
 /* Archives for tests, made by libarchive in memory or in a file. */
 #ifndef TESTS_DATA_ARCHIVES_H
 #define TESTS_DATA_ARCHIVES_H
+#include "support/temp_folder.h"
 #include "test.h"
 #include <archive.h>
 #include <archive_entry.h>
@@ -49,12 +50,8 @@ static inline void pack_end(packing *p)
 /* A new folder under $TMPDIR for the running case, and paths in it. */
 static inline const char *test_path(const char *name)
 {
-    static char folder[512], path[1024];
-    if (folder[0] == '\0') {
-        const char *tmp = getenv("TMPDIR");
-        (void)snprintf(folder, sizeof folder, "%s/far-data-XXXXXX", tmp != NULL ? tmp : "/tmp");
-        FAR_CHECK(mkdtemp(folder) != NULL);
-    }
+    static char folder[TEMP_FOLDER_BYTES], path[1024];
+    if (folder[0] == '\0') temp_folder(folder);
     (void)snprintf(path, sizeof path, "%s%s%s", folder, name[0] != '\0' ? "/" : "", name);
     return path;
 }

@@ -4,22 +4,19 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 #include "data/npy.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <unistd.h>
 #include <zlib.h>
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 static const char *at(const char *name)
 {
     static char paths[4][1024]; /* some at a time */
     static int turn;
     char *path = paths[turn++ % 4];
-    if (folder[0] == '\0') {
-        const char *tmp = getenv("TMPDIR");
-        (void)snprintf(folder, sizeof folder, "%s/far-data-XXXXXX", tmp != NULL ? tmp : "/tmp");
-        FAR_CHECK(mkdtemp(folder) != NULL);
-    }
+    if (folder[0] == '\0') temp_folder(folder);
     (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }

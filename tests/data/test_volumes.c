@@ -1,11 +1,11 @@
 /* Volumes: NumPy arrays of four and five axes, made-up balls; slices lie one below the other. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/data.h>
-#include <unistd.h>
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 static const char *at(const char *name)
 {
@@ -18,9 +18,7 @@ static const char *at(const char *name)
 
 static void new_folder(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%s/far-volumes-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    FAR_CHECK(mkdtemp(folder) != NULL);
+    temp_folder(folder);
 }
 
 static void put_npy(const char *name, const char *descr, const char *shape, const void *data, size_t bytes)

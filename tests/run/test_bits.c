@@ -2,60 +2,11 @@
 #include "ops/conv.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
-#include "support/net_run.h"
+#include "support/net_cases.h"
 #include "test.h"
 #include <math.h>
 
 #define STEPS 20
-
-static const net_case nets[] = {
-    { .label = "lenet5, adam",
-      .model = "lenet5",
-      .batch = 10,
-      .channels = 1,
-      .height = 28,
-      .width = 28,
-      .classes = 10,
-      .dropout_input = 0.1,
-      .optim = { .name = "adam", .clip_norm = 0.5 },
-      .lr = 1e-3 },
-    { .label = "resnet18, lars",
-      .model = "resnet",
-      .preset = "resnet18",
-      .batch = 5,
-      .channels = 3,
-      .height = 40,
-      .width = 32,
-      .classes = 7,
-      .optim = { .name = "lars", .momentum = 0.9, .weight_decay = 1e-4, .clip_norm = 10.0 },
-      .lr = 0.5 },
-    { .label = "narrow a21, tall images, focal loss, adam",
-      .model = "uresnet",
-      .preset = "a21",
-      .options = "width=2 depth=3 bottleneck=8 blocks_deep=1 kernel_deep=3",
-      .batch = 5,
-      .channels = 3,
-      .height = 96,
-      .width = 16,
-      .classes = 3,
-      .is_map = true,
-      .is_focal = true,
-      .dropout_input = 0.1,
-      .optim = { .name = "adam", .clip_norm = 1.0 },
-      .lr = 1e-3 },
-    { .label = "unet with group norm, sgd",
-      .model = "unet",
-      .options = "width=8 depth=2 norm=group groups=4",
-      .batch = 5,
-      .channels = 1,
-      .height = 40,
-      .width = 24,
-      .classes = 3,
-      .is_map = true,
-      .dropout_input = 0.2,
-      .optim = { .name = "sgd", .momentum = 0.9, .nesterov = true, .clip_norm = 1.0 },
-      .lr = 0.05 },
-};
 
 static const struct {
     const char *label;
@@ -94,35 +45,35 @@ static void all_orders(const net_case *net, size_t first_cut, size_t last_cut)
 
 FAR_TEST(lenet5_bits_in_grains_of_samples)
 {
-    all_orders(&nets[0], 0, 0);
+    all_orders(&net_lenet5, 0, 0);
 }
 FAR_TEST(lenet5_bits_in_grains_of_samples_and_rows)
 {
-    all_orders(&nets[0], 1, 1);
+    all_orders(&net_lenet5, 1, 1);
 }
 FAR_TEST(resnet18_bits_in_grains_of_samples)
 {
-    all_orders(&nets[1], 0, 0);
+    all_orders(&net_resnet18, 0, 0);
 }
 FAR_TEST(resnet18_bits_in_grains_of_samples_and_rows)
 {
-    all_orders(&nets[1], 1, 1);
+    all_orders(&net_resnet18, 1, 1);
 }
 FAR_TEST(narrow_a21_bits_in_grains_of_samples)
 {
-    all_orders(&nets[2], 0, 0);
+    all_orders(&net_narrow_a21, 0, 0);
 }
 FAR_TEST(narrow_a21_bits_in_grains_of_samples_and_rows)
 {
-    all_orders(&nets[2], 1, 1);
+    all_orders(&net_narrow_a21, 1, 1);
 }
 FAR_TEST(unet_group_norm_bits_in_grains_of_samples)
 {
-    all_orders(&nets[3], 0, 0);
+    all_orders(&net_unet_group, 0, 0);
 }
 FAR_TEST(unet_group_norm_bits_in_grains_of_samples_and_rows)
 {
-    all_orders(&nets[3], 1, 1);
+    all_orders(&net_unet_group, 1, 1);
 }
 
 /* ---- mutations: each must change the digest ---- */
@@ -243,24 +194,24 @@ static void must_differ(const net_case *net, const net_variant *mutant, const ch
 
 FAR_TEST(swapped_children_are_seen)
 {
-    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = swap_children },
+    must_differ(&net_narrow_a21, &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = swap_children },
                 "a swap in the tree");
 }
 
 FAR_TEST(short_halo_is_seen)
 {
-    must_differ(&nets[3], &(net_variant){ .grain = cuts[1].grain, .threads = 1, .change_plan = shorten_halo },
+    must_differ(&net_unet_group, &(net_variant){ .grain = cuts[1].grain, .threads = 1, .change_plan = shorten_halo },
                 "a short halo");
 }
 
 FAR_TEST(statistics_of_one_grain_are_seen)
 {
-    must_differ(&nets[2], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = drop_statistics },
+    must_differ(&net_narrow_a21, &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = drop_statistics },
                 "local statistics");
 }
 
 FAR_TEST(other_tail_is_seen)
 {
-    must_differ(&nets[0], &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = round_one_tail },
+    must_differ(&net_lenet5, &(net_variant){ .grain = cuts[0].grain, .threads = 1, .change_plan = round_one_tail },
                 "a tail");
 }

@@ -3,13 +3,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/checkpoint.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 static char warning[2048];
 
 static void keep_warning(far_log_level level, const char *line, void *arg)
@@ -21,11 +22,7 @@ static void keep_warning(far_log_level level, const char *line, void *arg)
 
 static void new_folder(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    if (tmp == NULL)
-        tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* thousands of fsync: seconds on a disk */
-    (void)snprintf(folder, sizeof folder, "%s/far-ckpt-XXXXXX", tmp);
-    FAR_CHECK(mkdtemp(folder) != NULL);
+    temp_folder_in_memory(folder);
     (void)strncat(folder, "/checkpoints", sizeof folder - strlen(folder) - 1);
     FAR_CHECK_OK(fari_ckpt_prepare(folder));
     far_log_set_sink(keep_warning, NULL);

@@ -2,14 +2,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/data.h>
 #include <farandole/run.h>
-#include <unistd.h>
 
 enum { SAMPLES = 60, CLASSES = 4, SIDE = 24 };
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 static far_config *config_of(const char *settings)
 {
@@ -28,9 +28,7 @@ static far_config *config_of(const char *settings)
 
 static void new_folder(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%s/far-weights-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    FAR_CHECK(mkdtemp(folder) != NULL);
+    temp_folder(folder);
     far_log_set_level(FAR_LOG_ERROR);
 }
 

@@ -1,24 +1,22 @@
 /* Whole images in evaluation and prediction: every pixel counts once, padding counts for nothing, whatever the sizes. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/data.h>
 #include <farandole/run.h>
-#include <unistd.h>
 
 enum { SAMPLES = 13, HEIGHT = 50, WIDTH = 44, CLASSES = 3 };
 static const double vary = 0.7;
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 static far_run *open_run(const char *settings, far_config **config_out)
 {
     char text[1400], *rest = text;
-    const char *tmp = getenv("TMPDIR");
     far_run *run = NULL;
     far_log_set_level(FAR_LOG_ERROR);
-    (void)snprintf(folder, sizeof folder, "%s/far-native-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    FAR_CHECK(mkdtemp(folder) != NULL);
+    temp_folder(folder);
     FAR_CHECK_OK(far_config_create(config_out));
     (void)snprintf(
         text, sizeof text,

@@ -1,69 +1,31 @@
 /* The same bits on any number of ranks: plans of several ranks run side by side in one process, messages arriving in random order,
    against the plan of one rank. */
 #include "ops/norm.h"
+#include "support/net_cases.h"
 #include "support/net_ranks.h"
 #include "test.h"
 
 #define STEPS 3
 
-static const net_case lenet5 = { .label = "lenet5, adam",
-                                 .model = "lenet5",
-                                 .batch = 10,
-                                 .channels = 1,
-                                 .height = 28,
-                                 .width = 28,
-                                 .classes = 10,
-                                 .dropout_input = 0.1,
-                                 .optim = { .name = "adam", .clip_norm = 0.5 },
-                                 .lr = 1e-3 };
-static const net_case resnet18 = {
-    .label = "resnet18, lars",
-    .model = "resnet",
-    .preset = "resnet18",
-    .options = "width=16",
-    .batch = 5,
-    .channels = 3,
-    .height = 40,
-    .width = 32,
-    .classes = 7,
-    .optim = { .name = "lars", .momentum = 0.9, .weight_decay = 1e-4, .clip_norm = 10.0 },
-    .lr = 0.5
-};
-static const net_case a21 = { .label = "narrow a21, tall images, focal loss, adam",
-                              .model = "uresnet",
-                              .preset = "a21",
-                              .options = "width=2 depth=3 bottleneck=8 blocks_deep=1 kernel_deep=3",
-                              .batch = 2,
-                              .channels = 3,
-                              .height = 96,
-                              .width = 16,
-                              .classes = 3,
-                              .is_map = true,
-                              .is_focal = true,
-                              .dropout_input = 0.1,
-                              .optim = { .name = "adam", .clip_norm = 1.0 },
-                              .lr = 1e-3 };
-static const net_case unet = { .label = "unet with group norm, sgd",
-                               .model = "unet",
-                               .options = "width=8 depth=2 norm=group groups=4",
-                               .batch = 3,
-                               .channels = 1,
-                               .height = 40,
-                               .width = 24,
-                               .classes = 3,
-                               .is_map = true,
-                               .dropout_input = 0.2,
-                               .optim = { .name = "sgd", .momentum = 0.9, .nesterov = true, .clip_norm = 1.0 },
-                               .lr = 0.05 };
+/* Smaller than where one rank runs: every case is trained on up to eight. */
+static net_case smaller(const net_case *net)
+{
+    net_case copy = *net;
+    if (net == &net_resnet18) copy.options = "width=16";
+    if (net == &net_narrow_a21) copy.batch = 2;
+    if (net == &net_unet_group) copy.batch = 3;
+    return copy;
+}
 
 static const fari_grain_config samples_cut = { .samples = 1, .rows = 1 << 20, .dense = 1 };
 static const fari_grain_config rows_cut = { .samples = 1, .rows = 6, .min_rows = 1, .dense = 2 };
 /* levels below a quarter of the height are whole */
 static const fari_grain_config top_rows_cut = { .samples = 1, .rows = 8, .min_rows = 2, .dense = 1 };
 
-static void meshes(const net_case *net, const fari_grain_config *grain, const fari_mesh *mesh, size_t count)
+static void meshes(const net_case *whole, const fari_grain_config *grain, const fari_mesh *mesh, size_t count)
 {
     const net_variant variant = { .grain = *grain, .threads = 1 };
+    const net_case small = smaller(whole), *net = &small;
     net_result want;
     net_run(net, &variant, STEPS, &want);
     for (size_t i = 0; i < count; i++) {
@@ -84,39 +46,39 @@ static const fari_mesh over_both[] = { { 2, 2 }, { 2, 3 }, { 4, 2 } };
 
 FAR_TEST(lenet5_over_data)
 {
-    meshes(&lenet5, &samples_cut, over_data, FAR_COUNT(over_data));
+    meshes(&net_lenet5, &samples_cut, over_data, FAR_COUNT(over_data));
 }
 FAR_TEST(lenet5_over_rows)
 {
-    meshes(&lenet5, &rows_cut, over_rows, FAR_COUNT(over_rows));
-    meshes(&lenet5, &rows_cut, over_both, FAR_COUNT(over_both));
+    meshes(&net_lenet5, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&net_lenet5, &rows_cut, over_both, FAR_COUNT(over_both));
 }
 FAR_TEST(resnet18_over_data)
 {
-    meshes(&resnet18, &samples_cut, over_data, FAR_COUNT(over_data));
+    meshes(&net_resnet18, &samples_cut, over_data, FAR_COUNT(over_data));
 }
 FAR_TEST(resnet18_over_rows)
 {
-    meshes(&resnet18, &rows_cut, over_rows, FAR_COUNT(over_rows));
-    meshes(&resnet18, &rows_cut, over_both, FAR_COUNT(over_both));
+    meshes(&net_resnet18, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&net_resnet18, &rows_cut, over_both, FAR_COUNT(over_both));
 }
 FAR_TEST(a21_over_data)
 {
-    meshes(&a21, &samples_cut, over_data, FAR_COUNT(over_data));
+    meshes(&net_narrow_a21, &samples_cut, over_data, FAR_COUNT(over_data));
 }
 FAR_TEST(a21_over_rows)
 {
-    meshes(&a21, &rows_cut, over_rows, FAR_COUNT(over_rows));
-    meshes(&a21, &top_rows_cut, over_both, FAR_COUNT(over_both));
+    meshes(&net_narrow_a21, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&net_narrow_a21, &top_rows_cut, over_both, FAR_COUNT(over_both));
 }
 FAR_TEST(unet_over_data)
 {
-    meshes(&unet, &samples_cut, over_data, FAR_COUNT(over_data));
+    meshes(&net_unet_group, &samples_cut, over_data, FAR_COUNT(over_data));
 }
 FAR_TEST(unet_over_rows)
 {
-    meshes(&unet, &rows_cut, over_rows, FAR_COUNT(over_rows));
-    meshes(&unet, &top_rows_cut, over_both, FAR_COUNT(over_both));
+    meshes(&net_unet_group, &rows_cut, over_rows, FAR_COUNT(over_rows));
+    meshes(&net_unet_group, &top_rows_cut, over_both, FAR_COUNT(over_both));
 }
 
 /* ---- mistakes of one rank are seen ---- */
@@ -155,24 +117,25 @@ static void halo_astray(fari_plan *plan)
     }
 }
 
-static void must_differ(const net_case *net, void (*change)(fari_plan *plan), const char *what)
+static void must_differ(const net_case *whole, void (*change)(fari_plan *plan), const char *what)
 {
     net_variant variant = { .grain = rows_cut, .threads = 1 };
+    const net_case small = smaller(whole);
     net_ranks_result right, wrong;
-    net_run_ranks(net, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &right);
+    net_run_ranks(&small, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &right);
     changed = 0;
     variant.change_plan = change;
-    net_run_ranks(net, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &wrong);
+    net_run_ranks(&small, &variant, (fari_mesh){ 1, 3 }, 1, STEPS, &wrong);
     FAR_CHECK_MSG(changed > 0, "%s: nothing was changed", what);
     FAR_CHECK_MSG(strcmp(right.digest, wrong.digest) != 0, "%s is not seen", what);
 }
 
 FAR_TEST(local_statistics_are_seen)
 {
-    must_differ(&a21, local_statistics, "statistics of a rank alone");
+    must_differ(&net_narrow_a21, local_statistics, "statistics of a rank alone");
 }
 
 FAR_TEST(a_halo_astray_is_seen)
 {
-    must_differ(&unet, halo_astray, "a halo in the wrong place");
+    must_differ(&net_unet_group, halo_astray, "a halo in the wrong place");
 }

@@ -1,16 +1,14 @@
 /* Runs on images of varying size: fixed sizes, crops, and going on in the middle of an epoch. */
 #include "base/log.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/run.h>
-#include <unistd.h>
 
-static char folder[512];
+static char folder[TEMP_FOLDER_BYTES];
 
 static void new_folder(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%s/far-sizes-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    FAR_CHECK(mkdtemp(folder) != NULL);
+    temp_folder(folder);
     far_log_set_level(FAR_LOG_ERROR);
 }
 

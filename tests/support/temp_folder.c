@@ -1,0 +1,21 @@
+#include "support/temp_folder.h"
+#include "test.h"
+#include <unistd.h>
+
+static void make_under(const char *parent, char path_out[TEMP_FOLDER_BYTES])
+{
+    (void)snprintf(path_out, TEMP_FOLDER_BYTES, "%s/far-test-XXXXXX", parent);
+    FAR_CHECK(mkdtemp(path_out) != NULL);
+}
+
+void temp_folder(char path_out[TEMP_FOLDER_BYTES])
+{
+    const char *given = getenv("TMPDIR");
+    make_under(given != NULL ? given : "/tmp", path_out);
+}
+
+void temp_folder_in_memory(char path_out[TEMP_FOLDER_BYTES])
+{
+    if (getenv("TMPDIR") != NULL || access("/dev/shm", W_OK) != 0) temp_folder(path_out);
+    else make_under("/dev/shm", path_out);
+}
