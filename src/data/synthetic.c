@@ -92,7 +92,8 @@ static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *
     make_discs(set, sample, e, discs);
     for (int64_t row = 0; row < o->depth * e.height; row++) {
         const double y = (double)(row % e.height);
-        const double z = (double)(row / e.height) * (double)e.height / (double)o->depth; /* 0 in images */
+        const int64_t slice = row / e.height; /* 0 in images */
+        const double z = (double)slice * (double)e.height / (double)o->depth;
         for (int64_t x = 0; x < e.width; x++) {
             const int64_t pixel = row * e.width + x;
             const int32_t label = label_at(discs, z, y, (double)x);
