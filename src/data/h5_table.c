@@ -396,19 +396,41 @@ static far_status select_rows(const fari_h5_table *table, int64_t first, int64_t
     return FAR_FAIL(FAR_E_NOMEM, "%s: no memory to choose rows of %s", table->file->path, table->name);
 }
 
+/* Files may have wider or signed numbers. The library would turn a row -1 into a row 0, silently; a float that is too large becomes infinite, which
+   those who read it see. */
+static H5T_conv_ret_t refuse_range(H5T_conv_except_t what, hid_t from, hid_t to, void *in, void *out, void *context)
+{
+    (void)from;
+    (void)in;
+    (void)out;
+    if ((what != H5T_CONV_EXCEPT_RANGE_HI && what != H5T_CONV_EXCEPT_RANGE_LOW) || H5Tget_class(to) != H5T_INTEGER)
+        return H5T_CONV_UNHANDLED;
+    *(bool *)context = true;
+    return H5T_CONV_ABORT;
+}
+
 far_status fari_h5_table_read(const fari_h5_table *table, int64_t first, int64_t count, void *records_out)
 {
     char words[200];
     hid_t in_file, in_memory;
+    bool is_out_of_range = false;
     if (count == 0) return FAR_OK;
     if (first < 0 || count < 0 || first > table->rows - count)
         return FAR_FAIL(FAR_E_FORMAT, "%s: rows %" PRId64 " to %" PRId64 " of %s, which has %" PRId64,
                         table->file->path, first, first + count - 1, table->name, table->rows);
     FAR_TRY(select_rows(table, first, count, &in_file, &in_memory));
-    const herr_t error = H5Dread(table->dataset, table->memory_type, in_memory, in_file, H5P_DEFAULT, records_out);
+    const hid_t list = H5Pcreate(H5P_DATASET_XFER);
+    (void)H5Pset_type_conv_cb(list, refuse_range, &is_out_of_range);
+    const herr_t error = H5Dread(table->dataset, table->memory_type, in_memory, in_file, list, records_out);
     if (error < 0) (void)library_words(words);
+    (void)H5Pclose(list);
     (void)H5Sclose(in_file);
     (void)H5Sclose(in_memory);
+    if (is_out_of_range)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "%s: %s, between rows %" PRId64 " and %" PRId64
+                        ": a number that is negative, or larger than any that belongs there",
+                        table->file->path, table->name, first, first + count - 1);
     if (error < 0)
         return FAR_FAIL(FAR_E_FORMAT, "%s: cannot read %s from row %" PRId64 " on: %s", table->file->path, table->name,
                         first, words);

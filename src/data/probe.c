@@ -28,6 +28,10 @@ far_status fari_probe(const char *path, void (*fn)(void *context), void *context
     if (child < 0) return FAR_OK; /* no process to spare: then without */
     while (waitpid(child, &ended, 0) < 0)
         if (errno != EINTR) return FAR_OK; /* somebody else has waited for it */
+    if (WIFEXITED(ended) && WEXITSTATUS(ended) != 0)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "%s: damaged: the HDF5 library gives up on it (exit code %d, in a process set apart)", path,
+                        WEXITSTATUS(ended)); /* a sanitizer's report ends like this as well */
     if (!WIFSIGNALED(ended) || WTERMSIG(ended) == SIGINT || WTERMSIG(ended) == SIGTERM || WTERMSIG(ended) == SIGKILL)
         return FAR_OK; /* whoever ended it means us as well */
     return FAR_FAIL(FAR_E_FORMAT, "%s: damaged: the HDF5 library %s on it (signal %d, in a process set apart)", path,

@@ -152,6 +152,7 @@ static hid_t styled_field(const fari_h5_field *field, const lartpc_style *style)
     const bool is_float = field->type == FARI_H5_F32 || field->type == FARI_H5_F64;
     const hid_t number = style->is_big_endian ? (is_float ? H5T_IEEE_F64BE : H5T_STD_I64BE)
                          : is_float           ? H5T_IEEE_F32LE
+                         : style->is_signed   ? H5T_STD_I64LE
                                               : H5T_STD_U64LE;
     const hsize_t extent = (hsize_t)field->count;
     return field->count > 0 ? H5Tarray_create2(number, 1, &extent) : H5Tcopy(number);

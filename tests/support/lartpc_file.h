@@ -23,6 +23,7 @@ void lartpc_remove(const char *path, const char *name);
 typedef struct lartpc_style {
     bool is_reversed;      /* fields in the other order, with gaps between them and one more in front */
     bool is_big_endian;    /* and other sizes of numbers: i64 ids, f64 values */
+    bool is_signed;        /* little-endian i64 */
     int64_t chunk;         /* rows; 0: one block */
     int32_t deflate;       /* level; 0: none */
     bool shuffle, checked; /* filters */
