@@ -21,6 +21,7 @@ while read -r target; do
         -artifact_prefix="$build/fuzz/found/$target-" "$work" ${seeds:+"$seeds"} >"$log" 2>&1 </dev/null; then
         passed=$((passed + 1))
         echo "ok      $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
+        sed -n 's/^tally: /        /p' "$log"
     else
         failed=$((failed + 1))
         echo "FAILED  $target"
