@@ -18,6 +18,7 @@ typedef struct run_bench {
     int64_t steps;
     double step_s, least_s, most_s; /* of steps: median, extremes */
     double waiting_s, wall_s;       /* for data, a step; of a step with all that is around it */
+    double cpu_s;                   /* of all threads of the process, a step: those that prepare batches too */
     double profiled_s, busy_s;      /* of the steps that were timed by instruction: their length; all threads' work */
     double peak_flops, peak_bandwidth; /* of the machine, on as many threads */
     int64_t peak_bytes;                /* of the process */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define STEPS_MAX 100000
 #define STEPS_MIN 5
@@ -36,6 +37,14 @@ static far_status one(far_run *run, int64_t done, int64_t total)
     return FAR_OK;
 }
 
+/* Of the process: what others do on the same cores is not in it. */
+static double cpu_clock_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 /* How many steps will be timed, after what a step of the warm-up took. */
 static int64_t steps_wanted(const far_bench_opts *opts, double step_s)
 {
@@ -50,13 +59,14 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     double *each = fari_alloc((size_t)steps * sizeof *each);
     far_status st = FAR_OK;
     if (each == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " times", steps);
-    const double data_before = run->clocks.data_s, began_s = run_clock_s();
+    const double data_before = run->clocks.data_s, began_s = run_clock_s(), cpu_began_s = cpu_clock_s();
     for (int64_t i = 0; i < steps; i++) {
         const double before = run->clocks.step_s;
         FAR_TRY_GOTO(one(run, i + 1, steps), done);
         each[i] = run->clocks.step_s - before;
     }
     bench->wall_s = (run_clock_s() - began_s) / (double)steps;
+    bench->cpu_s = (cpu_clock_s() - cpu_began_s) / (double)steps;
     bench->waiting_s = (run->clocks.data_s - data_before) / (double)steps;
     qsort(each, (size_t)steps, sizeof *each, by_value);
     bench->steps = steps;
@@ -132,7 +142,8 @@ static void print_text(const far_run *run, const run_bench *bench, fari_text *te
                   (int)run->threads, far_isa());
     fari_text_add(text, "speed              %.4g samples/s: %s a step, the median of %" PRId64 " (%s to %s)", samples_s,
                   time_text(bench->step_s, a), bench->steps, time_text(bench->least_s, b), time_text(bench->most_s, c));
-    fari_text_add(text, ", and %s waiting for data\n", time_text(bench->waiting_s, a));
+    fari_text_add(text, ", %s of processor time, and %s waiting for data\n", time_text(bench->cpu_s, a),
+                  time_text(bench->waiting_s, b));
     fari_text_add(
         text, "arithmetic         %.3g GFLOP a step, %.3g GFLOP/s: %.0f %% of the %.3g GFLOP/s of this machine\n",
         1e-9 * run->train.plan->flops, 1e-9 * rate, 100.0 * rate / bench->peak_flops, 1e-9 * bench->peak_flops);
@@ -168,6 +179,7 @@ static void print_json(const far_run *run, const run_bench *bench, fari_text *te
     add(text, "step_s", bench->step_s, ", ");
     add(text, "least_s", bench->least_s, ", ");
     add(text, "most_s", bench->most_s, ", ");
+    add(text, "cpu_s", bench->cpu_s, ", ");
     add(text, "waiting_for_data_s", bench->waiting_s, ",\n  ");
     add(text, "flops", run->train.plan->flops, ", ");
     add(text, "peak_flops_per_s", bench->peak_flops, ", ");

@@ -13,6 +13,8 @@ def case_figures(tmp):
     assert 0 < told["least_s"] <= told["step_s"] <= told["most_s"]
     # the rate is over everything that happens between steps, so that it cannot beat the steps themselves
     assert 0 < told["samples_per_s"] <= 16 / told["least_s"]
+    # two threads that compute and one that prepares batches can use no more processor time than this
+    assert 0 < told["cpu_s"] <= 3 * 16 / told["samples_per_s"], told
     plan = ok_json("plan", config, "--json", "--threads", 2, cwd=tmp)
     assert told["flops"] == plan["flops"] and told["planned_bytes"] > 0 and told["peak_bytes"] > 0
     assert told["peak_flops_per_s"] > 1e8 and told["bandwidth_bytes_per_s"] > 1e8
