@@ -126,6 +126,55 @@ def case_written_by_h5py(tmp):
     check_pixels(tmp / "theirs.h5")
 
 
+# How h5py lays a file out: byte order and kinds of numbers, chunks and filters, and for each group the order in which the nine planes lie in it
+# (event 0 has rows 0 to 2; an event's planes stay side by side).
+STYLES = [
+    ("one block, no compression", "<", {}, ([0, 1, 2, 3, 4, 5, 6, 7, 8], [2, 0, 1, 8, 7, 6, 5, 4, 3])),
+    ("big-endian, gzip 9, odd chunks", ">", {"chunks": (37,), "compression": "gzip", "compression_opts": 9}, ([8, 6, 7, 0, 1, 2, 3, 4, 5],) * 2),
+    ("shuffled bytes, one chunk of all", "<", {"shuffle": True, "compression": "gzip", "maxshape": (None,)}, ([3, 4, 5, 1, 2, 0, 6, 8, 7], [5, 3, 4, 6, 8, 7, 2, 1, 0])),
+    ("small chunks", "<", {"chunks": (5,)}, ([0, 1, 2, 3, 4, 5, 6, 7, 8], [6, 7, 8, 0, 1, 2, 3, 4, 5])),
+    ("checksums", ">", {"fletcher32": True, "chunks": (2048,)}, ([6, 7, 8, 3, 4, 5, 0, 1, 2],) * 2),
+]  # fmt: skip
+EMPTY = 4  # this plane of theirs has no voxel
+
+
+def write_styled(tmp, e, filters, orders):
+    """Images and labels each in an order of their own; fields backwards with a stranger between them; a plane is empty."""
+    with h5py.File(tmp / "ours.h5", "r") as old, h5py.File(tmp / "styled.h5", "w") as new:
+        for group, order in zip((IMAGE, LABEL), orders):
+            voxels, extents, meta = (old[f"{group}/{name}"][:] for name in ("voxels", "voxel_extents", "image_meta"))
+            rows = np.zeros(9, [("ID", e + "u2"), ("stranger", "S5"), ("N", e + "i8"), ("first", e + "i4")])
+            size = np.zeros(9, [("number_of_voxels", e + "i4", 2), ("stranger", "f4"), ("projection_id", e + "i2")])
+            parts, at = [], 0
+            for row, k in enumerate(order):
+                first, count = int(extents[k]["first"]), 0 if k == EMPTY else int(extents[k]["N"])
+                rows[row] = (extents[k]["ID"], b"other", count, at)
+                parts.append(voxels[first:first + count])
+                at += count
+            size["number_of_voxels"], size["projection_id"] = meta["number_of_voxels"][order], meta["projection_id"][order]
+            pixels = np.zeros(at, [("value", e + "f4"), ("stranger", "i1"), ("id", e + "u4")])
+            for name in ("value", "id"):
+                pixels[name] = np.concatenate(parts)[name]
+            events = np.zeros(3, [("stranger", "f8"), ("N", e + "u2"), ("first", e + "u8")])
+            events["N"], events["first"] = 3, [min(order.index(3 * event + p) for p in range(3)) for event in range(3)]
+            for name, table in (("voxels", pixels), ("voxel_extents", rows), ("extents", events), ("image_meta", size)):
+                fits = {k: v for k, v in filters.items() if k != "chunks" or v[0] <= len(table)}
+                new.create_dataset(f"{group}/{name}", data=table, **fits)
+
+
+def case_styles_of_others(tmp):
+    for name, endian, filters, orders in STYLES:
+        write_styled(tmp, endian, filters, orders)
+        try:
+            check_pixels(tmp / "styled.h5")
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+        with h5py.File(tmp / "styled.h5", "r") as file:  # it is what it should be
+            table = file[IMAGE + "/voxels"]
+            assert table.chunks == filters.get("chunks", table.chunks) and table.compression == filters.get("compression"), name
+            assert 0 in file[LABEL + "/voxel_extents"]["N"] and table.dtype["id"].str == endian + "u4", name
+
+
 def case_filter_that_is_not_there(tmp):
     """A filter of h5py's own: said, not guessed."""
     write_theirs(tmp, "lzf")
@@ -140,7 +189,8 @@ def case_filter_that_is_not_there(tmp):
 
 def main():
     passed = failed = 0
-    cases = [case_layout, case_simulated_pixels, case_written_by_h5py, case_filter_that_is_not_there]
+    cases = [case_layout, case_simulated_pixels, case_written_by_h5py, case_styles_of_others,
+             case_filter_that_is_not_there]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         tmp = pathlib.Path(folder)
         subprocess.run([CLI, "synth", "lartpc", "--events", "3", "--size", "320x512", "--seed", "4", "--quiet", "--out",
