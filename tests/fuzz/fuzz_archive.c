@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     } else if (far_error_message()[0] == '\0') {
         abort();
     }
+    (void)sum;
     if (fari_alloc_live() != 0) abort();
     return 0;
 }

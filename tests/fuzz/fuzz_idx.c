@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         if (elems != idx.bytes || idx.bytes < 1) abort();
         volatile unsigned sum = 0;
         for (int64_t i = 0; i < idx.bytes; i++) sum += idx.data[i];
+        (void)sum;
         fari_free(idx.data);
     } else if (far_error_message()[0] == '\0') {
         abort();
