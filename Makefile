@@ -49,11 +49,11 @@ check: deps-check ## build, run all tests, then the style checks; the last line 
 
 check-asan: deps ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(call build,asan,$(BUILD)/asan$(suffix)) || { echo "build failed"; echo "0 passed, 1 failed"; exit 1; }
-	@$(check_py) $(BUILD)/asan$(suffix)
+	@$(check_py) --timeout 3600 $(BUILD)/asan$(suffix)
 
 check-tsan: deps ## the tests under ThreadSanitizer; ONLY=regex narrows them
 	@$(call build,tsan,$(BUILD)/tsan$(suffix)) || { echo "build failed"; echo "0 passed, 1 failed"; exit 1; }
-	@$(check_py) $(BUILD)/tsan$(suffix)
+	@$(check_py) --timeout 3600 $(BUILD)/tsan$(suffix)
 
 torture: deps ## the long tests, FAR_TEST_TORTURE
 	@$(call build,release,$(release))

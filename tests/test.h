@@ -15,7 +15,7 @@
  *
  * Exit 0 pass, 1 fail, 77 all skipped. The working directory is the repository root; files belong under $TMPDIR.
  * FAR_TEST_SOURCE_DIR and FAR_TEST_CLI are the paths of the repository and of the command `farandole`.
- * FAR_TEST_CASE_S in the environment limits one case, in seconds (default 300, torture 3600, 0 none).
+ * FAR_TEST_CASE_S in the environment limits one case, in seconds (default 300, torture 3600, six times that in a sanitizer's build; 0 none).
  */
 #ifndef FAR_TESTS_TEST_H
 #define FAR_TESTS_TEST_H
