@@ -16,6 +16,7 @@ extern char __executable_start, etext; /* the linker's: the program's own code, 
 static _Atomic int64_t own_allocations, all_allocations;
 static _Atomic bool is_counting;
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 static void count_allocation(const void *caller)
 {
     if (!atomic_load(&is_counting)) return;
@@ -24,7 +25,6 @@ static void count_allocation(const void *caller)
         atomic_fetch_add(&own_allocations, 1);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
 extern void *__libc_realloc(void *old, size_t bytes);
