@@ -51,7 +51,7 @@ FAR_API int32_t far_config_key_count(void);
 FAR_API const far_config_key *far_config_key_at(int32_t idx);
 /** @return the row, NULL when there is no such key. */
 FAR_API const far_config_key *far_config_key_find(const char *name);
-/** @return the valid key nearest to `name`. */
+/** @return the valid key nearest to `name`, by spelling, else by what it is about: "data.size" for "data.height". */
 FAR_API const char *far_config_key_nearest(const char *name);
 
 /** Creates a configuration of defaults. @return FAR_OK, FAR_E_NOMEM. */

@@ -391,6 +391,25 @@ static const char *last_part(const char *name)
     return dot == NULL ? name : dot + 1;
 }
 
+/* The key whose sentence has the last part of `name` ("learning_rate" as "learning rate"), first in the same group. NULL: none. */
+static const char *nearest_by_meaning(const char *name)
+{
+    char words[64];
+    const char *last = last_part(name), *found = NULL;
+    const far_config_key *keys = rows();
+    if (strlen(last) < 4 || strlen(last) >= sizeof words) return NULL;
+    (void)snprintf(words, sizeof words, "%s", last);
+    for (char *c = words; *c != '\0'; c++)
+        if (*c == '_') *c = ' ';
+    for (int32_t i = 0; i < table.count; i++) {
+        const bool is_same_group = strncmp(keys[i].name, name, (size_t)(last - name)) == 0;
+        if (strcasestr(keys[i].help, words) == NULL) continue;
+        if (is_same_group) return keys[i].name;
+        if (found == NULL) found = keys[i].name;
+    }
+    return found;
+}
+
 const char *far_config_key_nearest(const char *name)
 {
     const far_config_key *keys = rows();
@@ -399,11 +418,13 @@ const char *far_config_key_nearest(const char *name)
     for (int32_t i = 0; i < table.count; i++) {
         /* also right but for its group: "lr" for "optim.lr" */
         const int whole = fari_edit_distance(name, keys[i].name);
-        const int part = fari_edit_distance(last_part(name), last_part(keys[i].name)) + 3;
+        const int part = 2 * fari_edit_distance(last_part(name), last_part(keys[i].name)) + 2;
         const int distance = whole < part ? whole : part;
         if (least >= 0 && distance >= least) continue;
         least = distance;
         nearest = keys[i].name;
     }
-    return nearest;
+    /* no slip of the pen: perhaps another word for it */
+    const char *other = 3 * least > (int)strlen(name) ? nearest_by_meaning(name) : NULL;
+    return other != NULL ? other : nearest;
 }

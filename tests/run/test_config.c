@@ -149,6 +149,8 @@ static const struct {
     { "lr: 0.1\n", "nearest valid key: \"optim.lr\"" },
     { "Batch: 1\n", "nearest valid key: \"batch\"" },
     { "optimizer: {lr: 1}\n", "nearest valid key: \"optim.lr\"" },
+    { "data: {height: 64}\n", "nearest valid key: \"data.size\"" },
+    { "learning_rate: 0.1\n", "nearest valid key: \"optim.lr\"" },
     { "optim: 7.5\nbatch: x\n", "optim.name is \"7.5\"" },
     { "batch: many\n", "exp.yaml:1: batch is \"many\"; expected a whole number" },
     { "batch: 1.5\n", "expected a whole number" },
