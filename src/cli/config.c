@@ -1,4 +1,5 @@
 #include "cli.h"
+#include <errno.h>
 #include <farandole/extend.h>
 #include <farandole/log.h>
 #include <farandole/model.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool cli_is_folder(const char *path)
 {
@@ -38,6 +40,8 @@ static far_status set_option(far_config *config, const char *key, const char *va
 static far_status fill(const cli_args *args, const char *path, far_config *config)
 {
     far_status st = FAR_OK;
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return far_fail(FAR_E_CONFIG, "%s: there is no such configuration file or run folder", path);
     if (cli_is_folder(path)) {
         char *file = cli_path(path, "config.yaml");
         if (file == NULL) return far_fail(FAR_E_NOMEM, "no memory for the command line");

@@ -24,6 +24,7 @@ static cli_exit exit_of(far_status status, cli_phase phase)
     case FAR_E_ARG:
     case FAR_E_CONFIG: return CLI_USAGE;
     case FAR_E_SHAPE: return phase == CLI_RUNNING ? CLI_FAILED : CLI_USAGE;
+    case FAR_E_UNSUPPORTED:
     case FAR_E_NOTFOUND:
     case FAR_E_IO: return phase == CLI_READING_CONFIG ? CLI_USAGE : phase == CLI_OPENING ? CLI_DATA : CLI_FAILED;
     case FAR_E_FORMAT: return phase == CLI_READING_CONFIG ? CLI_USAGE : CLI_DATA;

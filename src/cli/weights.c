@@ -45,6 +45,8 @@ static cli_exit checkpoint_of(const cli_args *args, const char *run, char **path
     cli_exit code = CLI_OK;
     if (path == NULL) {
         code = cli_fail(args, far_fail(FAR_E_NOMEM, "no memory for a path"), CLI_OPENING);
+    } else if (!cli_is_folder(path) && !cli_is_folder(folder)) {
+        code = cli_usage_error(args->command, "%s is no folder of a training: it has no checkpoints", run);
     } else if (!cli_is_folder(path)) {
         list_names(folder, names, sizeof names);
         code =

@@ -279,7 +279,7 @@ far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_dat
                                    int32_t class_count, far_dataset **dataset_out)
 {
     const far_pictures_opts pictures = { .part = part, .class_count = class_count };
-    if (!fari_path_exists(path)) return FAR_FAIL(FAR_E_NOTFOUND, "data folder %s does not exist", path);
+    if (!fari_path_exists(path)) return FAR_FAIL(FAR_E_NOTFOUND, "data.path: there is no file or folder %s", path);
     for (size_t i = 0; i < FAR_COUNT(usual); i++) {
         if (usual[i].part != part || (kind != FAR_DATA_AUTO && usual[i].kind != kind)) continue;
         far_status st = FAR_E_NOMEM;

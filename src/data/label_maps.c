@@ -121,11 +121,11 @@ static int64_t find_stem(const fari_files *files, const char *stem)
     return -1;
 }
 
-static far_status no_label(const fari_files *files, int64_t image, const char *wanted)
+static far_status no_label(const fari_files *files, int64_t image, const char *wanted, const char *ending)
 {
     char label[FARI_FILES_LABEL];
-    return FAR_FAIL(FAR_E_FORMAT, "%s has no label map: there is no %s",
-                    fari_files_name_for_people(files, image, label), wanted);
+    return FAR_FAIL(FAR_E_FORMAT, "%s has no label map: there is no %s%s",
+                    fari_files_name_for_people(files, image, label), wanted, ending);
 }
 
 static far_status check_ending(const fari_files *files, int64_t idx)
@@ -157,7 +157,7 @@ static far_status add_by_stems(fari_picture_set *set, size_t common, const side 
         const int stem = (int)fari_stem_length(rest);
         const int bytes = snprintf(room, NAME_MAX_BYTES, "%.*s%s%.*s", (int)common, full, labels->folder, stem, rest);
         const int64_t label = bytes > 0 && bytes < NAME_MAX_BYTES ? find_stem(files, room) : -1;
-        if (label < 0) return no_label(files, i, room + common);
+        if (label < 0) return no_label(files, i, room + common, ".png");
         FAR_TRY(add_pair(set, i, label, rest, (size_t)stem, opts));
     }
     return FAR_OK;
@@ -187,7 +187,7 @@ static far_status add_by_patterns(fari_picture_set *set, size_t common, const fa
         int64_t label = -1;
         if (fari_pattern_fill(opts->labels, &match, room + common, NAME_MAX_BYTES - common))
             label = fari_files_find(files, room);
-        if (label < 0) return no_label(files, i, room + common);
+        if (label < 0) return no_label(files, i, room + common, "");
         const size_t length = join(&match, room);
         FAR_TRY(add_pair(set, i, label, room, length, opts));
     }

@@ -99,11 +99,13 @@ static far_status fail(const fari_label_rule *rule, bool has_values, int32_t val
     char text[32];
     (void)value_text(rule, value, text);
     if (has_values)
-        return FAR_FAIL(FAR_E_FORMAT, "%s %s stands for no class", rule->is_colours ? "colour" : "value", text);
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "%s %s stands for no class: it is neither in data.label_values nor in data.ignore",
+                        rule->is_colours ? "colour" : "value", text);
     return FAR_FAIL(
         FAR_E_FORMAT,
-        "label %s, but there are %d classes, 0 to %d. Where values are no class numbers (0 and 255 of a mask, say), tell which stand "
-        "for the classes, or which to ignore",
+        "label %s, but there are %d classes, 0 to %d. Where values are no class numbers (0 and 255 of a mask, say), data.label_values "
+        "says which stand for the classes, data.ignore which count for nothing",
         text, rule->class_count, rule->class_count - 1);
 }
 

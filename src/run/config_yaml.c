@@ -34,9 +34,10 @@ static far_status next_event(reader *in)
         if (parser->error == YAML_MEMORY_ERROR) return no_memory(in);
         if (parser->error == YAML_READER_ERROR)
             return FAR_FAIL(FAR_E_CONFIG, "%s: byte %zu: %s", in->label, parser->problem_offset, parser->problem);
-        return FAR_FAIL(FAR_E_CONFIG, "%s:%zu: %s%s%s", in->label, parser->problem_mark.line + 1,
-                        parser->context != NULL ? parser->context : "", parser->context != NULL ? ": " : "",
-                        parser->problem != NULL ? parser->problem : "is not valid YAML");
+        return FAR_FAIL(FAR_E_CONFIG, "%s:%zu: this is not valid YAML, perhaps by its indentation: %s%s%s", in->label,
+                        parser->problem_mark.line + 1, parser->context != NULL ? parser->context : "",
+                        parser->context != NULL ? ": " : "",
+                        parser->problem != NULL ? parser->problem : "no reason given");
     }
     in->has_event = true;
     return FAR_OK;

@@ -101,8 +101,9 @@ static far_status count(const far_run *run, int64_t *counts, int64_t *among)
     const run_data *data = &run->data;
     const bool is_map = data->info.label == FAR_LABEL_MAP;
     const int64_t samples = is_map && data->kept_count > MAPS_MAX ? MAPS_MAX : data->kept_count;
-    return fari_label_counts(data->train, data->kept, samples, (int32_t)far_config_i64(run->config, "data.downsample"),
-                             run_on_error(run) == FAR_ON_ERROR_SKIP, counts, among);
+    return run_sample_failed(run, fari_label_counts(data->train, data->kept, samples,
+                                                    (int32_t)far_config_i64(run->config, "data.downsample"),
+                                                    run_on_error(run) == FAR_ON_ERROR_SKIP, counts, among));
 }
 
 far_status run_class_weights(far_run *run)

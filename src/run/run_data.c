@@ -155,16 +155,25 @@ static far_status split(far_run *run)
     data->held = data->kept + data->kept_count;
     data->held_count = total - data->kept_count;
     if (data->kept_count == 0 || (holdout > 0.0 && data->held_count == 0))
-        return far_config_fail(run->config, "data.holdout",
-                               "a share of %g holds back %" PRId64 " of %" PRId64
-                               " samples: say how many with a whole number",
-                               holdout, data->held_count, total);
+        return far_config_fail(
+            run->config, "data.holdout",
+            "a share of %g holds back %" PRId64 " of %" PRId64
+            " samples, as each is held back or not by its name or number: say how many with a whole number",
+            holdout, data->held_count, total);
     return FAR_OK;
 }
 
 far_on_error run_on_error(const far_run *run)
 {
     return strcmp(far_config_text(run->config, "data.on_error"), "skip") == 0 ? FAR_ON_ERROR_SKIP : FAR_ON_ERROR_STOP;
+}
+
+far_status run_sample_failed(const far_run *run, far_status status)
+{
+    fari_error_copy error;
+    if (status == FAR_OK || !fari_is_damage(status) || run_on_error(run) == FAR_ON_ERROR_SKIP) return status;
+    fari_error_save(&error);
+    return FAR_FAIL(status, "%s; data.on_error=skip leaves such samples out", error.message);
 }
 
 /* Mean and deviation a channel: given, or taken from the training samples. */
@@ -189,7 +198,7 @@ static far_status moments(far_run *run)
             return far_config_fail(config, "data.mean",
                                    "the network was trained on images normalised by figures of theirs, which this "
                                    "configuration does not hold: name the run's folder, or set data.mean and data.std");
-        FAR_TRY(fari_dataset_moments(data->train, data->kept, count, &opts, mean, deviation));
+        FAR_TRY(run_sample_failed(run, fari_dataset_moments(data->train, data->kept, count, &opts, mean, deviation)));
     }
     if ((means > 1 && means != channels) || (stds > 1 && stds != channels))
         return far_config_fail(config, means > 1 ? "data.mean" : "data.std",

@@ -82,7 +82,7 @@ static far_status side_batches(far_run *run, const run_side *side, far_dataset *
     far_status st = FAR_OK;
     FAR_TRY_GOTO(visitor->begin(visitor->context, side), done);
     FAR_TRY_GOTO(far_loader_open(set, opts, &loader), done);
-    while ((st = far_loader_next(loader, &batch)) == FAR_OK) {
+    while ((st = run_sample_failed(run, far_loader_next(loader, &batch))) == FAR_OK) {
         FAR_TRY_GOTO(step_side(run, side, &batch), done);
         FAR_TRY_GOTO(visitor->batch(visitor->context, side, &batch, ++*done_io, total), done);
     }

@@ -179,6 +179,7 @@ far_status run_data_open(far_run *run); /* run_data.c */
 void run_data_close(run_data *data);
 far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_t *bytes_out);
 far_on_error run_on_error(const far_run *run);
+far_status run_sample_failed(const far_run *run, far_status status); /* adds to the error what can be done about it */
 int32_t run_loader_threads(const far_run *run);
 far_status run_class_weights(far_run *run); /* run_class_weights.c: numbers for loss.class_weights: auto */
 far_status run_frames_choose(far_run *run); /* run_frame.c */

@@ -49,7 +49,7 @@ far_status run_step(far_run *run, double *loss_out)
     double hyper[(RUN_GROUPS_MAX + 1) * FAR_HYPER_COUNT];
     far_batch batch;
     const double asked_s = run_clock_s();
-    FAR_TRY(far_loader_next(run->loader, &batch));
+    FAR_TRY(run_sample_failed(run, far_loader_next(run->loader, &batch)));
     run->skipped += batch.skipped;
     const double waited_s = run_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
@@ -215,11 +215,11 @@ far_status far_run_train(far_run *run)
     const far_status st = all_steps(run);
     fari_error_save(&error);
     if (run->skipped > 0)
-        fari_log(FAR_LOG_WARN,
-                 "training left out samples that could not be read %" PRId64
-                 " times (data.on_error: skip); the first ones "
-                 "are named above",
-                 run->skipped);
+        fari_log(
+            FAR_LOG_WARN,
+            "training could not read %" PRId64
+            " samples and did without (data.on_error: skip; each counts once an epoch); the first ones are named above",
+            run->skipped);
     const far_status reported = write_report(run, st);
     if (st == FAR_OK) return reported;
     fari_error_restore(&error);

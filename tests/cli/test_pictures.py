@@ -91,7 +91,12 @@ def case_maps_are_evaluated_whole(tmp):
 
 def case_a_damaged_picture_stops_by_name(tmp):
     damage(classes(tmp / "d") / "train" / "red" / "05.png")
-    train(tmp, NET, "data.size=16", code=3, says=["red/05.png"])
+    train(tmp, NET, "data.size=16", code=3, says=["red/05.png", "data.on_error=skip leaves such samples out"])
+
+
+def case_pictures_of_another_kind(tmp):
+    (classes(tmp / "d") / "train" / "red" / "x.gif").write_bytes(b"GIF89a")
+    train(tmp, NET, "data.size=16", code=3, says=["red/x.gif", "convert it"])
 
 
 def case_damaged_pictures_are_left_out(tmp):
@@ -132,7 +137,7 @@ def case_mostly_damaged_is_an_error(tmp):
 
 def case_labels_of_no_class(tmp):
     maps(tmp / "d", label=lambda v: 9 * v)
-    train(tmp, UNET, "data.augment.crop=16", "data.holdout=3", "data.classes=3", code=3, says=["label", "9", ".png"])
+    train(tmp, UNET, "data.augment.crop=16", "data.holdout=3", "data.classes=3", code=3, says=["label 9, but there are 3 classes", ".png: row", "data.label_values"])
 
 
 if __name__ == "__main__":

@@ -132,7 +132,11 @@ def case_shape_that_does_not_fit(tmp):
 
 
 def case_data_that_is_not_there(tmp):
-    expect(farandole("train", tiny_config(tmp), "data.kind=auto", f"data.path={tmp}/none", f"run.dir={tmp}/r"), 3, f"{tmp}/none")
+    expect(farandole("train", tiny_config(tmp), "data.kind=auto", f"data.path={tmp}/none", f"run.dir={tmp}/r"), 3, f"data.path: there is no file or folder {tmp}/none")
+    for command in ("train", "eval", "predict"):
+        expect(farandole(command, tmp / "none"), 2, f"{tmp}/none: there is no such configuration file or run folder")
+    (tmp / "folder").mkdir()
+    expect(farandole("eval", tmp / "folder"), 2, f"{tmp}/folder is no folder of a training")
 
 
 def case_data_that_is_damaged(tmp):

@@ -470,7 +470,7 @@ FAR_TEST(what_is_wrong_with_label_maps_is_named)
     refused_maps(FAR_E_NOTFOUND, "no folder labels/ or masks/", NULL);
     memset(map, 0, sizeof map);
     put_map("s/labels/y.png", map, H, W);
-    refused_maps(FAR_E_FORMAT, "images/x.jpg has no label map: there is no labels/x", NULL);
+    refused_maps(FAR_E_FORMAT, "images/x.jpg has no label map: there is no labels/x.png", NULL);
     refused_maps(FAR_E_NOTFOUND, "no part for testing", &test);
     put_map("s/labels/x.png", map, H - 1, W);
     refused_maps(FAR_E_FORMAT, "has 45 x 61 pixels (height x width), but its label map", NULL);
