@@ -7,6 +7,7 @@ import struct
 import sys
 
 import cli_run
+import test_pictures as pictures
 from cli_run import ROOT, Skip, expect, farandole, ok_json
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -28,8 +29,27 @@ def events(folder, size="1280x2048"):
         expect(farandole("synth", "lartpc", "--events", "2", "--seed", seed, "--size", size, "--out", folder / f"{part}.h5", "--quiet"), 0)
 
 
+def data_of(tmp, path):
+    """The words that give an example small data of the kind it wants."""
+    text, folder = path.read_text(), tmp / path.stem
+    if "kind: synthetic" in text:
+        return []
+    if not folder.exists():
+        folder.mkdir()
+        if "kind: lartpc" in text:
+            events(folder)
+        elif "labels_as: instances" in text:
+            pictures.maps(folder)
+            (folder / "labels").rename(folder / "instances")
+        elif "resized_crop" in text:
+            pictures.classes(folder)
+        else:
+            fake_mnist(folder)
+    return [f"data.path={folder}"]
+
+
 def case_there_are_some():
-    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic", "unet3d-synthetic", "sizes-synthetic"} <= {p.stem for p in EXAMPLES}
+    assert {"fashion-mnist", "lenet5", "synthetic", "resnet18-synthetic", "unet-synthetic", "unet3d-synthetic", "sizes-synthetic", "nuclei", "clothing"} <= {p.stem for p in EXAMPLES}
 
 
 def case_each_names_its_command():
@@ -38,14 +58,22 @@ def case_each_names_its_command():
 
 
 def case_each_plans(tmp):
-    fake_mnist(tmp)
-    (tmp / "lartpc").mkdir()
-    events(tmp / "lartpc")
     for path in EXAMPLES:
-        text = path.read_text()
-        folder = tmp / "lartpc" if "kind: lartpc" in text else tmp
-        words = [] if "kind: synthetic" in text else [f"data.path={folder}"]
-        expect(farandole("plan", path, *words), 0, "memory", "batch")
+        expect(farandole("plan", path, *data_of(tmp, path)), 0, "memory", "batch")
+
+
+def case_nuclei_trains(tmp):
+    path = ROOT / "examples/nuclei.yaml"
+    done = ok_json("train", path, *data_of(tmp, path), f"run.dir={tmp}/r", "--json", "--quiet", "model.width=4", "model.depth=2", "model.groups=2", "batch=4",
+                   "data.augment.crop=32", "train.steps=60", "train.eval_every=60", "schedule.warmup_steps=5")  # fmt: skip
+    assert done["scores"]["foreground_iou"] > 0.6, done
+
+
+def case_clothing_trains(tmp):
+    path = ROOT / "examples/clothing.yaml"
+    done = ok_json("train", path, *data_of(tmp, path), f"run.dir={tmp}/r", "--json", "--quiet", "model.width=8", "data.size=32", "batch=4",
+                   "train.epochs=6", "schedule.warmup_epochs=0")  # fmt: skip
+    assert done["scores"]["accuracy"] > 0.8, done
 
 
 def case_synthetic_trains(tmp):
