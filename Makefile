@@ -34,7 +34,7 @@ build = mkdir -p $(2) && $(NICE) flock $(2)/.lock sh -c '{ test -e $(2)/build.ni
 .PHONY: all demo check check-asan check-tsan torture fuzz format lint install clean help deps deps-check deps-fuzz deps-lint
 
 all: deps ## build the library and the command, build/farandole (default)
-	@$(call build,release,$(release))
+	@$(call build,release,$(release),,farandole_cli)
 	@ln -sfn release$(suffix)/farandole $(BUILD)/farandole
 
 demo: deps ## simulate a particle detector, train CosmicTagger's network on it, write a report (some ten minutes)
