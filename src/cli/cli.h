@@ -99,6 +99,8 @@ typedef struct cli_weights {
 /* `path` is a run's folder, a checkpoint in one, or a config file. */
 cli_exit cli_weights_open(const cli_args *args, const char *path, cli_weights *weights_out);
 void cli_weights_close(cli_weights *weights);
+/* Names of classes as the training of a run knew them, a list; NULL: not known, or no run. To be let go with json_decref. */
+struct json_t *cli_class_names(const char *run);
 
 /* text.c */
 const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min", "3 min 05 s", "4.2 s" */

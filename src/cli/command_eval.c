@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void print_json(const char *weights, const far_score *scores, int64_t count)
 {
@@ -19,13 +21,26 @@ static void print_json(const char *weights, const far_score *scores, int64_t cou
     json_decref(all);
 }
 
-static void print_text(const char *weights, const far_score *scores, int64_t count)
+/* The class that "recall/2" is of; NULL: of none, or without a name. */
+static const char *class_of(const json_t *classes, const char *score)
 {
-    (void)printf("weights              %s\n", weights);
-    for (int64_t i = 0; i < count; i++) (void)printf("%-20s %.6g\n", scores[i].name, scores[i].value);
+    const char *slash = strrchr(score, '/');
+    char *end = NULL;
+    const unsigned long idx = slash != NULL && slash[1] >= '0' && slash[1] <= '9' ? strtoul(slash + 1, &end, 10) : 0;
+    return end != NULL && *end == '\0' ? json_string_value(json_array_get(classes, idx)) : NULL;
 }
 
-static cli_exit evaluate(const cli_args *args, const far_config *config, const char *weights)
+static void print_text(const char *weights, const far_score *scores, int64_t count, const json_t *classes)
+{
+    (void)printf("weights              %s\n", weights);
+    for (int64_t i = 0; i < count; i++) {
+        const char *name = class_of(classes, scores[i].name);
+        (void)printf("%-20s %.6g", scores[i].name, scores[i].value);
+        (void)printf("%s%s\n", name != NULL ? "  " : "", name != NULL ? name : "");
+    }
+}
+
+static cli_exit evaluate(const cli_args *args, const far_config *config, const char *weights, const char *folder)
 {
     far_run *run = NULL;
     const far_score *scores = NULL;
@@ -44,7 +59,11 @@ static cli_exit evaluate(const cli_args *args, const far_config *config, const c
     cli_progress_end(&progress);
     const char *used = weights != NULL ? weights : far_config_text(config, "model.weights");
     if (st == FAR_OK && cli_has(args, "--json")) print_json(used, scores, count);
-    else if (st == FAR_OK) print_text(used, scores, count);
+    else if (st == FAR_OK) {
+        json_t *classes = cli_class_names(folder);
+        print_text(used, scores, count, classes);
+        json_decref(classes);
+    }
     const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, phase);
     far_run_close(run);
     return code;
@@ -57,7 +76,7 @@ static cli_exit run_eval(const cli_args *args)
         return cli_usage_error(args->command, "evaluate what? name a run folder or a config file");
     cli_exit code = cli_weights_open(args, args->words[0], &weights);
     if (code != CLI_OK) return code;
-    code = evaluate(args, weights.config, weights.path);
+    code = evaluate(args, weights.config, weights.path, weights.run);
     cli_weights_close(&weights);
     return code;
 }

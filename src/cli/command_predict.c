@@ -30,17 +30,6 @@ static far_status folder_make(const char *path)
     return cli_is_folder(path) ? FAR_OK : far_fail(FAR_E_IO, "cannot make the folder %s: %s", path, strerror(errno));
 }
 
-/* Names of classes as the training knew them. */
-static json_t *class_names(const char *run)
-{
-    char *path = run != NULL ? cli_path(run, "run.json") : NULL;
-    json_t *facts = path != NULL ? json_load_file(path, 0, NULL) : NULL;
-    json_t *names = json_incref(json_object_get(json_object_get(facts, "data"), "classes"));
-    json_decref(facts);
-    free(path);
-    return names;
-}
-
 static cli_exit format_of(const cli_args *args, predict_format *format_out)
 {
     static const char *const names[] = { "png", "npy", "csv", "jsonl" };
@@ -114,7 +103,7 @@ static cli_exit predict(const cli_args *args, const cli_weights *weights, predic
 static cli_exit with_weights(const cli_args *args, const cli_weights *weights, predict_out *out)
 {
     char *own = NULL;
-    json_t *names = class_names(weights->run);
+    json_t *names = cli_class_names(weights->run);
     out->classes = names;
     out->folder = cli_value(args, "--out");
     if (out->folder == NULL && weights->run != NULL) own = cli_path(weights->run, "predictions");

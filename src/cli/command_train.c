@@ -115,8 +115,10 @@ static void print_text(FILE *file, const summary *sum)
     (void)fprintf(file, "  %-20s %s\n", "digest", sum->digest);
     (void)fprintf(file, "  %-20s %s\n", "run", sum->folder);
     (void)fprintf(file, "  %-20s %s/report.html\n", "report", sum->folder);
-    if (strcmp(sum->ending, "stopped") != 0) (void)fprintf(file, "next\n  farandole eval %s\n", sum->folder);
-    else (void)fprintf(file, "next\n  farandole train --resume %s\n", sum->folder);
+    (void)fprintf(file, "next\n");
+    if (strcmp(sum->ending, "stopped") == 0) (void)fprintf(file, "  farandole train --resume %s\n", sum->folder);
+    else if (sum->scores != NULL) (void)fprintf(file, "  farandole eval %s\n", sum->folder);
+    else (void)fprintf(file, "  farandole predict %s --images FOLDER\n", sum->folder);
 }
 
 static void print_summary(const cli_args *args, const far_run *run, const cli_progress *progress, bool is_done)

@@ -44,6 +44,8 @@ static const topic topics[] = {
       "  data.kind: segmentation  images/ and labels/ (or masks/) with equal names, label maps as PNG: values or palette indices are\n"
       "                    classes, else see data.label_values and data.labels_as. Other names: data.images: \"scans/*.jpg\" with\n"
       "                    data.labels: \"truth/*_mask.png\"\n"
+      "  data.kind: lartpc        one HDF5 file, or a folder with train.h5 and test.h5: sparse images of liquid-argon detectors, as\n"
+      "                    farandole synth lartpc writes them\n"
       "\n"
       "u8 pixels are read as value / 255. Other names: data.images, data.labels, data.test_images, data.test_labels.\n"
       "Without a test part, data.holdout sets training samples apart: a share (by the names of pictures) or a number.\n"

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include <dirent.h>
 #include <farandole/extend.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,4 +139,14 @@ void cli_weights_close(cli_weights *weights)
     free(weights->run);
     free(weights->path);
     *weights = (cli_weights){ 0 };
+}
+
+json_t *cli_class_names(const char *run)
+{
+    char *path = run != NULL ? cli_path(run, "run.json") : NULL;
+    json_t *facts = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+    json_t *names = json_incref(json_object_get(json_object_get(facts, "data"), "classes"));
+    json_decref(facts);
+    free(path);
+    return names;
 }

@@ -6,6 +6,7 @@
 #include <farandole/pictures.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +66,7 @@ far_status far_dataset_create(const far_dataset_ops *ops, void *context, const f
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for a data set");
         goto close_context;
     }
-    *dataset = (far_dataset){ *ops, context, *info };
+    *dataset = (far_dataset){ .ops = *ops, .context = context, .info = *info };
     dataset->info.label_planes = fari_label_planes(info);
     if (info->depth == 0) dataset->info.depth = 1;
     *dataset_out = dataset;
@@ -125,6 +126,17 @@ const char *far_dataset_sample_name(const far_dataset *dataset, int64_t idx)
 bool fari_is_damage(far_status st)
 {
     return st == FAR_E_FORMAT || st == FAR_E_IO || st == FAR_E_NOTFOUND || st == FAR_E_UNSUPPORTED;
+}
+
+bool fari_dataset_tells(far_dataset *dataset, int64_t sample)
+{
+    for (int32_t i = 0; i < FARI_TOLD_MAX; i++)
+        if (atomic_load(&dataset->told[i]) == sample + 1) return false;
+    const int32_t place =
+        atomic_load(&dataset->told_count) < FARI_TOLD_MAX ? atomic_fetch_add(&dataset->told_count, 1) : FARI_TOLD_MAX;
+    if (place >= FARI_TOLD_MAX) return false;
+    atomic_store(&dataset->told[place], sample + 1);
+    return true;
 }
 
 bool fari_dataset_decodes(const far_dataset *dataset)

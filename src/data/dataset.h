@@ -3,11 +3,18 @@
 #define FARI_DATA_DATASET_H
 #include <farandole/data.h>
 
+#define FARI_TOLD_MAX 20
+
 struct far_dataset {
     far_dataset_ops ops;
     void *context;         /* owned */
     far_dataset_info info; /* label maps have at least one plane */
+    _Atomic int32_t told_count;
+    _Atomic int64_t told[FARI_TOLD_MAX]; /* samples that could not be read, plus 1 */
 };
+
+/* Whether to tell that this sample cannot be read: each once, however often it is met, and no more than FARI_TOLD_MAX. Any thread. */
+bool fari_dataset_tells(far_dataset *dataset, int64_t sample);
 
 /* Label maps of a sample; 0 where labels are no maps. */
 int64_t fari_label_planes(const far_dataset_info *info);

@@ -10,13 +10,11 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #define ALIGN 64
 #define THREADS_MAX 256
-#define WARNINGS_MAX 20 /* of a loader's samples that are left out */
-#define SKIPPED_MIN 8   /* so many may be left out of an epoch, or a tenth of its samples */
+#define SKIPPED_MIN 8 /* so many may be left out of an epoch, or a tenth of its samples */
 
 typedef struct slot {
     float *images;
@@ -60,7 +58,6 @@ struct far_loader {
     slot *slots;
     worker *workers;
     int32_t started;
-    _Atomic int32_t warned;
 
     pthread_mutex_t mutex;
     pthread_cond_t work, ready; /* there may be work; a slot is full or the workers are idle */
@@ -239,8 +236,7 @@ static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
     if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
     const far_status st = fari_maker_make(maker, &w->scratch, epoch, sample, image, label);
     if (st != FAR_OK && loader->opts.on_error == FAR_ON_ERROR_SKIP && fari_is_damage(st)) {
-        if (atomic_fetch_add(&w->loader->warned, 1) < WARNINGS_MAX)
-            fari_log(FAR_LOG_WARN, "left out: %s", far_error_message());
+        if (fari_dataset_tells(maker->dataset, sample)) fari_log(FAR_LOG_WARN, "left out: %s", far_error_message());
         far_error_clear();
         fari_maker_blank(maker, image, label);
         out->skipped++;

@@ -374,6 +374,8 @@ far_status far_config_fail(const far_config *config, const char *key, const char
     va_start(args, fmt);
     (void)vsnprintf(words, sizeof words, fmt, args);
     va_end(args);
-    describe_place(value_of(config, key, NULL), place);
+    const fari_config_value *value = value_of(config, key, NULL);
+    if (!value->is_set) return FAR_FAIL(FAR_E_CONFIG, "%s: %s", key, words);
+    describe_place(value, place);
     return FAR_FAIL(FAR_E_CONFIG, "%s: %s: %s", place, key, words);
 }

@@ -55,7 +55,7 @@ static far_status no_size(const far_run *run)
     return far_config_fail(
         run->config, "data.size",
         "the images have sizes of their own, up to %" PRId64 " x %" PRId64
-        ": set data.size (and data.fit) to bring them to one, or data.augment.crop to train on parts",
+        ": set data.size (as 224; data.fit says how) to bring them to one, or data.augment.crop to train on parts",
         run->data.info.height, run->data.info.width);
 }
 

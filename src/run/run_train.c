@@ -212,6 +212,10 @@ far_status far_run_train(far_run *run)
     if (far_config_i64(run->config, "train.patience") > 0 && !has_evaluation(run))
         return far_config_fail(run->config, "train.patience",
                                "there is nothing to evaluate on: the data has no test part; set data.holdout");
+    if (!has_evaluation(run) && run->step == 0)
+        fari_log(FAR_LOG_WARN,
+                 "there is nothing to evaluate on, so no scores and no best checkpoint: the data has no test part; "
+                 "data.holdout=0.2 sets a fifth of it apart");
     const far_status st = all_steps(run);
     fari_error_save(&error);
     if (run->skipped > 0)

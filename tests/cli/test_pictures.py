@@ -81,6 +81,15 @@ def case_classes_of_all_sizes(tmp):
     assert metrics(tmp / "run")[-1]["eval/accuracy"] == 1.0, metrics(tmp / "run")[-1]
 
 
+def case_nothing_to_evaluate_on(tmp):
+    (classes(tmp / "d") / "train").rename(tmp / "all")
+    ran = train(tmp, NET, "data.size=16", f"data.path={tmp}/all", "train.epochs=1", says=["data.holdout=0.2", "farandole predict"])
+    assert "farandole eval" not in ran.stdout + ran.stderr, ran.stdout
+    ran = train(tmp, NET, "data.size=16", f"data.path={tmp}/all", "train.epochs=1", "data.holdout=6", f"run.dir={tmp}/again")
+    assert "data.holdout" not in ran.stderr, ran.stderr
+    expect(farandole("eval", tmp / "again"), 0, "  blue\n", "  red\n")  # recall of each class, by its name
+
+
 def case_maps_are_evaluated_whole(tmp):
     maps(tmp / "d")
     plan = expect(farandole("plan", config(tmp, UNET), f"data.path={tmp}/d", "data.augment.crop=16", "data.holdout=3"), 0)
@@ -105,6 +114,8 @@ def case_damaged_pictures_are_left_out(tmp):
         damage(tmp / "d" / name)
     ran = train(tmp, NET, "data.size=16", "data.on_error=skip", "data.augment.normalize=true",
                 says=["left out: ", "red/05.png", "blue/02.png", "could not be read"])  # fmt: skip
+    for name in ("train/red/05.png", "val/blue/02.png"):
+        assert ran.stderr.count(name) == 1, ran.stderr  # named once, not once an epoch
     rows = metrics(tmp / "run")
     assert rows[-1]["eval/skipped"] == 2, rows[-1]
     counts = [row["train/skipped"] for row in rows if "train/skipped" in row]
