@@ -10,6 +10,7 @@
 
 /* Deflate packs at most 1,032 to one; other filters more. What claims to be denser than this is no data. */
 #define PACKED_MAX 4096
+#define RECORD_BYTES_MAX 65536 /* the library takes room for whole records while it converts them */
 #define CHUNK_BYTES_MAX (INT64_C(256) << 20)
 #define CACHE_CHUNKS 3
 #define CACHE_SLOTS 13 /* a prime, as the library asks for */
@@ -296,6 +297,7 @@ static far_status check_space(fari_h5_table *table)
     if (space >= 0) (void)H5Sclose(space);
     if (type >= 0) (void)H5Tclose(type);
     if (!is_line) return bad(table, "is no table: it has not one axis");
+    if (record > RECORD_BYTES_MAX) return bad(table, "has records of more than 65,536 bytes, which are not served");
     if (record > 0 && rows / PACKED_MAX > stored / record) {
         char what[120];
         (void)snprintf(what, sizeof what, "claims %" PRIu64 " rows, but stores %" PRIu64 " bytes", (uint64_t)rows,

@@ -271,6 +271,7 @@ FAR_TEST(tables_are_not_believed)
         { "floats", "its elements are no records" },
         { "plane", "has not one axis" },
         { "elsewhere", "keeps its data in other files" },
+        { "wide", "records of more than 65,536 bytes" },
         { "void", "claims 1125899906842624 rows, but stores 0 bytes" },
     };
     char name[100];

@@ -110,7 +110,8 @@ void lartpc_replace(const char *path, const char *name, const char *kind)
 {
     const hsize_t two[2] = { 4, 4 }, many = (hsize_t)1 << 50, chunk = 1000, few = 4;
     const bool is_plane = strcmp(kind, "plane") == 0, is_void = strcmp(kind, "void") == 0;
-    const hid_t list = H5Pcreate(H5P_DATASET_CREATE), type = H5Tcreate(H5T_COMPOUND, 16);
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE),
+                type = H5Tcreate(H5T_COMPOUND, strcmp(kind, "wide") == 0 ? 1 << 20 : 16);
     (void)H5Tinsert(type, "id", 0, H5T_STD_U64LE);
     (void)H5Tinsert(type, "value", 8, H5T_IEEE_F32LE);
     const hid_t space = is_plane ? H5Screate_simple(2, two, NULL) : H5Screate_simple(1, is_void ? &many : &few, NULL);

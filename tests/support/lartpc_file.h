@@ -30,7 +30,8 @@ typedef struct lartpc_style {
 } lartpc_style;
 /* Writes all tables of `from` into `to` in another style. */
 void lartpc_restyle(const char *from, const char *to, const lartpc_style *style);
-/* Makes `name` a data set of other kind: "floats" (no records), "plane" (two axes), "elsewhere" (data in another file), "void" (claims 2^50 rows). */
+/* Makes `name` a data set of other kind: "floats" (no records), "plane" (two axes), "elsewhere" (data in another file), "void" (claims 2^50 rows),
+   "wide" (records of a MiB). */
 void lartpc_replace(const char *path, const char *name, const char *kind);
 /* Turns one byte in the middle of the first chunk of a table. */
 void lartpc_flip_chunk(const char *path, const char *table);
