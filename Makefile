@@ -22,7 +22,7 @@ else
 endif
 
 release := $(BUILD)/release$(suffix)
-check_py = $(NICE) python3 scripts/check.py --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)')
+check_py = $(NICE) python3 scripts/check.py --jobs $(JOBS) $(if $(value ONLY),--only '$(value ONLY)')
 
 # Where threads meet: the pool, kernels in grains, readers that run ahead, whole steps. Under ThreadSanitizer the others cost hours and show nothing more.
 tsan_only := ^(backends|base|data|ops)/|^run/test_(bits|checkpoint|kills|native|nonfinite|ranks|steady)
@@ -56,7 +56,7 @@ check-asan: deps ## the tests under AddressSanitizer and UndefinedBehaviorSaniti
 
 check-tsan: deps ## the tests in which threads meet under ThreadSanitizer; ONLY=. all of them
 	@$(call build,tsan,$(BUILD)/tsan$(suffix)) || { echo "build failed"; echo "0 passed, 1 failed"; exit 1; }
-	@$(check_py) --timeout 3600 $(if $(ONLY),,--only '$(tsan_only)') $(BUILD)/tsan$(suffix)
+	@$(check_py) --timeout 3600 $(if $(value ONLY),,--only '$(tsan_only)') $(BUILD)/tsan$(suffix)
 
 torture: deps ## the long tests, FAR_TEST_TORTURE
 	@$(call build,release,$(release))
@@ -64,7 +64,7 @@ torture: deps ## the long tests, FAR_TEST_TORTURE
 
 fuzz: deps-fuzz ## each fuzz target for FUZZ_SECONDS (60)
 	@$(call build,fuzz,$(BUILD)/fuzz)
-	@$(NICE) scripts/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) '$(ONLY)'
+	@$(NICE) scripts/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) '$(value ONLY)'
 
 format: deps-check ## apply .clang-format to all C files; FILES="a.c b.h" narrows it
 	@python3 scripts/check.py --format $(FILES)
