@@ -48,6 +48,21 @@ static int32_t rank_of_grain(const fari_reduction *red, int64_t g)
     return fari_rank_of_grain(low->plan, red->domain, grain / table->row_count, grain % table->row_count);
 }
 
+/* Partials of one sum have one layout, or adding them up would give numbers without meaning. */
+static far_status check_layout(const fari_reduction *red, int64_t before)
+{
+    const fari_plan *plan = red->low->plan;
+    for (int64_t i = before; i < plan->instr_count; i++) {
+        const fari_instr *instr = &plan->instrs[i];
+        if (instr->kind != FARI_INSTR_CALL) continue;
+        const bool is_packed = plan->prepared[instr->prepared].partial_bytes > 0;
+        if (is_packed != red->is_packed)
+            return FAR_FAIL(FAR_E_INTERNAL, "%s: a grain's partial sums are %s, its siblings' are not",
+                            red->low->node->name, is_packed ? "packed" : "plain");
+    }
+    return FAR_OK;
+}
+
 static far_status reduce_leaf(void *ctx, int64_t leaf, int64_t slot)
 {
     const fari_reduction *red = ctx;
@@ -60,7 +75,9 @@ static far_status reduce_leaf(void *ctx, int64_t leaf, int64_t slot)
         reduce_call(red, g, &call);
         call.accumulate = g > first;
         for (int32_t k = 0; k < call.out_count; k++) fari_lower_slot(red, slot, k, &call.out[k], &out_buffer[k]);
+        const int64_t before = red->low->plan->instr_count;
         FAR_TRY(fari_lower_call(red->low, &call, out_buffer, rank_of_grain(red, g)));
+        FAR_TRY(check_layout(red, before));
     }
     return FAR_OK;
 }

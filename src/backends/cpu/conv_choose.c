@@ -75,8 +75,8 @@ static const char *impl_to_avoid(conv_kind kind, const fari_conv_piece *piece)
 }
 
 /* oneDNN counts dilation from 0. */
-far_status fari_conv_choose(conv_kind kind, bool has_bias, const fari_conv_piece *piece, const conv_mds *mds,
-                            fari_dnnl_primitive *primitive_out)
+far_status fari_conv_choose(conv_kind kind, bool has_bias, bool is_any, const fari_conv_piece *piece,
+                            const conv_mds *mds, fari_dnnl_primitive *primitive_out)
 {
     dnnl_convolution_desc_t forward, backward;
     dnnl_dims_t stride = { 0 }, dilation = { 0 }, pad_lo = { 0 }, pad_hi = { 0 };
@@ -99,7 +99,7 @@ far_status fari_conv_choose(conv_kind kind, bool has_bias, const fari_conv_piece
     const dnnl_primitive_attr_t attr = fari_dnnl_attr();
     if (attr == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution's attributes");
     const dnnl_primitive_desc_t hint = kind == CONV_FORWARD ? NULL : fari_dnnl_hint(&forward);
-    const fari_dnnl_taste taste = { .avoid = impl_to_avoid(kind, piece) };
+    const fari_dnnl_taste taste = { .avoid = impl_to_avoid(kind, piece), .is_any = is_any };
     const far_status st =
         fari_dnnl_choose(kind == CONV_FORWARD ? (const void *)&forward : &backward, attr, hint, taste, primitive_out);
     if (hint != NULL) (void)dnnl_primitive_desc_destroy(hint);

@@ -105,21 +105,23 @@ static far_status reorder_unless_equal(const dnnl_memory_desc_t *from, const dnn
 }
 
 /* Channels-last at both ends first, then whatever oneDNN likes; for a weight gradient in the layout of the partials first. Leaves
-   state->primitive empty where oneDNN has its reference alone. */
+   state->primitive empty where oneDNN has its reference alone; but not for a piece whose siblings' partials are in a layout of oneDNN's: ours
+   writes plain ones, which could not be added to them. */
 static far_status choose_primitive(conv_state *state)
 {
     const fari_conv_piece *piece = &state->key.piece;
     const dnnl_format_tag_t tags[] = { fari_conv_tag(piece->spatial_ndim), dnnl_format_tag_any };
     const bool is_dw = state->key.kind == CONV_DW, has_bias = state->key.kind == CONV_FORWARD && state->key.has_bias;
+    const bool is_any = is_dw && !dnnl_memory_desc_equal(&state->weight, &state->weight_plain);
     for (size_t i = 0; i < FAR_COUNT(tags) && state->primitive.desc == NULL; i++) {
         conv_mds mds;
         FAR_TRY(fari_conv_mds_of(piece, tags[i], &mds));
         const dnnl_memory_desc_t any_weight = mds.weight;
         if (is_dw) mds.weight = state->weight;
-        FAR_TRY(fari_conv_choose((conv_kind)state->key.kind, has_bias, piece, &mds, &state->primitive));
+        FAR_TRY(fari_conv_choose((conv_kind)state->key.kind, has_bias, false, piece, &mds, &state->primitive));
         if (!is_dw || state->primitive.desc != NULL) continue;
         mds.weight = any_weight;
-        FAR_TRY(fari_conv_choose(CONV_DW, false, piece, &mds, &state->primitive));
+        FAR_TRY(fari_conv_choose(CONV_DW, false, is_any && i > 0, piece, &mds, &state->primitive));
     }
     return FAR_OK;
 }
@@ -153,7 +155,7 @@ static far_status choose_partial(conv_state *state)
     state->weight = state->weight_plain;
     if (state->key.whole.is_empty) return FAR_OK;
     FAR_TRY(fari_conv_mds_of(&state->key.whole, fari_conv_tag(state->key.whole.spatial_ndim), &mds));
-    FAR_TRY(fari_conv_choose(CONV_DW, false, &state->key.whole, &mds, &whole));
+    FAR_TRY(fari_conv_choose(CONV_DW, false, false, &state->key.whole, &mds, &whole));
     if (whole.desc != NULL) state->weight = *fari_dnnl_md(&whole, dnnl_query_diff_weights_md);
     fari_dnnl_drop(&whole);
     state->tiles = tiles_of(&state->key.piece, &state->weight);
@@ -218,6 +220,7 @@ static void answer(conv_state *state)
     answer->run = runs[state->key.kind];
     answer->state = state;
     answer->impl = state->impl;
+    answer->is_reference = state->primitive.impl != NULL && fari_dnnl_is_reference(state->primitive.impl);
     if (state->weight_reorder.desc != NULL) {
         if (state->key.kind == CONV_DW) answer->partial_bytes = dnnl_memory_desc_get_size(&state->weight);
         else answer->pack_bytes[1] = dnnl_memory_desc_get_size(&state->weight);

@@ -41,9 +41,9 @@ dnnl_format_tag_t fari_conv_tag(int64_t spatial_ndim); /* channels-last */
 far_status fari_conv_weight_md(const fari_conv_piece *piece, bool is_any, dnnl_memory_desc_t *md_out);
 /* One run's operands: images in the given layout, weights in any. */
 far_status fari_conv_mds_of(const fari_conv_piece *piece, dnnl_format_tag_t image_tag, conv_mds *mds_out);
-/* As fari_dnnl_choose; implementations known to be wrong for the piece are passed over. */
-far_status fari_conv_choose(conv_kind kind, bool has_bias, const fari_conv_piece *piece, const conv_mds *mds,
-                            fari_dnnl_primitive *primitive_out);
+/* As fari_dnnl_choose; implementations known to be wrong for the piece are passed over. `is_any`: oneDNN's reference will do. */
+far_status fari_conv_choose(conv_kind kind, bool has_bias, bool is_any, const fari_conv_piece *piece,
+                            const conv_mds *mds, fari_dnnl_primitive *primitive_out);
 
 /* ---- conv_run.c ---- */
 

@@ -171,7 +171,7 @@ dnnl_primitive_attr_t fari_dnnl_attr(void)
     return attr;
 }
 
-static bool is_reference(const char *impl)
+bool fari_dnnl_is_reference(const char *impl)
 {
     return strncmp(impl, "ref", 3) == 0;
 }
@@ -195,7 +195,11 @@ static far_status walk(dnnl_primitive_desc_iterator_t iterator, fari_dnnl_taste 
         const dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(iterator);
         if (desc == NULL) return FAR_FAIL(FAR_E_NOMEM, "oneDNN gave no primitive descriptor");
         const char *impl = impl_of(desc);
-        const bool is_last = is_reference(impl), is_liked = taste.prefer == NULL || has(impl, taste.prefer);
+        const bool is_last = fari_dnnl_is_reference(impl), is_liked = taste.prefer == NULL || has(impl, taste.prefer);
+        if (is_last && taste.is_any && *best_out == NULL) {
+            *best_out = desc;
+            return FAR_OK;
+        }
         if (is_last || has(impl, taste.avoid) || (*best_out != NULL && !is_liked)) {
             (void)dnnl_primitive_desc_destroy(desc);
             if (is_last) return FAR_OK;

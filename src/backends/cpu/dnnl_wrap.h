@@ -36,12 +36,14 @@ typedef struct fari_dnnl_primitive {
 typedef struct fari_dnnl_taste {
     const char *prefer; /* the first that has this in its name, else the first; NULL: the first */
     const char *avoid;  /* none that has this in its name; NULL: all are welcome */
+    bool is_any;        /* oneDNN's slow reference too, where there is no other */
 } fari_dnnl_taste;
 
-/* Asks oneDNN for an implementation, in its own order. `desc` stays NULL where it has none, or only its reference. */
+/* Asks oneDNN for an implementation, in its own order. `desc` stays NULL where it has none, or only its reference and no taste for that. */
 far_status fari_dnnl_choose(const_dnnl_op_desc_t op_desc, const_dnnl_primitive_attr_t attr,
                             const_dnnl_primitive_desc_t hint, fari_dnnl_taste taste,
                             fari_dnnl_primitive *primitive_out);
+bool fari_dnnl_is_reference(const char *impl); /* by its name */
 /* A primitive descriptor that only serves as the hint of a backward one; NULL where there is none. */
 dnnl_primitive_desc_t fari_dnnl_hint(const_dnnl_op_desc_t op_desc);
 /* Generates the code. */
