@@ -10,7 +10,7 @@ data=$runs/demo-data
 
 run=$runs/demo
 number=2
-while [ -e "$run" ]; do
+while [ -e "$run" ] || [ -e "$run-coarse" ]; do
     run=$runs/demo-$number
     number=$((number + 1))
 done
@@ -22,8 +22,9 @@ say() {
 
 mkdir -p "$data"
 # A file is complete once it has its name: of a second demo the events are those of the first.
-[ -e "$data/train.h5" ] || say "$farandole" synth lartpc --events 400 --size 1280x2048 --seed 1 --out "$data/train.h5"
+[ -e "$data/train.h5" ] || say "$farandole" synth lartpc --events 500 --size 1280x2048 --seed 1 --out "$data/train.h5"
 [ -e "$data/test.h5" ] || say "$farandole" synth lartpc --events 40 --size 1280x2048 --seed 2 --out "$data/test.h5"
-say "$farandole" train examples/cosmic-tagger.yaml data.path="$data" run.dir="$run"
+say "$farandole" train examples/cosmic-tagger-coarse.yaml data.path="$data" run.dir="$run-coarse"
+say "$farandole" train examples/cosmic-tagger.yaml data.path="$data" run.dir="$run" --weights "$run-coarse/checkpoints/last"
 
 printf '\nThe report, with curves, pictures and figures: %s/report.html\n' "$run"

@@ -93,7 +93,10 @@ def case_sizes_trains(tmp):
 
 def case_cosmic_tagger_trains(tmp):
     events(tmp, "384x512")
+    ok_json("train", ROOT / "examples/cosmic-tagger-coarse.yaml", f"data.path={tmp}", f"run.dir={tmp}/coarse", "--json", "--quiet",
+            "data.downsample=1", "train.steps=2", "schedule.warmup_steps=1")  # fmt: skip
     done = ok_json("train", ROOT / "examples/cosmic-tagger.yaml", f"data.path={tmp}", f"run.dir={tmp}/r", "--json", "--quiet",
+                   "--weights", tmp / "coarse/checkpoints/last",
                    "train.steps=20", "schedule.warmup_steps=5", "train.eval_every=20")  # fmt: skip
     assert {"iou/cosmic", "iou/neutrino", "non_background"} <= set(done["scores"]), done
     lines = [json.loads(line) for line in (tmp / "r/metrics.jsonl").read_text().splitlines()]
