@@ -45,7 +45,8 @@ def data_of(tmp, path):
             pictures.classes(folder)
         else:
             fake_mnist(folder)
-    return [f"data.path={folder}"]
+    few = ["batch=4"] if "labels_as: instances" in text or "resized_crop" in text else []
+    return [f"data.path={folder}", *few]
 
 
 def case_there_are_some():
