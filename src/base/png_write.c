@@ -33,12 +33,12 @@ static far_status check(const fari_png *png)
     return png->palette != NULL ? check_indices(png) : FAR_OK;
 }
 
-/* An error of libspng as ours. */
+/* An error of libspng as ours. zlib begins by taking memory, and fails at that for no other reason once it is linked. */
 static far_status spng_status(int result)
 {
     if (result == 0) return FAR_OK;
-    return FAR_FAIL(result == SPNG_EMEM ? FAR_E_NOMEM : FAR_E_LIBRARY, "PNG cannot be encoded: %s",
-                    spng_strerror(result));
+    return FAR_FAIL(result == SPNG_EMEM || result == SPNG_EZLIB_INIT ? FAR_E_NOMEM : FAR_E_LIBRARY,
+                    "PNG cannot be encoded: %s", spng_strerror(result));
 }
 
 static far_status set_palette(spng_ctx *ctx, const fari_png *png)
