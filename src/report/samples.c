@@ -43,10 +43,13 @@ static char *read_picture(gallery *g, const char *name, size_t *bytes_out)
 {
     static const char signature[8] = "\x89PNG\r\n\x1a\n";
     char *data = NULL;
-    char *path = is_plain_name(name) ? fari_printf("%s/samples/%s", g->record->folder, name) : NULL;
-    const far_status st = path != NULL ? fari_file_read(path, PICTURE_BYTES_MAX, &data, bytes_out) : FAR_E_NOTFOUND;
+    const bool is_plain = is_plain_name(name);
+    char *path = is_plain ? fari_printf("%s/samples/%s", g->record->folder, name) : NULL;
+    far_status st = is_plain ? FAR_E_NOMEM : FAR_E_NOTFOUND;
+    if (path != NULL) st = fari_file_read(path, PICTURE_BYTES_MAX, &data, bytes_out);
     fari_free(path);
     if (st != FAR_OK) far_error_clear();
+    if (st == FAR_E_NOMEM) g->html->text.failed = true; /* a page without its pictures would seem whole */
     if (st != FAR_OK || *bytes_out < 33 || memcmp(data, signature, sizeof signature) != 0 ||
         g->bytes + (int64_t)*bytes_out > ALL_BYTES_MAX) {
         g->is_cut = g->is_cut || st == FAR_OK;
