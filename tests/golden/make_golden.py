@@ -93,7 +93,7 @@ CASES = {
     "lenet5": Case(models.lenet5, {}, (8, 1, 28, 28), 10, "cross_entropy", 0.01, 2),
     "resnet18": Case(models.resnet18, {}, (4, 3, 64, 64), 1000, "cross_entropy", 1e-6, 43),
     "resnet50": Case(models.resnet50, {}, (4, 3, 64, 64), 1000, "cross_entropy", 5e-6, 63, 1.0, 0.25),
-    "alexnet_bn": Case(models.alexnet_bn, {"dropout": 0.0}, (2, 3, 227, 227), 1000, "cross_entropy", 1e-05, 2),
+    "alexnet_bn": Case(models.alexnet_bn, {"dropout": 0.0}, (2, 3, 227, 227), 1000, "cross_entropy", 5e-07, 2),
     "a21": Case(models.uresnet, {"preset": "a21"}, (1, 3, 192, 128), 3, "focal", 0.002, 46, 2.0, 0.1),
     "uresnet": Case(models.uresnet, {"preset": "uresnet"}, (1, 3, 192, 128), 3, "focal", 2e-5, 14, 2.0, 0.1),
     "scc21": Case(models.uresnet, {"preset": "scc21"}, (1, 3, 128, 64), 3, "focal", 0.03, 77, 0.0, 0.1),
