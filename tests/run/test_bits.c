@@ -1,7 +1,6 @@
 /* The same bits in any order and on any number of threads; and mistakes in the sums, the halos, the statistics and the tails are seen. */
 #include "ops/conv.h"
 #include "ops/linear.h"
-#include "ops/norm.h"
 #include "support/net_cases.h"
 #include "test.h"
 #include <math.h>
@@ -106,23 +105,10 @@ static void swap_children(fari_plan *plan)
     }
 }
 
-static far_status no_work(const fari_call *call)
-{
-    (void)call;
-    return FAR_OK;
-}
-
 /* Statistics of the first grain stand for the group's. */
 static void drop_statistics(fari_plan *plan)
 {
-    changed = 0;
-    for (int64_t i = 0; i < plan->instr_count; i++)
-        if (plan->instrs[i].kind == FARI_INSTR_COMBINE &&
-            plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
-            plan->instrs[i].aux = 0;
-            plan->instrs[i].run = no_work;
-            changed++;
-        }
+    changed = net_drop_statistics(plan);
 }
 
 static far_status (*true_conv)(const fari_call *);

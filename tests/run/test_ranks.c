@@ -1,6 +1,5 @@
 /* The same bits on any number of ranks: plans of several ranks run side by side in one process, messages arriving in random order,
    against the plan of one rank. */
-#include "ops/norm.h"
 #include "support/net_cases.h"
 #include "support/net_ranks.h"
 #include "test.h"
@@ -85,22 +84,10 @@ FAR_TEST(unet_over_rows)
 
 static int64_t changed;
 
-static far_status no_work(const fari_call *call)
-{
-    (void)call;
-    return FAR_OK;
-}
-
 /* What other ranks know of the statistics is thrown away. */
 static void local_statistics(fari_plan *plan)
 {
-    for (int64_t i = 0; i < plan->instr_count; i++)
-        if (plan->instrs[i].kind == FARI_INSTR_COMBINE &&
-            plan->graph->nodes[plan->instrs[i].node]->op == &fari_op_norm_stats) {
-            plan->instrs[i].aux = 0;
-            plan->instrs[i].run = no_work;
-            changed++;
-        }
+    changed += net_drop_statistics(plan);
 }
 
 /* A received range lands a row too early: the last rows of the halo are never written. */

@@ -43,4 +43,7 @@ typedef struct net_result {
 far_graph *net_graph(const net_case *net);
 far_loader *net_loader(const net_case *net, far_dataset **set_out);
 void net_run(const net_case *net, const net_variant *variant, int64_t steps, net_result *result_out);
+
+/* A mistake to be seen: norms take the first partial sum for the whole. How many places changed. */
+int64_t net_drop_statistics(fari_plan *plan);
 #endif
