@@ -28,14 +28,10 @@ far_status fari_probe(const char *path, void (*fn)(void *context), void *context
     if (child < 0) return FAR_OK; /* no process to spare: then without */
     while (waitpid(child, &ended, 0) < 0)
         if (errno != EINTR) return FAR_OK; /* somebody else has waited for it */
-    if (WIFEXITED(ended) && WEXITSTATUS(ended) != 0)
-        return FAR_FAIL(FAR_E_FORMAT,
-                        "%s: damaged: the HDF5 library gives up on it (exit code %d, in a process set apart)", path,
-                        WEXITSTATUS(ended)); /* a sanitizer's report ends like this as well */
     if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0) return FAR_OK;
     if (WIFEXITED(ended)) /* exit() inside the library, or a sanitizer that ends the process itself */
         return FAR_FAIL(FAR_E_FORMAT,
-                        "%s: damaged: the HDF5 library gives up on it (status %d, in a process set apart)", path,
+                        "%s: damaged: the HDF5 library gives up on it (exit code %d, in a process set apart)", path,
                         WEXITSTATUS(ended));
     if (WTERMSIG(ended) == SIGINT || WTERMSIG(ended) == SIGTERM || WTERMSIG(ended) == SIGKILL)
         return FAR_OK; /* whoever ended it means us as well */
