@@ -20,6 +20,14 @@ far_act fari_act_of(const far_options *opts, const char *key)
     return (far_act)far_options_enum(opts, key); /* the option's values are in far_act's order */
 }
 
+/* PyTorch's defaults: its instance norm alone has neither gamma nor beta. */
+static bool is_affine(const far_options *opts, fari_norm_kind kind)
+{
+    enum { AUTO, YES, NO };
+    const int64_t affine = far_options_enum(opts, "affine");
+    return affine == YES || (affine == AUTO && kind != FARI_NORM_INSTANCE);
+}
+
 fari_norm_style fari_norm_style_of(const far_options *opts)
 {
     const fari_norm_kind kind = (fari_norm_kind)far_options_enum(opts, "norm");
@@ -29,7 +37,7 @@ fari_norm_style fari_norm_style_of(const far_options *opts)
         .base = { .eps = far_options_f64(opts, "eps"),
                   .momentum = far_options_f64(opts, "momentum"),
                   .group_samples = far_options_i64(opts, "group_samples"),
-                  .no_affine = kind == FARI_NORM_INSTANCE },
+                  .no_affine = !is_affine(opts, kind) },
         .act = fari_act_of(opts, "act"),
         .slope = far_options_f64(opts, "slope"),
     };

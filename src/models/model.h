@@ -68,10 +68,12 @@ extern const fari_model fari_model_layers;     /* layers.c */
                  "samples that share batch norm's statistics, a divisor of the batch; 0: the whole batch")
 #define FARI_OPT_EPS(default_) FARI_OPT_FLOAT("eps", default_, 1e-15, 1, "added to the variance in normalisation")
 /* What fari_norm_style_of reads. */
-#define FARI_OPT_NORM(default_)                                                                        \
-    FARI_OPT_ENUM("norm", default_, "batch|group|instance|layer|none", "normalisation"),               \
-        FARI_OPT_INT("groups", "8", 1, 65536, "channel groups of group norm"), FARI_OPT_GROUP_SAMPLES, \
-        FARI_OPT_MOMENTUM, FARI_OPT_EPS("1e-5")
+#define FARI_OPT_NORM(default_)                                                                                 \
+    FARI_OPT_ENUM("norm", default_, "batch|group|instance|layer|none", "normalisation"),                        \
+        FARI_OPT_INT("groups", "8", 1, 65536, "channel groups of group norm"),                                  \
+        FARI_OPT_ENUM("affine", "auto", "auto|yes|no",                                                          \
+                      "a scale and a shift for each channel after normalisation; auto: not for instance norm"), \
+        FARI_OPT_GROUP_SAMPLES, FARI_OPT_MOMENTUM, FARI_OPT_EPS("1e-5")
 #define FARI_OPT_ACT(default_)                                                                             \
     FARI_OPT_ENUM("act", default_, "none|relu|leaky_relu|gelu|gelu_tanh|silu|sigmoid|tanh", "activation"), \
         FARI_OPT_FLOAT("slope", "0.01", 0, 1, "slope of leaky_relu below zero")
