@@ -131,6 +131,13 @@ typedef struct far_bench_opts {
  * @return FAR_OK, FAR_E_STOPPED (far_run_opts.should_stop), as far_run_train.
  */
 FAR_API far_status far_run_bench(far_run *run, const far_bench_opts *opts, bool is_json, char **text_out);
+/**
+ * Trains so many steps of a run opened for FAR_RUN_BENCH and times each, with the wait for its batch. Nothing is done before or between
+ * but what a training does: the first steps of a run warm it up.
+ * @param seconds_out  [steps], of each step. Those before a failure are written.
+ * @return FAR_OK, FAR_E_STOPPED, as far_run_train.
+ */
+FAR_API far_status far_run_time_steps(far_run *run, int64_t steps, double *seconds_out);
 /** Bytes the process will hold at its peak, as planned; the constant for code and libraries not counted. */
 FAR_API int64_t far_run_planned_bytes(const far_run *run);
 /** SHA-256 over parameters and running statistics as they are now, 64 hex digits and a zero. */

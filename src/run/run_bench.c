@@ -103,6 +103,22 @@ static far_status measure(far_run *run, const far_bench_opts *opts, run_bench *b
     return fari_cpu_peak(run->threads, &bench->peak_flops, &bench->peak_bandwidth);
 }
 
+/* The first of all steps begins where a training does. */
+far_status far_run_time_steps(far_run *run, int64_t steps, double *seconds_out)
+{
+    if (run->opts.purpose != FAR_RUN_BENCH) return FAR_FAIL(FAR_E_ARG, "this run was not opened to be timed");
+    if (run->clocks.steps == 0) {
+        FAR_TRY(far_loader_seek(run->loader, 0, 0));
+        fari_thread_touch();
+    }
+    for (int64_t i = 0; i < steps; i++) {
+        const double began_s = run_clock_s();
+        FAR_TRY(one(run, i + 1, steps));
+        seconds_out[i] = run_clock_s() - began_s;
+    }
+    return FAR_OK;
+}
+
 /* ---- for people ---- */
 
 static const char *time_text(double seconds, char text_out[32])

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """farandole bench: figures that agree with each other, advice, and nothing written. How fast it is is no matter here."""
+import json
 import os
+import subprocess
 import sys
 
-from cli_run import expect, farandole, main, ok_json, tiny_config
+from cli_run import CLI, LIMIT_S, expect, farandole, main, ok_json, tiny_config
 
 
 def case_figures(tmp):
@@ -43,6 +45,18 @@ def case_of_a_run(tmp):
     before = {path: path.stat().st_mtime_ns for path in (tmp / "r").rglob("*")}
     expect(farandole("bench", tmp / "r", "batch=8", "--steps", 5, "--quiet"), 0, "batch 8")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp / "r").rglob("*")}
+
+
+def case_turns(tmp):
+    words = [CLI, "bench", str(tiny_config(tmp)), "--turns"]
+    ran = subprocess.run(words, input="1\n4\n", capture_output=True, text=True, cwd=tmp, timeout=LIMIT_S)
+    assert ran.returncode == 0 and not ran.stderr, ran
+    turns = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [len(turn) for turn in turns] == [1, 4] and min(turns[0] + turns[1]) > 0, turns
+    assert os.listdir(tmp) == ["tiny.yaml"], os.listdir(tmp)
+    for line in ("0", "x", "2x", "1001"):
+        ran = subprocess.run(words, input=f"1\n{line}\n", capture_output=True, text=True, timeout=LIMIT_S)
+        assert ran.returncode == 2 and f"not '{line}'" in ran.stderr and len(ran.stdout.splitlines()) == 1, ran
 
 
 def case_errors(tmp):
