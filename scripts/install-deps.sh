@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing to build and check Farandole on Debian 12, and nothing else.
-#   scripts/install-deps.sh [build|check|fuzz|lint]...   default: build
+#   scripts/install-deps.sh [build|check|fuzz|lint|bench]...   default: build
 set -eu
 
 # tool:package where any working copy of the tool will do, package alone otherwise
@@ -10,6 +10,8 @@ build_deps="gcc:gcc make:make cmake:cmake ninja:ninja-build pkg-config:pkg-confi
 check_deps="g++:g++ clang:clang clang-format:clang-format python3-h5py"
 fuzz_deps="clang:clang libclang-rt-14-dev"
 lint_deps="clang-tidy:clang-tidy"
+# what bench/compare measures against: only where somebody asks for it
+bench_deps="python3-torch python3-torchvision libopenblas0-pthread python3-numpy python3-pil libtcmalloc-minimal4 libjemalloc2"
 
 if ! command -v dpkg-query >/dev/null; then
     echo "install-deps: not a Debian system, nothing installed; see scripts/install-deps.sh for what is needed" >&2
@@ -23,8 +25,9 @@ for set_name in "${@:-build}"; do
     check) wanted+=" $build_deps $check_deps" ;;
     fuzz) wanted+=" $build_deps $fuzz_deps" ;;
     lint) wanted+=" $build_deps $lint_deps" ;;
+    bench) wanted+=" $bench_deps" ;;
     *)
-        echo "install-deps: unknown set '$set_name'; known: build check fuzz lint" >&2
+        echo "install-deps: unknown set '$set_name'; known: build check fuzz lint bench" >&2
         exit 2
         ;;
     esac
