@@ -238,6 +238,7 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
+void run_advise(const far_run *run);                 /* run_advice.c: warnings at the start of a training */
 double run_clock_s(void);                            /* run_clock.c */
 bool run_is_profiled(const far_run *run);            /* whether the next step is */
 void run_clock_step(far_run *run, double data_s, double step_s);

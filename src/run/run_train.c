@@ -216,6 +216,7 @@ far_status far_run_train(far_run *run)
         fari_log(FAR_LOG_WARN,
                  "there is nothing to evaluate on, so no scores and no best checkpoint: the data has no test part; "
                  "data.holdout=0.2 sets a fifth of it apart");
+    run_advise(run);
     const far_status st = all_steps(run);
     fari_error_save(&error);
     if (run->skipped > 0)
