@@ -250,8 +250,8 @@ typedef struct far_frame {
 typedef struct far_augment {
     far_frame frame;
     int32_t
-        downsample; /**< blocks of 2^k x 2^k pixels become one: mean of the image, largest label; sizes must divide. Only FAR_FIT_AS_IS */
-    bool log1p; /**< x becomes log(1 + x) */
+        downsample; /**< blocks of 2^k x 2^k pixels become one: mean of the image, largest label; sizes must divide, the frame's too. Only FAR_FIT_AS_IS and FAR_FIT_PAD */
+    bool log1p;     /**< x becomes log(1 + x) */
     /**
      * Colours of images in [0, 1] with 1 or 3 channels, as torchvision's ColorJitter: each in a random order, by a random factor in
      * [max(0, 1 - b), 1 + b]; the hue by a random shift in [-h, h] turns, h at most 0.5. 0: none. Saturation and hue leave one channel as it is.

@@ -11,16 +11,25 @@
 #define ERASE_TRIES 10
 #define ERASE_RATIO 0.3
 
-/* Halving leaves pixels in whole blocks. */
+static bool can_be_halved(int64_t height, int64_t width, int32_t times)
+{
+    return times >= 0 && times <= 30 && height % (INT64_C(1) << times) == 0 && width % (INT64_C(1) << times) == 0;
+}
+
+/* Halving leaves pixels in whole blocks, of the image as of the padding. */
 static far_status check_downsample(const far_augment *augment, const far_dataset_info *info)
 {
     const int32_t k = augment->downsample;
     if (k == 0) return FAR_OK;
-    if (augment->frame.fit != FAR_FIT_AS_IS)
-        return FAR_FAIL(FAR_E_ARG, "images cannot both be halved %d times and be brought to another size", k);
-    if (k < 0 || k > 30 || info->height % (INT64_C(1) << k) != 0 || info->width % (INT64_C(1) << k) != 0)
+    const far_frame *frame = &augment->frame;
+    if ((frame->fit != FAR_FIT_AS_IS && frame->fit != FAR_FIT_PAD) || info->varies)
+        return FAR_FAIL(FAR_E_ARG, "images cannot both be halved %d times and be cut, resized or of several sizes", k);
+    if (!can_be_halved(info->height, info->width, k))
         return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 " cannot be halved %d times", info->height,
                         info->width, k);
+    if (frame->fit == FAR_FIT_PAD && !can_be_halved(frame->height, frame->width, k))
+        return FAR_FAIL(FAR_E_ARG, "images padded to %" PRId64 " x %" PRId64 " cannot be halved %d times",
+                        frame->height, frame->width, k);
     return FAR_OK;
 }
 
@@ -43,9 +52,7 @@ far_status fari_augment_check(const far_augment *augment, const far_dataset_info
           augment->erase_area_max <= 1.0))
         return FAR_FAIL(FAR_E_ARG, "augmentation: erase %g of areas %g to %g", augment->erase, augment->erase_area_min,
                         augment->erase_area_max);
-    *sizes_out = (fari_augment_sizes){ info->height, info->width,    height,
-                                       width,        info->channels, fari_label_planes(info),
-                                       frame };
+    *sizes_out = (fari_augment_sizes){ height, width, info->channels, fari_label_planes(info), frame };
     return FAR_OK;
 }
 
@@ -57,35 +64,34 @@ bool fari_augment_in_place(const far_augment *augment)
 
 /* --- downsampling, in place: a block's result lies at or before its first pixel --- */
 
-static void downsample_image(const fari_augment_sizes *sizes, int64_t side, float *image)
+static void downsample_image(int64_t height, int64_t width, int64_t channels, int32_t halvings, float *image)
 {
-    const int64_t channels = sizes->channels;
+    const int64_t side = INT64_C(1) << halvings, out_height = height >> halvings, out_width = width >> halvings;
     const double area = (double)(side * side);
-    for (int64_t y = 0; y < sizes->height; y++)
-        for (int64_t x = 0; x < sizes->width; x++)
+    for (int64_t y = 0; y < out_height; y++)
+        for (int64_t x = 0; x < out_width; x++)
             for (int64_t c = 0; c < channels; c++) {
                 double sum = 0.0;
                 for (int64_t dy = 0; dy < side; dy++)
                     for (int64_t dx = 0; dx < side; dx++)
-                        sum += (double)image[((y * side + dy) * sizes->in_width + x * side + dx) * channels + c];
-                image[(y * sizes->width + x) * channels + c] = (float)(sum / area);
+                        sum += (double)image[((y * side + dy) * width + x * side + dx) * channels + c];
+                image[(y * out_width + x) * channels + c] = (float)(sum / area);
             }
 }
 
-void fari_augment_downsample_map(const fari_augment_sizes *sizes, int32_t halvings, int32_t *map)
+void fari_augment_downsample_map(int64_t height, int64_t width, int64_t planes, int32_t halvings, int32_t *map)
 {
-    const int64_t side = INT64_C(1) << halvings;
-    const int64_t planes = sizes->map_planes;
-    for (int64_t y = 0; y < sizes->height; y++)
-        for (int64_t x = 0; x < sizes->width; x++)
+    const int64_t side = INT64_C(1) << halvings, out_height = height >> halvings, out_width = width >> halvings;
+    for (int64_t y = 0; y < out_height; y++)
+        for (int64_t x = 0; x < out_width; x++)
             for (int64_t p = 0; p < planes; p++) {
                 int32_t largest = FAR_LABEL_IGNORE;
                 for (int64_t dy = 0; dy < side; dy++)
                     for (int64_t dx = 0; dx < side; dx++) {
-                        const int64_t at = (y * side + dy) * sizes->in_width + x * side + dx;
+                        const int64_t at = (y * side + dy) * width + x * side + dx;
                         if (map[at * planes + p] > largest) largest = map[at * planes + p];
                     }
-                map[(y * sizes->width + x) * planes + p] = largest;
+                map[(y * out_width + x) * planes + p] = largest;
             }
 }
 
@@ -260,10 +266,11 @@ void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *si
     const int64_t channels = sizes->channels;
     fari_raw raw = *as_read;
     if (augment->downsample > 0) {
-        downsample_image(sizes, INT64_C(1) << augment->downsample, raw.image);
-        if (sizes->map_planes > 0) fari_augment_downsample_map(sizes, augment->downsample, raw.map);
-        raw.height = sizes->height;
-        raw.width = sizes->width;
+        downsample_image(raw.height, raw.width, channels, augment->downsample, raw.image);
+        if (sizes->map_planes > 0)
+            fari_augment_downsample_map(raw.height, raw.width, sizes->map_planes, augment->downsample, raw.map);
+        raw.height >>= augment->downsample;
+        raw.width >>= augment->downsample;
     }
     const int64_t pixels = raw.height * raw.width;
     if (augment->log1p) take_log(raw.image, pixels * channels);

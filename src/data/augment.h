@@ -3,9 +3,9 @@
 #define FARI_DATA_AUGMENT_H
 #include "data/frame.h"
 
-/* Extents of a sample of one size before downsampling (in), and of every sample in a batch. */
+/* Extents of every sample in a batch: those of the frame, halved. */
 typedef struct fari_augment_sizes {
-    int64_t in_height, in_width, height, width, channels;
+    int64_t height, width, channels;
     int64_t map_planes; /* label maps of a sample; 0: none */
     far_frame frame;    /* checked */
 } fari_augment_sizes;
@@ -22,8 +22,8 @@ typedef struct fari_raw {
 far_status fari_augment_check(const far_augment *augment, const far_dataset_info *info, fari_augment_sizes *sizes_out);
 /* True: nothing moves, so a sample can be read into its place in the batch. */
 bool fari_augment_in_place(const far_augment *augment);
-/* Blocks of 2^halvings x 2^halvings labels become their maximum, in place. */
-void fari_augment_downsample_map(const fari_augment_sizes *sizes, int32_t halvings, int32_t *map);
+/* Blocks of 2^halvings x 2^halvings labels of a map [height, width, planes] become their maximum, in place. */
+void fari_augment_downsample_map(int64_t height, int64_t width, int64_t planes, int32_t halvings, int32_t *map);
 /* From the sample as read to its place in the batch. as_read->image may be `image_out` where fari_augment_in_place; maps likewise.
    key: fari_rng_key(seed, FARI_RNG_AUGMENT, epoch, sample number). */
 void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,

@@ -43,14 +43,9 @@ static far_status read_labels(const counting *c, int64_t sample, int64_t *elems_
     if (set->ops.read_label != NULL) FAR_TRY(set->ops.read_label(set->context, sample, c->labels));
     else FAR_TRY(far_dataset_read(set, sample, c->image, c->labels));
     if (c->halvings > 0) {
-        const fari_augment_sizes sizes = { .in_height = height,
-                                           .in_width = width,
-                                           .height = height >> c->halvings,
-                                           .width = width >> c->halvings,
-                                           .map_planes = set->info.label_planes };
-        fari_augment_downsample_map(&sizes, c->halvings, c->labels);
-        height = sizes.height;
-        width = sizes.width;
+        fari_augment_downsample_map(height, width, set->info.label_planes, c->halvings, c->labels);
+        height >>= c->halvings;
+        width >>= c->halvings;
     }
     *elems_out = fari_label_elems(&set->info, height, width);
     return FAR_OK;

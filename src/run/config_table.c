@@ -67,7 +67,8 @@ static const far_config_key fixed[] = {
       "Halvings of the image: blocks of 2^k x 2^k pixels become their mean, labels their maximum.", NULL, 0, 12,
       false },
     { "data.size", FAR_CONFIG_INTS, "", "pixels",
-      "Height and width that all images are brought to, or one number for both; empty: they have one size already.",
+      "Height and width that all images are brought to, or one number for both, before data.downsample; empty: they have one size "
+      "already.",
       NULL, 1, 65536, false },
     { "data.fit", FAR_CONFIG_ENUM, "auto", "",
       "How: resize until data.size is covered and take the middle; crop the middle in its own resolution; pad at the bottom and on "

@@ -59,6 +59,25 @@ static far_status no_size(const far_run *run)
         run->data.info.height, run->data.info.width);
 }
 
+/* Images may be padded first, so that halves of halves still divide; whatever cuts or resizes chooses a size by itself. */
+static far_status check_halving(const far_run *run)
+{
+    const far_config *config = run->config;
+    const far_frame *frame = &run->data.train_frame;
+    const int64_t halvings = far_config_i64(config, "data.downsample"), blocks = INT64_C(1) << halvings;
+    if (halvings == 0 || frame->fit == FAR_FIT_AS_IS) return FAR_OK;
+    if (strcmp(far_config_text(config, "eval.size"), "native") == 0)
+        return far_config_fail(config, "eval.size", "native leaves sizes as they are, data.downsample halves them");
+    if (frame->fit != FAR_FIT_PAD || run->data.info.varies)
+        return far_config_fail(config, "data.downsample",
+                               "images cannot both be halved and be cut or resized, nor halved where they have sizes "
+                               "of their own: leave out data.downsample, or pad (data.size with data.fit=pad)");
+    if (frame->height % blocks == 0 && frame->width % blocks == 0) return FAR_OK;
+    return far_config_fail(config, "data.size",
+                           "%" PRId64 " x %" PRId64 " does not divide into blocks of %" PRId64 " (data.downsample)",
+                           frame->height, frame->width, blocks);
+}
+
 far_status run_frames_choose(far_run *run)
 {
     const far_config *config = run->config;
@@ -79,18 +98,14 @@ far_status run_frames_choose(far_run *run)
     else if (size_h > 0) data->train_frame = fixed_frame(run, height, width);
     if (size_h > 0) data->eval_frame = fixed_frame(run, size_h, size_w);
     else if (crop_h > 0) data->eval_frame = fixed_frame(run, crop_h, crop_w);
-    if (data->train_frame.fit != FAR_FIT_AS_IS && far_config_i64(config, "data.downsample") > 0)
-        return far_config_fail(config, "data.downsample",
-                               "images cannot both be halved and be cut or resized: leave out data.downsample, or "
-                               "data.size and data.augment.crop");
-    return FAR_OK;
+    return check_halving(run);
 }
 
-/* Width and height of what a frame gives; of sets of one size without a frame their own, halved. */
+/* Width and height of what a frame gives, of sets of one size without a frame their own; halved. */
 void run_frame_size(const far_run *run, const far_frame *frame, int64_t *height_out, int64_t *width_out)
 {
     const int64_t halvings = far_config_i64(run->config, "data.downsample");
     const bool is_as_is = frame->fit == FAR_FIT_AS_IS;
-    *height_out = is_as_is ? run->data.info.height >> halvings : frame->height;
-    *width_out = is_as_is ? run->data.info.width >> halvings : frame->width;
+    *height_out = (is_as_is ? run->data.info.height : frame->height) >> halvings;
+    *width_out = (is_as_is ? run->data.info.width : frame->width) >> halvings;
 }

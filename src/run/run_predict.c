@@ -100,6 +100,8 @@ static far_status take_extent(const run_results *results, far_prediction *p)
     p->width = results->side->width;
     if (!is_padded(results->run)) return FAR_OK;
     FAR_TRY(far_dataset_extent(results->set, p->sample, &height, &width));
+    height >>= far_config_i64(results->run->config, "data.downsample");
+    width >>= far_config_i64(results->run->config, "data.downsample");
     if (height < p->height) p->height = height;
     if (width < p->width) p->width = width;
     return FAR_OK;

@@ -239,6 +239,31 @@ FAR_TEST(blocks_become_mean_and_largest_label)
         }
 }
 
+FAR_TEST(padding_is_halved_with_the_image)
+{
+    const far_dataset_info info = {
+        .sample_count = 1, .height = 4, .width = 6, .channels = 1, .label = FAR_LABEL_MAP, .class_count = 30
+    };
+    const float mean = 1.0f;
+    const far_augment augment = { .downsample = 1,
+                                  .frame = { .fit = FAR_FIT_PAD, .height = 6, .width = 8 },
+                                  .mean = &mean };
+    fari_augment_sizes sizes;
+    float image[24], out[12];
+    int32_t map[24], out_map[12];
+    FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
+    FAR_CHECK(sizes.height == 3 && sizes.width == 4);
+    for (int i = 0; i < 24; i++) image[i] = (float)(map[i] = i);
+    const fari_raw raw = { image, map, 4, 6, 0, 0 };
+    fari_augment_apply(&augment, &sizes, 0, &raw, out, out_map);
+    for (int y = 0; y < 3; y++)
+        for (int x = 0; x < 4; x++) {
+            const bool is_own = y < 2 && x < 3;
+            FAR_CHECK(out[y * 4 + x] == (is_own ? (float)(12 * y + 2 * x) + 3.5f - mean : 0.0f));
+            FAR_CHECK_EQ_I64(out_map[y * 4 + x], is_own ? 12 * y + 2 * x + 7 : FAR_LABEL_IGNORE);
+        }
+}
+
 FAR_TEST(what_does_not_fit_is_refused)
 {
     const far_dataset_info info = {
@@ -250,6 +275,8 @@ FAR_TEST(what_does_not_fit_is_refused)
                                 { .erase = 1.5 },
                                 { .erase_area_min = 0.5, .erase_area_max = 0.2 },
                                 { .cutout = -3 },
+                                { .downsample = 1, .frame = { .fit = FAR_FIT_PAD, .height = 9, .width = 8 } },
+                                { .downsample = 1, .frame = { .fit = FAR_FIT_CROP, .height = 4, .width = 4 } },
                                 { .downsample = 60 } };
     fari_augment_sizes sizes;
     for (size_t i = 0; i < FAR_COUNT(bad); i++) FAR_CHECK_STATUS(fari_augment_check(&bad[i], &info, &sizes), FAR_E_ARG);

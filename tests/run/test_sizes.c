@@ -100,7 +100,11 @@ FAR_TEST(sizes_that_do_not_go_together_are_named)
     } cases[] = {
         { "model.name=lenet5", "set data.size" },
         { "model.name=lenet5 data.size=[1,2,3]", "expected height and width" },
-        { "model.name=lenet5 data.size=32 data.downsample=1", "data.downsample" },
+        { "model.name=lenet5 data.size=32 data.downsample=1 data.fit=resize", "data.downsample" },
+        { "model.name=lenet5 data.size=32 data.downsample=1 data.fit=pad", "sizes of their own" },
+        { "model.name=lenet5 data.size=[64,32] data.downsample=1 data.fit=pad data.synthetic.vary=0 eval.size=native",
+          "eval.size" },
+        { "model.name=lenet5 data.size=[65,33] data.downsample=1 data.fit=pad data.synthetic.vary=0", "blocks of 2" },
         { "model.name=lenet5 data.size=32 data.fit=pad", "larger than 32 x 32" },
         { "model.name=lenet5 data.size=[32,28] data.augment.turns=true", "square" },
         { "model.name=lenet5 data.augment.crop=32 data.augment.crop_pad=2", "crop_pad" },
