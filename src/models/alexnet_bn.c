@@ -14,7 +14,7 @@ static const far_init narrower = { FAR_INIT_NORMAL, 0.005, 0 }, wide_bias = { FA
 typedef struct conv_row {
     const char *name, *norm; /* norm: at the convolution's input; NULL: none */
     int64_t channels, kernel, stride, pad, groups;
-    bool has_pool; /* 3x3 with stride 2, after the activation */
+    bool has_pool; /* 3x3 with stride 2, before the ReLU: the same numbers as after it, of a quarter of the pixels */
 } conv_row;
 
 static const conv_row convs[] = {
@@ -34,10 +34,10 @@ static far_value conv(far_graph *graph, const conv_row *row, const far_norm_opts
                                    .groups = row->groups,
                                    .weight_init = narrow,
                                    .bias_init = narrow_bias });
-    x = far_relu(graph, fari_path_of("%s.relu", row->name).text, x);
-    if (!row->has_pool) return x;
-    return far_max_pool(graph, fari_path_of("%s.pool", row->name).text, x,
-                        &(far_pool_opts){ .kernel = { 3 }, .stride = { 2 } });
+    if (row->has_pool)
+        x = far_max_pool(graph, fari_path_of("%s.pool", row->name).text, x,
+                         &(far_pool_opts){ .kernel = { 3 }, .stride = { 2 } });
+    return far_relu(graph, fari_path_of("%s.relu", row->name).text, x);
 }
 
 static far_value hidden(far_graph *graph, const char *name, far_value x, double dropout)

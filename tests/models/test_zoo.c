@@ -433,7 +433,7 @@ FAR_TEST(inputs_that_do_not_fit_are_refused)
         { "unet", "norm=group groups=7", { 4, { 1, 1, 16, 16 } }, "cannot be cut in 7 groups" },
         { "unet3d", "", { 4, { 1, 3, 64, 64 } }, "[N, C, D, H, W]" },
         { "lenet5", "", { 5, { 1, 1, 8, 28, 28 } }, "lenet5 expects" },
-        { "lenet5", "", { 4, { 1, 1, 4, 4 } }, "pool" },
+        { "lenet5", "", { 4, { 1, 1, 4, 4 } }, "conv2" },
         { "alexnet_bn", "", { 4, { 1, 3, 32, 32 } }, "conv" },
     };
     for (size_t i = 0; i < FAR_COUNT(wrong); i++) {
