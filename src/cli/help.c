@@ -182,6 +182,12 @@ static cli_exit run_help(const cli_args *args)
         return CLI_OK;
     }
     const char *word = args->words[0];
+    if (args->word_count == 2) { /* "help config data" as well as "help data.path" */
+        if (strcmp(word, "config") != 0)
+            return cli_usage_error(args->command, "one argument too many: \"%s\"", args->words[1]);
+        word = args->words[1];
+        return print_keys(word) > 0 ? CLI_OK : no_such_topic(args, word);
+    }
     for (int32_t i = 0; i < CLI_COUNT(topics); i++)
         if (strcmp(topics[i].name, word) == 0) return print_topic(args, &topics[i]);
     const cli_command *command = cli_command_find(word);
@@ -195,12 +201,12 @@ static cli_exit run_help(const cli_args *args)
 const cli_command cli_help = {
     .name = "help",
     .sentence = "explain a command, a topic or a config key",
-    .usage = "[COMMAND|TOPIC|KEY]",
+    .usage = "[COMMAND|TOPIC|KEY]\nconfig KEY",
     .about = "Explains a command, one of the topics that `farandole help` lists, or config keys by name or group.",
     .examples = "farandole help train\n"
                 "    the same as farandole train --help\n"
                 "farandole help optim\n"
                 "    all config keys of the optimizer\n",
-    .word_max = 1,
+    .word_max = 2,
     .run = run_help,
 };

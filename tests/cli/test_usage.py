@@ -41,6 +41,9 @@ def case_help_of_keys():
     assert "optim.lr" in expect(farandole("help", "optim"), 0).stdout
     assert "optim.name" not in expect(farandole("help", "optim.lr"), 0, "default").stdout
     expect(farandole("help", "optim.lrr"), 2, "optim.lr")
+    assert farandole("help", "config", "optim").stdout == farandole("help", "optim").stdout
+    expect(farandole("help", "config", "optim.lrr"), 2, "optim.lr")
+    expect(farandole("help", "optim", "data"), 2, "one argument too many")
 
 
 def case_mistakes_in_a_config(tmp):
