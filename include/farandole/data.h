@@ -257,6 +257,7 @@ typedef struct far_augment {
      * [max(0, 1 - b), 1 + b]; the hue by a random shift in [-h, h] turns, h at most 0.5. 0: none. Saturation and hue leave one channel as it is.
      */
     double brightness, contrast, saturation, hue;
+    double invert; /**< probability that x becomes 1 - x, after the colours: torchvision's RandomInvert */
     int32_t
         crop_pad; /**< so many zero pixels around, then a crop of the old size at a random place. Only where nothing else crops or pads */
     bool flip, vflip;  /**< left-right, top-bottom, each with probability 1/2 */

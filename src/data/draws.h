@@ -17,6 +17,7 @@ enum {
     FARI_DRAW_CONTRAST,
     FARI_DRAW_SATURATION,
     FARI_DRAW_HUE,
+    FARI_DRAW_INVERT,
     FARI_DRAW_REGIONS = 80 /* four a try, ten tries */
 };
 #endif

@@ -27,6 +27,8 @@ far_status fari_jitter_check(const far_augment *augment, int64_t channels)
             return FAR_FAIL(FAR_E_ARG,
                             "brightness %g, contrast %g, saturation %g, hue %g: expected at least 0, hue at most 0.5",
                             changes[0], changes[1], changes[2], changes[3]);
+    if (!(augment->invert >= 0.0 && augment->invert <= 1.0))
+        return FAR_FAIL(FAR_E_ARG, "inverted with probability %g: expected 0 to 1", augment->invert);
     if (fari_jitter_is_on(augment) && channels != 1 && channels != 3)
         return FAR_FAIL(FAR_E_ARG, "changes of colour need grey or RGB images, not %" PRId64 " channels", channels);
     return FAR_OK;
@@ -34,7 +36,8 @@ far_status fari_jitter_check(const far_augment *augment, int64_t channels)
 
 bool fari_jitter_is_on(const far_augment *augment)
 {
-    return augment->brightness > 0.0 || augment->contrast > 0.0 || augment->saturation > 0.0 || augment->hue > 0.0;
+    return augment->brightness > 0.0 || augment->contrast > 0.0 || augment->saturation > 0.0 || augment->hue > 0.0 ||
+           augment->invert > 0.0;
 }
 
 void fari_jitter_brightness(double factor, int64_t channels, int64_t pixels, float *image)
@@ -112,6 +115,11 @@ void fari_jitter_hue(double turns, int64_t channels, int64_t pixels, float *imag
     }
 }
 
+static void invert(int64_t elems, float *image)
+{
+    for (int64_t i = 0; i < elems; i++) image[i] = 1.0f - image[i];
+}
+
 /* Order number `n` of four things: the next of those left is picked by n modulo their count. */
 static void order_of(uint64_t n, int order_out[CHANGES])
 {
@@ -146,4 +154,5 @@ void fari_jitter_apply(const far_augment *augment, uint64_t key, int64_t channel
             fari_jitter_hue(augment->hue * (2.0 * fari_rng_unit_f64(key, FARI_DRAW_HUE) - 1.0), channels, pixels,
                             image);
     }
+    if (fari_rng_unit_f64(key, FARI_DRAW_INVERT) < augment->invert) invert(pixels * channels, image);
 }

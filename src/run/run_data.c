@@ -230,6 +230,7 @@ far_augment run_augment(const far_run *run, bool is_training)
     augment.contrast = far_config_f64(config, "data.augment.contrast");
     augment.saturation = far_config_f64(config, "data.augment.saturation");
     augment.hue = far_config_f64(config, "data.augment.hue");
+    augment.invert = far_config_f64(config, "data.augment.invert");
     augment.flip = far_config_bool(config, "data.augment.flip");
     augment.vflip = far_config_bool(config, "data.augment.vflip");
     augment.turns = far_config_bool(config, "data.augment.turns");

@@ -129,9 +129,29 @@ FAR_TEST(orders_and_factors_are_drawn_evenly)
     FAR_CHECK_MSG(first > SAMPLES / 2 && first < SAMPLES, "brightness first in %" PRId64, first);
 }
 
+FAR_TEST(images_are_inverted_as_often_as_asked)
+{
+    const far_augment some = { .invert = 0.3 }, always = { .invert = 1.0 };
+    enum { SAMPLES = 2000 };
+    int64_t inverted = 0;
+    for (uint64_t sample = 0; sample < SAMPLES; sample++) {
+        const uint64_t key = fari_rng_key(4, FARI_RNG_AUGMENT, 0, sample);
+        float a[3] = { 0.25f, 0.5f, 1.0f }, b[3] = { 0.25f, 0.5f, 1.0f };
+        const float as_it_was[3] = { 0.25f, 0.5f, 1.0f }, other[3] = { 0.75f, 0.5f, 0.0f };
+        fari_jitter_apply(&some, key, 1, 3, a);
+        fari_jitter_apply(&always, key, 3, 1, b);
+        FAR_CHECK_BITS("some", a, a[2] == 0.0f ? other : as_it_was, 3);
+        FAR_CHECK_BITS("always", b, other, 3);
+        inverted += a[2] == 0.0f;
+    }
+    FAR_CHECK_MSG(inverted > SAMPLES / 4 && inverted < SAMPLES * 7 / 20, "inverted: %" PRId64, inverted);
+}
+
 FAR_TEST(ranges_are_checked)
 {
-    const far_augment bad[] = { { .hue = 0.6 }, { .brightness = -0.1 }, { .contrast = NAN } };
+    const far_augment bad[] = {
+        { .hue = 0.6 }, { .invert = 1.1 }, { .invert = -0.1 }, { .brightness = -0.1 }, { .contrast = NAN }
+    };
     const far_augment good = { .brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.5 }, none = { 0 };
     for (size_t i = 0; i < FAR_COUNT(bad); i++) FAR_CHECK_STATUS(fari_jitter_check(&bad[i], 3), FAR_E_ARG);
     FAR_CHECK_OK(fari_jitter_check(&good, 3));
