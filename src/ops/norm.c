@@ -153,11 +153,24 @@ static far_status apply_infer(const far_graph *graph, const fari_node *node, con
     return FAR_OK;
 }
 
+/* What is there of: y, gamma, beta, dstats. */
+static void backward_inputs(const fari_grad *grad, const fari_norm_ins *ins, far_value dstats, far_value *in)
+{
+    in[0] = grad->in[0];
+    in[1] = grad->in[1];
+    in[2] = grad->d_out[0];
+    if (ins->y > 0) in[ins->y] = grad->out[0];
+    if (ins->gamma > 0) in[ins->gamma] = grad->in[2];
+    if (ins->beta > 0) in[ins->beta] = grad->in[3];
+    if (ins->dstats > 0) in[ins->dstats] = dstats;
+}
+
 static far_value emit_dstats(const fari_grad *grad)
 {
-    const fari_norm_attr *attr = grad->node->attr;
-    const far_value in[] = { grad->in[0], grad->in[1], grad->d_out[0], grad->out[0] };
-    return fari_emit(grad->graph, &fari_op_norm_dstats, grad->node->name, attr, attr->act != FAR_ACT_NONE ? 4 : 3, in);
+    const fari_norm_ins ins = fari_norm_dstats_ins(grad->node->attr);
+    far_value in[FARI_IN_MAX];
+    backward_inputs(grad, &ins, FAR_NO_VALUE, in);
+    return fari_emit(grad->graph, &fari_op_norm_dstats, grad->node->name, grad->node->attr, ins.count, in);
 }
 
 /* Gives d_gamma; d_beta is the value after it. */
@@ -172,13 +185,10 @@ static far_value emit_dparam(const fari_grad *grad, far_value dstats)
 /* Gives d_x; where an activation lies between, d_residual is the value after it. */
 static far_value emit_dx(const fari_grad *grad, far_value dstats)
 {
-    const fari_norm_attr *attr = grad->node->attr;
-    far_value in[6] = { grad->in[0], grad->in[1], grad->d_out[0] };
-    int32_t count = 3;
-    if (attr->act != FAR_ACT_NONE) in[count++] = grad->out[0];
-    if (attr->has_affine) in[count++] = grad->in[2];
-    if (attr->batch_stats) in[count++] = dstats;
-    return fari_emit(grad->graph, &fari_op_norm_dx, grad->node->name, attr, count, in);
+    const fari_norm_ins ins = fari_norm_dx_ins(grad->node->attr);
+    far_value in[FARI_IN_MAX];
+    backward_inputs(grad, &ins, dstats, in);
+    return fari_emit(grad->graph, &fari_op_norm_dx, grad->node->name, grad->node->attr, ins.count, in);
 }
 
 /* The gradient through mean and rstd is part of d_x here; nothing flows into input 1. */

@@ -185,19 +185,33 @@ far_status fari_norm_apply_reference(const fari_call *call)
     return FAR_OK;
 }
 
-/* dy act'(z); where z > 0 is where y > 0, as slopes are not negative. */
-static double dz_at(const fari_norm_attr *attr, const fari_view *dy, const fari_view *y, const int64_t *idx)
+/* Something that is above zero where z is: y (slopes are not negative), or z itself. */
+static double above_at(const fari_call *call, const fari_norm_ins *ins, const int64_t *idx)
 {
-    const double d = fari_view_get(dy, idx);
-    if (attr->act == FAR_ACT_NONE || fari_view_get(y, idx) > 0.0) return d;
+    const fari_view *x = &call->in[0], *meanrstd = &call->in[1];
+    const int64_t channels = x->dim[1], c = idx[1], s = segment_of(call->attr, idx[0]);
+    if (ins->y > 0) return fari_view_get(&call->in[ins->y], idx);
+    double z =
+        (fari_view_get(x, idx) - field_get(meanrstd, s, 0, channels, c)) * field_get(meanrstd, s, 1, channels, c);
+    if (ins->gamma > 0) z *= fari_view_get_flat(&call->in[ins->gamma], c);
+    if (ins->beta > 0) z += fari_view_get_flat(&call->in[ins->beta], c);
+    return z;
+}
+
+/* dy act'(z) */
+static double dz_at(const fari_call *call, const fari_norm_ins *ins, const int64_t *idx)
+{
+    const fari_norm_attr *attr = call->attr;
+    const double d = fari_view_get(&call->in[2], idx);
+    if (attr->act == FAR_ACT_NONE || above_at(call, ins, idx) > 0.0) return d;
     return attr->act == FAR_ACT_RELU ? 0.0 : attr->slope * d;
 }
 
 far_status fari_norm_dstats_reference(const fari_call *call)
 {
     const fari_norm_attr *attr = call->attr;
-    const fari_view *x = &call->in[0], *meanrstd = &call->in[1], *dy = &call->in[2], *y = &call->in[3],
-                    *dstats = &call->out[0];
+    const fari_view *x = &call->in[0], *meanrstd = &call->in[1], *dstats = &call->out[0];
+    const fari_norm_ins ins = fari_norm_dstats_ins(attr);
     const int64_t channels = x->dim[1];
     for (int64_t s = 0; s < dstats->dim[0]; s++) {
         int64_t lo, hi;
@@ -209,7 +223,7 @@ far_status fari_norm_dstats_reference(const fari_call *call)
             for (int64_t n = lo; n < hi; n++) {
                 int64_t idx[FAR_NDIM_MAX] = { n, c };
                 do {
-                    const double dz = dz_at(attr, dy, y, idx);
+                    const double dz = dz_at(call, &ins, idx);
                     sum += dz;
                     sum_xhat += dz * ((fari_view_get(x, idx) - mean) * rstd);
                 } while (pixel_next(x, idx));
@@ -240,16 +254,15 @@ static void group_means(const fari_norm_attr *attr, const fari_view *gamma, cons
 far_status fari_norm_dx_reference(const fari_call *call)
 {
     const fari_norm_attr *attr = call->attr;
-    const fari_view *x = &call->in[0], *meanrstd = &call->in[1], *dy = &call->in[2];
-    int32_t next = 3;
-    const fari_view *y = attr->act != FAR_ACT_NONE ? &call->in[next++] : NULL;
-    const fari_view *gamma = attr->has_affine ? &call->in[next++] : NULL;
-    const fari_view *dstats = attr->batch_stats ? &call->in[next] : NULL;
+    const fari_view *x = &call->in[0], *meanrstd = &call->in[1];
+    const fari_norm_ins ins = fari_norm_dx_ins(attr);
+    const fari_view *gamma = ins.gamma > 0 ? &call->in[ins.gamma] : NULL;
+    const fari_view *dstats = ins.dstats > 0 ? &call->in[ins.dstats] : NULL;
     const int64_t channels = x->dim[1];
     int64_t idx[FAR_NDIM_MAX] = { 0 };
     do {
         const int64_t c = idx[1], s = segment_of(attr, idx[0]);
-        const double rstd = field_get(meanrstd, s, 1, channels, c), dz = dz_at(attr, dy, y, idx);
+        const double rstd = field_get(meanrstd, s, 1, channels, c), dz = dz_at(call, &ins, idx);
         double mean = 0.0, mean_xhat = 0.0, xhat = 0.0;
         if (dstats != NULL) {
             xhat = (fari_view_get(x, idx) - field_get(meanrstd, s, 0, channels, c)) * rstd;

@@ -10,7 +10,8 @@
 
 #define CHANNELS_ROW 512
 #define CHANNELS_ROW_WANTED 256
-#define CHANNELS_LANES 16 /* rows are a multiple of it where they can be: 512 bits */
+#define CHANNELS_ROW_SUMS 32 /* of kernels that sum: a row is what they hold in registers */
+#define CHANNELS_LANES 16    /* rows are a multiple of it where they can be: 512 bits */
 
 typedef struct channel_tile {
     int64_t channel0, channels; /* of this tile */
@@ -27,18 +28,18 @@ static inline int64_t pixels_of(const fari_view *view)
     return pixels;
 }
 
-/* Pixels a row: as many as fit CHANNELS_ROW_WANTED floats and make whole vectors. */
-static inline int64_t channel_repeats(int64_t channels)
+/* Pixels a row: as many as fit `wanted` floats and make whole vectors. */
+static inline int64_t channel_repeats(int64_t channels, int64_t wanted)
 {
     int64_t step = 1;
     while (step < CHANNELS_LANES && channels * step % CHANNELS_LANES != 0) step *= 2;
-    int64_t repeats = CHANNELS_ROW_WANTED / channels / step * step;
+    int64_t repeats = wanted / channels / step * step;
     if (repeats < 1) repeats = channels * step <= CHANNELS_ROW ? step : CHANNELS_ROW_WANTED / channels;
     return repeats < 1 ? 1 : repeats;
 }
 
-/* The tile that starts at channel0, for a run of `pixels` pixels. */
-static inline channel_tile channel_tile_at(int64_t channels, int64_t channel0, int64_t pixels)
+/* The tile that starts at channel0, for a run of `pixels` pixels, with rows of some `wanted` floats. */
+static inline channel_tile channel_tile_at(int64_t channels, int64_t channel0, int64_t pixels, int64_t wanted)
 {
     channel_tile tile = { .channel0 = channel0, .channels = channels - channel0, .stride = channels };
     if (channels > CHANNELS_ROW_WANTED) {
@@ -47,7 +48,7 @@ static inline channel_tile channel_tile_at(int64_t channels, int64_t channel0, i
         tile.rows = pixels;
         return tile;
     }
-    tile.len = tile.stride = channels * channel_repeats(channels);
+    tile.len = tile.stride = channels * channel_repeats(channels, wanted);
     tile.rows = pixels * channels / tile.len;
     tile.tail = pixels * channels % tile.len;
     return tile;

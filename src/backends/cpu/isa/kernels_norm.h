@@ -1,4 +1,4 @@
-/* The fast float32 kernels of norm.c, layer_norm.c, activation.c, dropout.c, softmax.c, loss_*.c and metric.c, compiled once per
+/* The fast float32 kernels of norm.c, norm_backward.c, layer_norm.c, activation.c, dropout.c, softmax.c, loss_*.c and metric.c, compiled once per
  * instruction set. Kernels' names without the fari_ before them:
  *
  *   op                                         kernel            op                      kernel
