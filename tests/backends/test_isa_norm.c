@@ -29,6 +29,14 @@ static size_t bytes_of(const fari_tensor *t)
     return (size_t)(elems_of(t) * far_dtype_bytes(t->dtype));
 }
 
+/* At cache lines, as in a plan's arena. */
+static void *memory_take(size_t bytes)
+{
+    void *data = aligned_alloc(64, (bytes / 64 + 1) * 64);
+    FAR_CHECK(data != NULL);
+    return data;
+}
+
 static uint64_t draw(scene *s, uint64_t bound)
 {
     return fari_rng_below(s->key, s->draws++, bound);
@@ -84,8 +92,7 @@ static void outputs_take(const scene *s, const fari_node *node, void **out)
 {
     for (int32_t i = 0; i < node->out_count; i++) {
         const size_t bytes = bytes_of(fari_tensor_of(s->graph, node->out[i]));
-        out[i] = malloc(bytes);
-        FAR_CHECK(out[i] != NULL);
+        out[i] = memory_take(bytes);
         memset(out[i], 0xff, bytes); /* NaN */
     }
 }
@@ -249,8 +256,7 @@ static int64_t scene_check(const char *label, far_graph *graph, far_value y, dou
     s.data = calloc((size_t)graph->tensor_count, sizeof *s.data);
     FAR_CHECK(s.data != NULL);
     for (int64_t i = 0; i < graph->tensor_count; i++) {
-        s.data[i] = malloc(bytes_of(graph->tensors[i]) + 1);
-        FAR_CHECK(s.data[i] != NULL);
+        s.data[i] = memory_take(bytes_of(graph->tensors[i]));
         if (graph->tensors[i]->producer < 0) fill(&s, (far_value)i, scale, classes);
     }
     for (int64_t n = 0; n < graph->node_count; n++) {
@@ -311,6 +317,20 @@ FAR_TEST(norm_kernels)
                 if (how % 5 == 3) y = far_group_norm(graph, "norm", x, images[i].dim[1] % 4 == 0 ? 4 : 1, &opts);
                 FAR_CHECK(scene_check("norm", graph, y, 2.0, 2) >= 2);
             }
+}
+
+/* Images of 2 MiB and more are written past the caches, where rows begin at cache lines: here all, every second, or none. */
+FAR_TEST(norm_kernels_for_large_images)
+{
+    static const far_shape large[] = { { 4, { 1, 8, 260, 256 } },
+                                       { 4, { 1, 8, 260, 255 } },
+                                       { 4, { 1, 5, 331, 333 } } };
+    for (size_t i = 0; i < FAR_COUNT(large); i++) {
+        far_graph *graph = graph_new(true);
+        const far_value x = input(graph, &large[i]), residual = far_graph_input(graph, "residual", FAR_F32, &large[i]);
+        const far_norm_opts opts = { .act = FAR_ACT_LEAKY_RELU, .slope = 0.1, .residual = i == 1 ? &residual : NULL };
+        FAR_CHECK(scene_check("large", graph, far_batch_norm(graph, "norm", x, &opts), 2.0, 2) >= 4);
+    }
 }
 
 FAR_TEST(batch_norm_kernels_for_vectors)
