@@ -1,4 +1,5 @@
-/* The CPU backend: for each geometry of an op a library's primitive, else a kernel of ours, else the op's reference. */
+/* The CPU backend: for each geometry of an op a kernel that packs weights (ours for thin convolutions, or a library's primitive), else another
+   of ours, else the op's reference. */
 #include "plan/backend.h"
 #include "backends/cpu/dnnl_wrap.h"
 #include "backends/cpu/kernel_table.h"
@@ -6,6 +7,9 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include <pthread.h>
+
+/* Raised when a change here gives other bits, be it in a kernel or in which kernel runs what: checkpoints tell by it. */
+#define BITS_VERSION 2
 
 typedef struct cpu_backend {
     fari_backend base;
@@ -108,8 +112,8 @@ far_status fari_backend_cpu_create(const char *isa_limit, fari_backend **backend
     }
     backend->isa = isa;
     backend->loops = fari_cpu_loops_of(isa);
-    (void)snprintf(backend->isa_text, sizeof backend->isa_text, "%s, oneDNN %s", fari_isa_name(isa),
-                   fari_dnnl_isa_name());
+    (void)snprintf(backend->isa_text, sizeof backend->isa_text, "%s, kernels %d, oneDNN %s", fari_isa_name(isa),
+                   BITS_VERSION, fari_dnnl_isa_name());
     backend->base = (fari_backend){ .name = "cpu",
                                     .isa = backend->isa_text,
                                     .prepare = cpu_prepare,

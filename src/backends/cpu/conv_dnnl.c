@@ -63,18 +63,21 @@ static bool describe(conv_kind kind, const fari_call *call, const fari_view *x, 
     return fits_int(&key_out->piece);
 }
 
-static bool describe_forward(const fari_call *call, void *key_out)
+static bool describe_forward(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     return describe(CONV_FORWARD, call, &call->in[0], &call->out[0], key_out);
 }
 
-static bool describe_dx(const fari_call *call, void *key_out)
+static bool describe_dx(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     return describe(CONV_DX, call, &call->out[0], &call->in[0], key_out);
 }
 
-static bool describe_dw(const fari_call *call, void *key_out)
+static bool describe_dw(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     return describe(CONV_DW, call, &call->in[0], &call->in[1], key_out);
 }
 

@@ -21,7 +21,7 @@ static bool has_maker(const fari_cpu_maker *makers, const fari_op *op)
 const char *fari_cpu_kernel_of(const fari_op *op)
 {
     const bool is_library = has_maker(fari_cpu_conv_makers, op) || has_maker(fari_cpu_linear_makers, op);
-    const bool is_ours = fari_kernel_find(op) != NULL;
+    const bool is_ours = fari_kernel_find(op) != NULL || has_maker(fari_cpu_thin_makers, op);
     if (is_library) return is_ours ? "both" : "oneDNN";
     return is_ours ? "farandole" : NULL;
 }

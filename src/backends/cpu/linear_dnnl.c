@@ -57,8 +57,9 @@ static bool fits(const linear_key *key)
     return key->batch > 0 && key->m > 0 && key->k > 0 && key->n > 0;
 }
 
-static bool describe_forward(const fari_call *call, void *key_out)
+static bool describe_forward(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     linear_key *key = key_out;
     if (!all_plain(call)) return false;
     const int64_t *weight = call->in[1].dim; /* [O, F] */
@@ -72,8 +73,9 @@ static bool describe_forward(const fari_call *call, void *key_out)
     return fits(key);
 }
 
-static bool describe_dx(const fari_call *call, void *key_out)
+static bool describe_dx(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     linear_key *key = key_out;
     if (!all_plain(call)) return false;
     const int64_t *weight = call->in[1].dim;
@@ -81,8 +83,9 @@ static bool describe_dx(const fari_call *call, void *key_out)
     return fits(key);
 }
 
-static bool describe_dw(const fari_call *call, void *key_out)
+static bool describe_dw(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     linear_key *key = key_out;
     if (!all_plain(call)) return false;
     const int64_t *weight = call->out[0].dim;
@@ -95,8 +98,9 @@ static bool describe_dw(const fari_call *call, void *key_out)
     return fits(key);
 }
 
-static bool describe_matmul(const fari_call *call, void *key_out)
+static bool describe_matmul(const fari_call *call, fari_isa isa, void *key_out)
 {
+    (void)isa;
     linear_key *key = key_out;
     const fari_matmul_attr *attr = call->attr;
     const fari_view *a = &call->in[0], *out = &call->out[0];

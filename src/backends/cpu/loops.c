@@ -1,15 +1,18 @@
 #include "backends/cpu/loops.h"
 
-#define LOOPS(suffix)                                                     \
-    void fari_add_f32##suffix(float *, const float *, int64_t);           \
-    void fari_add_row##suffix(float *, const float *, int64_t, int64_t);  \
-    void fari_fill_row##suffix(float *, const float *, int64_t, int64_t); \
-    static const fari_cpu_loops loops##suffix = { fari_add_f32##suffix, fari_add_row##suffix, fari_fill_row##suffix }
+#define LOOPS(name, isa)                                                                                              \
+    void fari_add_f32_##name(float *, const float *, int64_t);                                                        \
+    void fari_add_row_##name(float *, const float *, int64_t, int64_t);                                               \
+    void fari_fill_row_##name(float *, const float *, int64_t, int64_t);                                              \
+    static const fari_thin_kernels thin_##name = { "farandole thin:" #name, fari_thin_forward_##name,                 \
+                                                   fari_thin_dw_##name };                                             \
+    static const fari_cpu_loops loops_##name = { fari_add_f32_##name, fari_add_row_##name, fari_fill_row_##name, isa, \
+                                                 &thin_##name }
 
-LOOPS(_base);
+LOOPS(base, FARI_ISA_BASE);
 #if defined(FARI_ISA_X86)
-LOOPS(_avx2);
-LOOPS(_avx512);
+LOOPS(avx2, FARI_ISA_AVX2);
+LOOPS(avx512, FARI_ISA_AVX512);
 #endif
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa)

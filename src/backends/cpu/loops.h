@@ -1,7 +1,8 @@
-/* Small loops that the backend itself needs, compiled once per instruction set: isa/add.c. Each is a fixed sequence of plain IEEE
+/* What the backend itself needs of isa/, compiled once per instruction set: small loops (add.c) and thin convolutions. Each loop is a fixed sequence of plain IEEE
    operations an element, so the instruction set changes no bit. */
 #ifndef FARI_CPU_LOOPS_H
 #define FARI_CPU_LOOPS_H
+#include "backends/cpu/isa/conv_thin.h"
 #include "backends/cpu/isa_select.h"
 #include <stdint.h>
 
@@ -12,6 +13,8 @@ typedef struct fari_cpu_loops {
     void (*add_row)(float *pixels, const float *row, int64_t pixel_count, int64_t channels);
     /* [pixels][channels] = row[channels]; row NULL: zeros */
     void (*fill_row)(float *pixels, const float *row, int64_t pixel_count, int64_t channels);
+    fari_isa isa;
+    const fari_thin_kernels *thin;
 } fari_cpu_loops;
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);

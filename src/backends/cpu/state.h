@@ -20,15 +20,16 @@ struct fari_cpu_state {
 
 #define FARI_CPU_KEY_BYTES 896
 
-/* How one op is run by a library. The key holds all that `make` may look at, and unused bytes are zero. */
+/* How one op is run by a library, or by kernels of ours that pack weights. The key holds all that `make` may look at, and unused bytes are zero. */
 typedef struct fari_cpu_maker {
     const fari_op *op;
-    /* False: the library cannot do that. */
-    bool (*describe)(const fari_call *call, void *key_out);
+    /* False: it cannot do that, or another does it faster. `isa`: of our own kernels. */
+    bool (*describe)(const fari_call *call, fari_isa isa, void *key_out);
     /* Leaves *state_out NULL where the library has nothing better than a reference. */
     far_status (*make)(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out);
 } fari_cpu_maker;
 
+extern const fari_cpu_maker fari_cpu_thin_makers[];   /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_conv_makers[];   /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_linear_makers[]; /* ends with a NULL op */
 

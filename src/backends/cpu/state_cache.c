@@ -6,21 +6,25 @@
 #include <string.h>
 
 typedef struct cache_key {
-    const fari_op *op;
+    const fari_cpu_maker *maker;
     _Alignas(8) unsigned char geometry[FARI_CPU_KEY_BYTES];
 } cache_key;
 
-static const fari_cpu_maker *maker_in(const fari_cpu_maker *makers, const fari_op *op)
-{
-    for (; makers->op != NULL; makers++)
-        if (makers->op == op) return makers;
-    return NULL;
-}
+/* In the order in which they are asked. */
+static const fari_cpu_maker *const all_makers[] = { fari_cpu_thin_makers, fari_cpu_conv_makers,
+                                                    fari_cpu_linear_makers };
 
-static const fari_cpu_maker *maker_of(const fari_op *op)
+/* The first that takes the call, with its key; NULL: none does. */
+static const fari_cpu_maker *maker_of(const fari_call *call, fari_isa isa, cache_key *key_out)
 {
-    const fari_cpu_maker *maker = maker_in(fari_cpu_conv_makers, op);
-    return maker != NULL ? maker : maker_in(fari_cpu_linear_makers, op);
+    for (size_t i = 0; i < FAR_COUNT(all_makers); i++)
+        for (const fari_cpu_maker *maker = all_makers[i]; maker->op != NULL; maker++) {
+            if (maker->op != call->node->op) continue;
+            memset(key_out, 0, sizeof *key_out);
+            key_out->maker = maker;
+            if (maker->describe(call, isa, key_out->geometry)) return maker;
+        }
+    return NULL;
 }
 
 static fari_cpu_state *find(const fari_cpu_cache *cache, uint64_t hash, const cache_key *key)
@@ -45,12 +49,10 @@ static far_status add(fari_cpu_cache *cache, uint64_t hash, const cache_key *key
 far_status fari_cpu_cache_take(fari_cpu_cache *cache, const fari_call *call, const fari_cpu_loops *loops,
                                fari_cpu_state **state_out)
 {
-    const fari_cpu_maker *maker = maker_of(call->node->op);
     cache_key key;
-    memset(&key, 0, sizeof key);
-    key.op = call->node->op;
+    const fari_cpu_maker *maker = maker_of(call, loops->isa, &key);
     *state_out = NULL;
-    if (maker == NULL || !maker->describe(call, key.geometry)) return FAR_OK;
+    if (maker == NULL) return FAR_OK;
     const uint64_t hash = fari_xxh3(&key, sizeof key);
     fari_cpu_state *state = find(cache, hash, &key);
     if (state == NULL) {
