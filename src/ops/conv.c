@@ -1,5 +1,6 @@
 /* Convolution: shapes, rows, gradients and cost. Reference kernels: conv_reference.c; public builders: conv_build.c. */
 #include "ops/conv.h"
+#include "ops/norm.h"
 #include "ops/spatial.h"
 #include "ops/window.h"
 #include <inttypes.h>
@@ -186,8 +187,11 @@ static void param_gradients(fari_grad *grad, far_value x, far_value dy)
     if (grad->need[1])
         grad->d_in[1] =
             fari_emit(grad->graph, &fari_op_conv_dw, node->name, node->attr, 2, (const far_value[]){ x, dy });
-    if (node->in_count > 2 && grad->need[2])
-        grad->d_in[2] = fari_emit(grad->graph, &fari_op_channel_sum, node->name, NULL, 1, grad->d_out);
+    if (node->in_count > 2 && grad->need[2]) {
+        grad->d_in[2] = fari_emit_norm_dx_sum(grad->graph, node->name, grad->d_out[0]);
+        if (grad->d_in[2] < 0)
+            grad->d_in[2] = fari_emit(grad->graph, &fari_op_channel_sum, node->name, NULL, 1, grad->d_out);
+    }
 }
 
 static far_status conv_gradient(fari_grad *grad)

@@ -314,3 +314,48 @@ const fari_op fari_op_norm_dparam = {
     .infer = dparam_infer,
     .reference = fari_norm_dparam_reference,
 };
+
+/* ---- sums of dx ---- */
+
+static far_status dx_sum_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
+                               fari_tensor *out, int32_t *out_count)
+{
+    (void)graph, (void)node, (void)out_count;
+    infer_global(&out[0], FAR_F32, (far_shape){ .ndim = 1, .dim = { in[0]->shape.dim[1] / 3 } });
+    return FAR_OK;
+}
+
+const fari_op fari_op_norm_dx_sum = {
+    .name = "norm_dx_sum",
+    .kind = FARI_REDUCE,
+    .order = FARI_ORDER_FREE,
+    .attr_bytes = sizeof(fari_norm_attr),
+    .infer = dx_sum_infer,
+    .reference = fari_norm_dx_sum_reference,
+};
+
+/* The node that makes a value; NULL: none does. */
+static const fari_node *maker_of(const far_graph *graph, far_value value)
+{
+    const int32_t producer = value < 0 ? -1 : fari_tensor_of(graph, value)->producer;
+    return producer < 0 ? NULL : graph->nodes[producer];
+}
+
+far_value fari_emit_norm_dx_sum(far_graph *graph, const char *name, far_value d)
+{
+    const fari_node *dx = maker_of(graph, d);
+    if (dx == NULL || dx->op != &fari_op_norm_dx || dx->out[0] != d) return FAR_NO_VALUE;
+    const fari_norm_attr *attr = dx->attr;
+    const fari_norm_ins ins = fari_norm_dx_ins(attr);
+    const int64_t channels = fari_tensor_of(graph, d)->shape.dim[1];
+    if (!attr->batch_stats) return FAR_NO_VALUE;
+    if (attr->groups == channels) {
+        const fari_fill_attr zeros = { { .ndim = 1, .dim = { channels } }, 0.0, FAR_F32 };
+        return fari_emit(graph, &fari_op_fill, name, &zeros, 0, NULL);
+    }
+    const fari_node *finalize = maker_of(graph, dx->in[1]);
+    if (finalize == NULL || attr->group_samples == 0) return FAR_NO_VALUE;
+    const far_value in[] = { finalize->in[0], dx->in[1], dx->in[ins.dstats],
+                             attr->has_affine ? dx->in[ins.gamma] : FAR_NO_VALUE };
+    return fari_emit(graph, &fari_op_norm_dx_sum, name, attr, attr->has_affine ? 4 : 3, in);
+}

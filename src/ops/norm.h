@@ -70,4 +70,10 @@ extern const fari_op
     fari_op_norm_dx; /* MAP  x, meanrstd, dy, and what fari_norm_dx_ins says -> dx, [dz if act and has_residual] */
 extern const fari_op fari_op_norm_dparam_sum; /* REDUCE  dstats [S, 2C] -> [1, 2C] F64, when batch_of is not 0 */
 extern const fari_op fari_op_norm_dparam;     /* GLOBAL  [1, 2C] F64 -> dgamma [C], dbeta [C] */
+
+/* REDUCE  stats, meanrstd, dstats, [gamma if has_affine] -> sums of norm_dx's dx over all but channels, [C]: nothing large is read */
+extern const fari_op fari_op_norm_dx_sum;
+/* The gradient of a bias whose sum's gradient is `d`, if that is a norm's dx: zero where the norm takes each channel's own mean out
+   again, else norm_dx_sum. Anything else: FAR_NO_VALUE, and nothing is emitted. */
+far_value fari_emit_norm_dx_sum(far_graph *graph, const char *name, far_value d);
 #endif

@@ -295,3 +295,33 @@ far_status fari_norm_dparam_reference(const fari_call *call)
     }
     return FAR_OK;
 }
+
+/* Adds the sums of dx over channels [first, first + width) of segment s, which share statistics. All have as many elements. */
+static void group_dx_sum(const fari_call *call, int64_t s, int64_t first, int64_t width)
+{
+    const fari_norm_attr *attr = call->attr;
+    const fari_view *stats = &call->in[0], *meanrstd = &call->in[1], *dstats = &call->in[2], *out = &call->out[0];
+    const fari_view *gamma = attr->has_affine ? &call->in[3] : NULL;
+    const int64_t channels = stats->dim[1] / 3;
+    const double count = (double)attr->count, rstd = field_get(meanrstd, s, 1, channels, first);
+    double x_mean = 0.0, mean, mean_xhat;
+    for (int64_t c = first; c < first + width; c++) x_mean += field_get(stats, s, 0, channels, c) / (double)width;
+    group_means(attr, gamma, dstats, s, channels, first, &mean, &mean_xhat);
+    for (int64_t c = first; c < first + width; c++) {
+        const double g = gamma != NULL ? fari_view_get_flat(gamma, c) : 1.0;
+        const double dz = field_get(dstats, s, 0, channels, c);
+        const double xhat = count * rstd * (field_get(stats, s, 0, channels, c) - x_mean);
+        fari_view_set_flat(out, c, fari_view_get_flat(out, c) + rstd * (g * dz - count * mean - xhat * mean_xhat));
+    }
+}
+
+/* norm_dx's formula, summed over a channel: of dz and xhat the sums are known. */
+far_status fari_norm_dx_sum_reference(const fari_call *call)
+{
+    const fari_norm_attr *attr = call->attr;
+    const int64_t channels = call->in[0].dim[1] / 3, width = channels / attr->groups;
+    for (int64_t c = 0; c < channels && !call->accumulate; c++) fari_view_set_flat(&call->out[0], c, 0.0);
+    for (int64_t s = 0; s < call->in[0].dim[0]; s++)
+        for (int64_t first = 0; first < channels; first += width) group_dx_sum(call, s, first, width);
+    return FAR_OK;
+}

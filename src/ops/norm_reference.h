@@ -13,4 +13,5 @@ far_status fari_norm_dstats_reference(const fari_call *call);
 far_status fari_norm_dx_reference(const fari_call *call);
 far_status fari_norm_dparam_sum_reference(const fari_call *call);
 far_status fari_norm_dparam_reference(const fari_call *call);
+far_status fari_norm_dx_sum_reference(const fari_call *call);
 #endif

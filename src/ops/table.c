@@ -80,6 +80,7 @@ static const fari_op_row rows[] = {
     { &fari_op_norm_dx, FARI_OP_GRADIENT, "ops/test_norm.c" },
     { &fari_op_norm_dparam_sum, FARI_OP_GRADIENT, "ops/test_norm.c" },
     { &fari_op_norm_dparam, FARI_OP_GRADIENT, "ops/test_norm.c" },
+    { &fari_op_norm_dx_sum, FARI_OP_GRADIENT, "ops/test_norm.c" },
     { &fari_op_layer_norm_dx, FARI_OP_GRADIENT, "ops/test_layer_norm.c" },
     { &fari_op_layer_norm_dsums, FARI_OP_GRADIENT, "ops/test_layer_norm.c" },
     { &fari_op_activation_dx, FARI_OP_GRADIENT, "ops/test_activation.c" },

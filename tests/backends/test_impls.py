@@ -22,8 +22,8 @@ CASES = [
     ("polaris", ["data.synthetic.shape=[3, 640, 1024]", *MAP]),
     ("unet", ["data.synthetic.shape=[3, 256, 256]", *MAP]),
 ]
-SMALL = {"norm_finalize", "norm_finalize_each", "norm_running", "norm_fixed", "norm_dparam", "norm_dparam_sum", "ce_loss", "ce_loss_dx",
-         "fill", "loss_scale", "clip_scale", "lars_rate", "lamb_ratio"}
+SMALL = {"norm_finalize", "norm_finalize_each", "norm_running", "norm_fixed", "norm_dparam", "norm_dparam_sum", "norm_dx_sum",
+         "ce_loss", "ce_loss_dx", "fill", "loss_scale", "clip_scale", "lars_rate", "lamb_ratio"}
 
 
 def check(name, settings, folder):

@@ -4,6 +4,7 @@
 #include "plan/plan.h"
 #include "run/executor.h"
 #include "test.h"
+#include <farandole/conv.h>
 #include <farandole/norm.h>
 
 typedef enum norm_kind { BATCH, GROUP, INSTANCE, LAYER } norm_kind;
@@ -127,6 +128,43 @@ FAR_TEST(norm_through_the_machine)
         const op_check_opts opts = { .is_eval = cases[i].is_eval,
                                      .kink_margin = cases[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
         op_check_with(cases[i].name, build, &cases[i], &opts);
+    }
+}
+
+/* The gradient of a bias before a norm comes from the norm's statistics, not from the image: zero, unless channels share them. */
+static far_value build_after_conv(far_graph *graph, const void *arg)
+{
+    const norm_case *c = arg;
+    far_norm_opts opts = c->opts;
+    const far_value x = far_graph_input(graph, "x", FAR_F32, &c->x);
+    const far_value z =
+        far_conv(graph, "conv", x, &(far_conv_opts){ .out_channels = 6, .kernel = { 3 }, .pad = { 1 } });
+    if (c->has_residual) opts.residual = &z;
+    const far_value y = c->kind == BATCH      ? far_batch_norm(graph, "norm", z, &opts)
+                        : c->kind == INSTANCE ? far_instance_norm(graph, "norm", z, &opts)
+                                              : far_group_norm(graph, "norm", z, c->groups, &opts);
+    parameters_shake(graph);
+    return y;
+}
+
+FAR_TEST(bias_before_a_norm)
+{
+    static const far_shape x = { 4, { 3, 4, 9, 7 } };
+    const norm_case after[] = {
+        { "bias before group norm", GROUP, x, { .eps = 0.0 }, 2, false, false },
+        { "bias before group norm, no affine", GROUP, x, { .no_affine = true }, 3, false, false },
+        { "bias before group norm leaky", GROUP, x, { .act = FAR_ACT_LEAKY_RELU, .slope = 0.3 }, 2, false, false },
+        { "bias before layer norm relu", GROUP, x, { .act = FAR_ACT_RELU }, 1, false, false },
+        { "bias before and beside group norm", GROUP, x, { .eps = 0.0 }, 3, true, false },
+        { "bias before batch norm", BATCH, x, { .act = FAR_ACT_LEAKY_RELU }, 0, false, false },
+        { "bias before batch norm, each sample alone", BATCH, x, { .group_samples = 1 }, 0, false, false },
+        { "bias before instance norm", INSTANCE, x, { .no_affine = true }, 0, false, false },
+        { "bias before fixed norm", BATCH, x, { .act = FAR_ACT_RELU }, 0, false, true },
+    };
+    for (size_t i = 0; i < FAR_COUNT(after); i++) {
+        const op_check_opts opts = { .is_eval = after[i].is_eval,
+                                     .kink_margin = after[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
+        op_check_with(after[i].name, build_after_conv, &after[i], &opts);
     }
 }
 
