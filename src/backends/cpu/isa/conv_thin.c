@@ -86,7 +86,14 @@ FARI_INLINE void row_of(const fari_thin_conv *conv, window win, const thin_rows 
     }
 
 /* With one vector a pixel its address is worth a constant. */
-ROW_FN(row_1_of_1, 1, 1, PIXELS_1)
+static void row_stem(const fari_thin_conv *conv, const window *win, const thin_rows *rows, float *copy, float *out)
+{
+    window stem = *win;
+    stem.steps = FARI_THIN_STEM_STEPS;
+    stem.last_at = FARI_THIN_STEM_LAST;
+    row_of(conv, stem, rows, copy, 1, 1, PIXELS_1, out);
+}
+
 ROW_FN(row_1_of_8, 8, 1, PIXELS_1)
 ROW_FN(row_1, conv->in_channels, 1, PIXELS_1)
 ROW_FN(row_2, conv->in_channels, 2, PIXELS_2)
@@ -100,7 +107,7 @@ static row_fn row_fn_of(const fari_thin_conv *conv)
 {
     static const row_fn fns[] = { NULL, row_1, row_2, row_3, row_4, row_5 };
     const int64_t vectors = conv->out_channels / PAIR_CHANNELS;
-    if (vectors == 1 && conv->in_channels == 1) return row_1_of_1;
+    if (conv->in_channels == 1) return row_stem;
     if (vectors == 1 && conv->in_channels == 8) return row_1_of_8;
     return fns[vectors];
 }

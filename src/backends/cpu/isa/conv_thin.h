@@ -13,9 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FARI_THIN_IN_MAX 64   /* channels of the input, at most */
-#define FARI_THIN_OUT_MAX 40  /* of the output */
-#define FARI_THIN_COLS_MIN 16 /* columns of the output, at least */
+#define FARI_THIN_IN_MAX 64    /* channels of the input, at most */
+#define FARI_THIN_OUT_MAX 40   /* of the output */
+#define FARI_THIN_STEM_STEPS 3 /* of a row of 5 x 5 from one channel, the only kernel from so few */
+#define FARI_THIN_STEM_LAST 3  /* where the last of them begins */
+#define FARI_THIN_COLS_MIN 16  /* columns of the output, at least */
 
 /* Row j, column i of the output reads rows j - pad_rows + [0, kernel_rows) and columns i - pad_cols + [0, kernel_cols) of the input,
    which is 0 outside of its rows and columns. An input gradient is this too, with dy as input and weights turned around. */

@@ -7,7 +7,7 @@
 /* Steps a block by vectors of dy a pixel. They divide 12, of which all widths of 3 and channels of 8 have a multiple. */
 #if defined(__AVX512F__)
 #define STEPS_1 12
-#define STEPS_2 12
+#define STEPS_2 6
 #define STEPS_3 6
 #define STEPS_4 6
 #define STEPS_5 4
@@ -25,22 +25,37 @@
 #define STEPS_5 1
 #endif
 
-#define STEM_STEPS 3 /* a row of 5 x 5 of one channel; all five rows fit the registers */
-#define STEM_ROWS 5
-#define STEM_LAST 3
+#define STEM_ROWS 5 /* all of them fit the registers */
 
 /* A run of columns. */
 typedef struct stretch {
     const float *in; /* the window of the first pixel, from its first row */
     int64_t row_elems, cols;
-    const float *dy; /* [cols][vectors][16], channels doubled */
+    const float *dy;                  /* [cols][vectors][16], channels doubled */
+    const float *in_ahead, *dy_ahead; /* what later runs will be the first to read, a pixel each for each here */
 } stretch;
 
 #define ANY_LAST 1024 /* the run of floats is even: no step overlaps another */
 
+/* Lines of memory to be fetched meanwhile, one a pixel. */
+typedef struct fetch {
+    const float *line;
+    int64_t elems; /* from pixel to pixel */
+} fetch;
+
+/* What the k-th block of a run fetches: the blocks' lines together are the pixels of in_ahead and of dy_ahead. */
+FARI_INLINE fetch fetch_of(const stretch *run, int64_t k, int64_t channels, int64_t dy_channels)
+{
+    const int64_t in_lines = (channels + THIN_LINE - 1) / THIN_LINE,
+                  dy_lines = (dy_channels + THIN_LINE - 1) / THIN_LINE;
+    if (k < in_lines) return (fetch){ run->in_ahead + k * THIN_LINE, channels };
+    if (k - in_lines < dy_lines) return (fetch){ run->dy_ahead + (k - in_lines) * THIN_LINE, dy_channels };
+    return (fetch){ run->dy_ahead, 0 };
+}
+
 /* `rows` of the kernel by `steps`: their sums over the columns. The last step begins at `last`. Constants but for channels. */
-FARI_INLINE void block(const stretch *run, int64_t channels, int vectors, int rows, int steps, int last, float *partial,
-                       int64_t partial_row)
+FARI_INLINE void block(const stretch *run, fetch from, int64_t channels, int vectors, int rows, int steps, int last,
+                       float *partial, int64_t partial_row)
 {
     const float *in = run->in, *dy = run->dy;
     pairs sum[32];
@@ -48,6 +63,7 @@ FARI_INLINE void block(const stretch *run, int64_t channels, int vectors, int ro
     for (int i = 0; i < rows * steps * vectors; i++) sum[i] = pairs_zero();
     for (int64_t p = 0; p < run->cols; p++, in += channels, dy += vectors * PAIR_LANES) {
         pairs d[8];
+        __builtin_prefetch(from.line + p * from.elems, 0, 2);
         PAIRS_UNROLL
         for (int v = 0; v < vectors; v++) d[v] = pairs_load(dy + v * PAIR_LANES);
         PAIRS_UNROLL
@@ -69,9 +85,11 @@ FARI_INLINE void blocks(const fari_thin_conv *conv, stretch run, int64_t rows, i
                         float *partial)
 {
     const int64_t all = fari_thin_steps(conv);
+    int64_t k = 0;
     for (int64_t r = 0; r < rows; r++, run.in += run.row_elems - 2 * all)
         for (int64_t s = 0; s < all; s += steps, run.in += 2 * steps, partial += (int64_t)steps * vectors * PAIR_LANES)
-            block(&run, channels, vectors, 1, steps, ANY_LAST, partial, 0);
+            block(&run, fetch_of(&run, k++, channels, (int64_t)vectors * PAIR_CHANNELS), channels, vectors, 1, steps,
+                  ANY_LAST, partial, 0);
 }
 
 #define BLOCKS_FN(name, channels, vectors, steps)                                                  \
@@ -89,14 +107,15 @@ BLOCKS_FN(blocks_5, conv->in_channels, 5, STEPS_5)
 /* 5 x 5 of one channel: a row is three steps, of five floats. */
 static void blocks_stem(const fari_thin_conv *conv, const stretch *whole, int64_t rows, float *partial)
 {
-    const int64_t partial_row = STEM_STEPS * PAIR_LANES;
+    const int64_t partial_row = FARI_THIN_STEM_STEPS * PAIR_LANES;
     stretch run = *whole;
+    const fetch dy = { run.dy_ahead, PAIR_CHANNELS };
     if (rows == STEM_ROWS) {
-        block(&run, 1, 1, STEM_ROWS, STEM_STEPS, STEM_LAST, partial, partial_row);
+        block(&run, dy, 1, 1, STEM_ROWS, FARI_THIN_STEM_STEPS, FARI_THIN_STEM_LAST, partial, partial_row);
         return;
     }
     for (int64_t r = 0; r < rows; r++, run.in += run.row_elems, partial += partial_row)
-        block(&run, 1, 1, 1, STEM_STEPS, STEM_LAST, partial, partial_row);
+        block(&run, dy, 1, 1, 1, FARI_THIN_STEM_STEPS, FARI_THIN_STEM_LAST, partial, partial_row);
     (void)conv;
 }
 
@@ -127,7 +146,9 @@ static void run_add(const dw_call *call, const thin_rows *rows, const float *dy,
     stretch run = { .in = rows->in + first * conv->in_channels,
                     .row_elems = conv->in_cols * conv->in_channels,
                     .cols = hi - lo,
-                    .dy = call->doubled };
+                    .dy = call->doubled,
+                    .in_ahead = rows->ahead + first * conv->in_channels,
+                    .dy_ahead = dy + hi * conv->out_channels };
     if (first < 0 || first + need > conv->in_cols) {
         thin_copy(conv, rows, first, need, call->copy);
         run.in = call->copy;
