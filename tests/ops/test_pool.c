@@ -86,6 +86,25 @@ FAR_TEST(pool_kernels_in_pieces)
     }
 }
 
+/* Gradients of 2 MiB and more are written past the caches, where pixels allow it. */
+FAR_TEST(pool_kernels_for_large_images)
+{
+    static const pool_case large[] = {
+        { .name = "large 8 channels", .kind = MAX, .x = { 4, { 1, 8, 258, 256 } }, .kernel = { 2 } },
+        { .name = "large 16 channels, odd", .kind = MAX, .x = { 4, { 1, 16, 131, 255 } }, .kernel = { 2 } },
+        { .name = "large 24 channels", .kind = MAX, .x = { 4, { 1, 24, 129, 171 } }, .kernel = { 2 } },
+    };
+    for (size_t i = 0; i < FAR_COUNT(large); i++) {
+        far_graph *graph = NULL;
+        FAR_CHECK_OK(far_graph_create(true, &graph));
+        (void)build(graph, &large[i]);
+        FAR_CHECK_OK(far_graph_status(graph));
+        piece_add_gradients(graph);
+        piece_check(large[i].name, graph, i, false, 1e-6);
+        far_graph_destroy(graph);
+    }
+}
+
 /* A window and an image it fits, drawn at random. */
 static pool_case draw_case(uint64_t key)
 {

@@ -63,6 +63,25 @@ FAR_TEST(upsample_kernels_in_pieces)
     }
 }
 
+/* Images of 2 MiB and more are written past the caches, where pixels allow it. */
+FAR_TEST(upsample_kernels_for_large_images)
+{
+    static const up_case large[] = {
+        { "large 8 channels", { 4, { 1, 8, 129, 128 } }, { .mode = FAR_UPSAMPLE_LINEAR, .scale = { 2 } } },
+        { "large 32 channels", { 4, { 1, 32, 65, 64 } }, { .mode = FAR_UPSAMPLE_LINEAR, .scale = { 2 } } },
+        { "large 24 channels", { 4, { 1, 24, 65, 90 } }, { .mode = FAR_UPSAMPLE_LINEAR, .scale = { 2 } } },
+    };
+    for (size_t i = 0; i < FAR_COUNT(large); i++) {
+        far_graph *graph = NULL;
+        FAR_CHECK_OK(far_graph_create(true, &graph));
+        (void)build(graph, &large[i]);
+        FAR_CHECK_OK(far_graph_status(graph));
+        piece_add_gradients(graph);
+        piece_check(large[i].name, graph, i, false, 1e-6);
+        far_graph_destroy(graph);
+    }
+}
+
 FAR_TEST(upsample_random_geometries_in_pieces)
 {
     for (uint64_t seed = 0; seed < 150; seed++) {

@@ -3,6 +3,7 @@
 #include "ops/elementwise.h"
 #include "backends/cpu/isa/isa.h"
 #include "backends/cpu/isa/kernels_elementwise.h"
+#include "backends/cpu/isa/stream.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "graph/graph.h"
 #include <math.h>
@@ -35,6 +36,20 @@ static void binary_run(fari_binary_kind kind, const float *restrict a, const flo
     case FARI_BINARY_MIN: BINARY_LOOP(p < q ? p : q);
     case FARI_BINARY_COUNT: return;
     }
+}
+
+#define FAR_BLOCK 512 /* floats that are computed before they are written past the caches */
+
+static void binary_far(fari_binary_kind kind, const float *a, const float *b, float *y, int64_t elems)
+{
+    float line[FAR_BLOCK];
+    const int64_t full = elems / FAR_BLOCK * FAR_BLOCK;
+    for (int64_t k = 0; k < full; k += FAR_BLOCK) {
+        binary_run(kind, a + k, b + k, line, FAR_BLOCK);
+        stream_row(y + k, line, FAR_BLOCK);
+    }
+    binary_run(kind, a + full, b + full, y + full, elems - full);
+    stream_end();
 }
 
 /* A short second operand laid out again and again, so that the loops over it are long. */
@@ -93,7 +108,10 @@ far_status FARI_ISA(fari_binary)(const fari_call *call)
         (attr->repeat == FARI_REPEAT_OVER_SAMPLES && !(is_flat && fari_view_elems(&call->in[1]) == each)))
         return call->node->op->reference(call);
     switch (attr->repeat) {
-    case FARI_REPEAT_NONE: binary_run(attr->kind, a, b, y, elems); break;
+    case FARI_REPEAT_NONE:
+        if (stream_pays(&call->out[0], 0)) binary_far(attr->kind, a, b, y, elems);
+        else binary_run(attr->kind, a, b, y, elems);
+        break;
     case FARI_REPEAT_SCALAR: binary_periodic(attr->kind, a, b, 1, y, elems); break;
     case FARI_REPEAT_CHANNEL:
     case FARI_REPEAT_SAMPLE_CHANNEL:
@@ -205,14 +223,18 @@ FARI_INLINE void add_one(float *restrict y, const float *restrict a, int64_t ele
 far_status FARI_ISA(fari_add_n)(const fari_call *call)
 {
     const int64_t elems = fari_view_elems(&call->out[0]);
-    float *y = call->out[0].data;
+    const bool is_far = stream_pays(&call->out[0], 0);
+    float *y = call->out[0].data, line[ADD_BLOCK];
     if (!all_f32(call) || call->in_count < 2) return call->node->op->reference(call);
     for (int32_t i = 0; i < call->in_count; i++)
         if (fari_view_elems(&call->in[i]) != elems) return call->node->op->reference(call);
     for (int64_t k = 0; k < elems; k += ADD_BLOCK) {
         const int64_t count = elems - k < ADD_BLOCK ? elems - k : ADD_BLOCK;
-        add_two((const float *)call->in[0].data + k, (const float *)call->in[1].data + k, y + k, count);
-        for (int32_t i = 2; i < call->in_count; i++) add_one(y + k, (const float *)call->in[i].data + k, count);
+        float *sum = is_far && count == ADD_BLOCK ? line : y + k;
+        add_two((const float *)call->in[0].data + k, (const float *)call->in[1].data + k, sum, count);
+        for (int32_t i = 2; i < call->in_count; i++) add_one(sum, (const float *)call->in[i].data + k, count);
+        if (sum == line) stream_row(y + k, line, ADD_BLOCK);
     }
+    if (is_far) stream_end();
     return FAR_OK;
 }

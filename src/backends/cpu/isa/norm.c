@@ -148,7 +148,7 @@ far_status FARI_ISA(fari_norm_apply)(const fari_call *call)
             const apply_piece piece = { .x = (const float *)call->in[0].data + at,
                                         .residual = residual != NULL ? residual + at : NULL,
                                         .y = (float *)call->out[0].data + at,
-                                        .streams = stream_pays(&call->out[0], at, &tile) };
+                                        .streams = stream_pays_rows(&call->out[0], at, &tile) };
             norm_affine_spread(&tile, norm_meanrstd(&call->in[1], s, r.channels), r.channels, gamma, beta, &p);
             apply_choose(&tile, &p, &piece, attr);
         }

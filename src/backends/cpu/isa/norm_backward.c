@@ -257,8 +257,8 @@ far_status FARI_ISA(fari_norm_dx)(const fari_call *call)
                                .dx = (float *)call->out[0].data + at,
                                .dz = call->out_count > 1 ? (float *)call->out[1].data + at : NULL };
             piece.y = ins.y > 0 ? (const float *)call->in[ins.y].data + at : piece.x;
-            piece.streams =
-                stream_pays(&call->out[0], at, &tile) && (piece.dz == NULL || stream_pays(&call->out[1], at, &tile));
+            piece.streams = stream_pays_rows(&call->out[0], at, &tile) &&
+                            (piece.dz == NULL || stream_pays_rows(&call->out[1], at, &tile));
             norm_affine_spread(&tile, meanrstd, r.channels, gamma, beta, &p.affine);
             if (dstats != NULL)
                 dx_coefficients(attr, &tile, r.channels, meanrstd + r.channels, gamma, dstats + s * 2 * r.channels, &p);

@@ -3,6 +3,7 @@
  *   fari_max_pool_dx  op max_pool_dx  in: dy, argmax; out: dx. No scratch. */
 #include "backends/cpu/isa/kernels.h"
 #include "backends/cpu/isa/pool_window.h"
+#include "backends/cpu/isa/stream.h"
 #include "backends/cpu/isa/vec.h"
 #include <math.h>
 #include <string.h>
@@ -57,11 +58,10 @@ static tap_box line_box(const max_ctx *ctx, const pool_taps *taps0, const pool_t
     return box;
 }
 
-/* One line of y. */
-static void max_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
+FARI_INLINE void max_line_of(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at,
+                             int64_t channels)
 {
     const tap_box line = line_box(ctx, taps0, taps1);
-    const int64_t channels = ctx->y.channels;
     for (int64_t o = 0; o < ctx->y.count[2]; o++, at += channels) {
         const pool_taps taps = pool_taps_of(&ctx->axis[2], o + ctx->y.first[2]);
         tap_box box = line;
@@ -80,6 +80,15 @@ static void max_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps
             max_pixel(&box, box.count[0], box.count[1], box.count[2], channels, ctx->y_data, ctx->arg_data,
                       ctx->is_wide, at);
     }
+}
+
+/* One line of y. */
+static void max_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
+{
+    const int64_t channels = ctx->y.channels;
+    if (channels == 8) max_line_of(ctx, taps0, taps1, at, 8);
+    else if (channels == 16) max_line_of(ctx, taps0, taps1, at, 16);
+    else max_line_of(ctx, taps0, taps1, at, channels);
 }
 
 far_status FARI_ISA(fari_max_pool)(const fari_call *call)
@@ -113,16 +122,35 @@ typedef struct dx_ctx {
     const float *dy_data; /* of this sample */
     const uint8_t *arg_data;
     bool is_wide;
+    bool is_far; /* pairs are written past the caches */
 } dx_ctx;
 
-/* Windows of two along axis 2 that neither overlap nor leave gaps nor hang over: each pixel of dx is set once. */
+FARI_INLINE void dx_pairs_of(const dx_ctx *ctx, int32_t number, int64_t at, float *restrict dx, int64_t channels)
+{
+    for (int64_t o = 0; o < ctx->x.count[2] / 2; o++, at += channels, dx += 2 * channels) {
+        FOR_CHANNELS(c, channels, dx_pair, dx + c, channels, ctx->dy_data, ctx->arg_data, at + c, number);
+    }
+}
+
+FARI_INLINE void dx_pairs_far_of(const dx_ctx *ctx, int32_t number, int64_t at, float *restrict dx, int64_t channels)
+{
+    for (int64_t o = 0; o < ctx->x.count[2] / 2; o++, at += channels, dx += 2 * channels) {
+        FOR_FULL_CHANNELS(c, channels, dx_pair_far, dx + c, channels, ctx->dy_data, ctx->arg_data, at + c, number);
+    }
+}
+
+/* Windows of two along axis 2 that neither overlap nor leave gaps nor hang over: each pixel of dx is set once. Few channels as a
+   constant: the loops over them would cost more than what they do. */
 static void dx_line_pairs(const dx_ctx *ctx, int32_t number, int64_t at, float *restrict dx)
 {
     const int64_t channels = ctx->x.channels, pixels = ctx->x.count[2];
-    for (int64_t o = 0; o < pixels / 2; o++, at += channels, dx += 2 * channels) {
-        FOR_CHANNELS(c, channels, dx_pair, dx + c, channels, ctx->dy_data, ctx->arg_data, at + c, number);
-    }
-    if (pixels % 2 != 0) memset(dx, 0, (size_t)channels * sizeof *dx);
+    if (ctx->is_far && channels == 8) dx_pairs_far_of(ctx, number, at, dx, 8);
+    else if (ctx->is_far && channels == 16) dx_pairs_far_of(ctx, number, at, dx, 16);
+    else if (ctx->is_far) dx_pairs_far_of(ctx, number, at, dx, channels);
+    else if (channels == 24) dx_pairs_of(ctx, number, at, dx, 24);
+    else if (channels == 32) dx_pairs_of(ctx, number, at, dx, 32);
+    else dx_pairs_of(ctx, number, at, dx, channels);
+    if (pixels % 2 != 0) memset(dx + (pixels - 1) * channels, 0, (size_t)channels * sizeof *dx);
 }
 
 /* Adds what flows back from one line of dy, through tap t0, t1 of its windows. Windows come in ascending order. */
@@ -184,6 +212,7 @@ far_status FARI_ISA(fari_max_pool_dx)(const fari_call *call)
                    .is_wide = call->in[1].dtype == FAR_I32 };
     const int64_t line = ctx.x.count[2] * ctx.x.channels;
     float *dx = call->out[0].data;
+    ctx.is_far = stream_pays_pixels(&call->out[0]);
     pool_axes_of(call->attr, ctx.axis);
     for (int64_t n = 0; n < ctx.x.samples; n++) {
         const int64_t y_elem = n * axes_pixels(&ctx.y) * ctx.y.channels;
@@ -193,5 +222,6 @@ far_status FARI_ISA(fari_max_pool_dx)(const fari_call *call)
             for (int64_t p1 = 0; p1 < ctx.x.count[1]; p1++, dx += line)
                 dx_line(&ctx, p0 + ctx.x.first[0], p1 + ctx.x.first[1], dx);
     }
+    stream_end();
     return FAR_OK;
 }

@@ -56,4 +56,15 @@ FARI_INLINE void BLOCK(dx_pair)(float *dx, int64_t pixel, const float *dy, const
     *(VEC_F *)dx = BLOCK(flow)(dy, at, arg, number);
     *(VEC_F *)(dx + pixel) = BLOCK(flow)(dy, at, arg, number + 1);
 }
+
+#if V >= 4
+/* The same past the caches: dx is aligned to V floats. */
+FARI_INLINE void BLOCK(dx_pair_far)(float *dx, int64_t pixel, const float *dy, const void *argmax, int64_t at,
+                                    int32_t number)
+{
+    const VEC_I arg = BLOCK(argmax_load)(argmax, false, at);
+    FARI_ISA_PASTE(STREAM_, V)(dx, BLOCK(flow)(dy, at, arg, number));
+    FARI_ISA_PASTE(STREAM_, V)(dx + pixel, BLOCK(flow)(dy, at, arg, number + 1));
+}
+#endif
 #undef V

@@ -11,19 +11,43 @@
 #define STREAM_ALIGN 64
 #define STREAM_FLOATS 16
 
-/* Whether this output's rows, from its element `first` on, are better written past the caches. */
-static inline bool stream_pays(const fari_view *out, int64_t first, const channel_tile *tile)
+/* Whether this output is large, and element `first` of it at a cache line. */
+static inline bool stream_pays(const fari_view *out, int64_t first)
 {
 #if defined(__SSE2__)
     int64_t bytes = (int64_t)sizeof(float) * (out->ndim >= 3 ? out->rows_total : 1);
     for (int32_t i = 0; i < out->ndim; i++) bytes *= i == 2 ? 1 : out->dim[i];
-    return bytes >= STREAM_BYTES && ((uintptr_t)out->data + (uintptr_t)first * sizeof(float)) % STREAM_ALIGN == 0 &&
-           tile->len % STREAM_FLOATS == 0 && tile->stride % STREAM_FLOATS == 0;
+    return bytes >= STREAM_BYTES && ((uintptr_t)out->data + (uintptr_t)first * sizeof(float)) % STREAM_ALIGN == 0;
 #else
-    (void)out, (void)first, (void)tile;
+    (void)out, (void)first;
     return false;
 #endif
 }
+
+/* The same of a tile's rows. */
+static inline bool stream_pays_rows(const fari_view *out, int64_t first, const channel_tile *tile)
+{
+    return stream_pays(out, first) && tile->len % STREAM_FLOATS == 0 && tile->stride % STREAM_FLOATS == 0;
+}
+
+/* The same of pixels, which are written in the widest vectors (vec.h): each of them begins where such a one may. */
+static inline bool stream_pays_pixels(const fari_view *out)
+{
+    return stream_pays(out, 0) && (out->dim[1] == 8 || out->dim[1] % STREAM_FLOATS == 0);
+}
+
+/* Vectors of 16, 8 and 4 floats to addresses aligned to their size; narrower instruction sets never call the wide ones. */
+#if defined(__AVX512F__)
+#define STREAM_16(to, v) _mm512_stream_ps(to, (__m512)(v))
+#endif
+#if defined(__AVX__)
+#define STREAM_8(to, v) _mm256_stream_ps(to, (__m256)(v))
+#endif
+#if defined(__SSE2__)
+#define STREAM_4(to, v) _mm_stream_ps(to, (__m128)(v))
+#else
+#define STREAM_4(to, v) (*(vec_f_4 *)(to) = (v))
+#endif
 
 /* to: aligned to 64 bytes; len: a multiple of 16. */
 FARI_INLINE void stream_row(float *to, const float *from, int64_t len)

@@ -1,6 +1,7 @@
 /* Resampling of channels-last f32, forward: lines are blended first, whole, then pixels along the line.
  *   fari_upsample  op upsample  in: x; out: y. Scratch: fari_upsample_scratch. */
 #include "backends/cpu/isa/kernels.h"
+#include "backends/cpu/isa/stream.h"
 #include "backends/cpu/isa/upsample_lines.h"
 #include "backends/cpu/isa/upsample_taps.h"
 #include "backends/cpu/isa/vec.h"
@@ -25,6 +26,7 @@ typedef struct up_ctx {
     up_pair *pairs; /* taps[2] as the inner loop wants them */
     float *line;    /* a blended line of x */
     bool is_linear;
+    bool is_far; /* linear, and written past the caches */
 } up_ctx;
 
 /* Adds the one or two lines that a tap reads, `stride` floats apart, each with weight. */
@@ -60,13 +62,44 @@ static const float *blended_line(const up_ctx *ctx, const float *x, int64_t o0, 
     return ctx->line;
 }
 
-static void mix_line(const up_ctx *ctx, const float *line, float *y)
+FARI_INLINE void mix_line_of(const up_ctx *ctx, const float *line, float *y, int64_t channels)
 {
-    const int64_t channels = ctx->y.channels, count = ctx->y.count[2];
+    const int64_t count = ctx->y.count[2];
     for (int64_t o = 0; o < count; o++, y += channels) {
         const up_pair pair = ctx->pairs[o];
         FOR_CHANNELS(c, channels, mix_block, line + pair.a + c, line + pair.b + c, pair.weight_a, pair.weight_b, y + c);
     }
+}
+
+/* Past the caches. */
+FARI_INLINE void mix_line_far_of(const up_ctx *ctx, const float *line, float *y, int64_t channels)
+{
+    const int64_t count = ctx->y.count[2];
+    for (int64_t o = 0; o < count; o++, y += channels) {
+        const up_pair pair = ctx->pairs[o];
+        FOR_FULL_CHANNELS(c, channels, mix_block_far, line + pair.a + c, line + pair.b + c, pair.weight_a,
+                          pair.weight_b, y + c);
+    }
+}
+
+/* Few channels as a constant: the loops over them would cost more than what they do. */
+static void mix_line(const up_ctx *ctx, const float *line, float *y)
+{
+    const int64_t channels = ctx->y.channels;
+    if (channels == 8) mix_line_of(ctx, line, y, 8);
+    else if (channels == 16) mix_line_of(ctx, line, y, 16);
+    else if (channels == 24) mix_line_of(ctx, line, y, 24);
+    else if (channels == 32) mix_line_of(ctx, line, y, 32);
+    else mix_line_of(ctx, line, y, channels);
+}
+
+static void mix_line_far(const up_ctx *ctx, const float *line, float *y)
+{
+    const int64_t channels = ctx->y.channels;
+    if (channels == 8) mix_line_far_of(ctx, line, y, 8);
+    else if (channels == 16) mix_line_far_of(ctx, line, y, 16);
+    else if (channels == 32) mix_line_far_of(ctx, line, y, 32);
+    else mix_line_far_of(ctx, line, y, channels);
 }
 
 static void copy_line(const up_ctx *ctx, const float *line, float *y)
@@ -86,7 +119,8 @@ static void upsample_image(const up_ctx *ctx, const float *x, float *y)
     for (int64_t o0 = 0; o0 < ctx->y.count[0]; o0++) {
         for (int64_t o1 = 0; o1 < ctx->y.count[1]; o1++, y += floats) {
             const float *line = blended_line(ctx, x, o0, o1);
-            if (ctx->is_linear) mix_line(ctx, line, y);
+            if (ctx->is_far) mix_line_far(ctx, line, y);
+            else if (ctx->is_linear) mix_line(ctx, line, y);
             else if (line == before) memcpy(y, y - floats, (size_t)floats * sizeof *y);
             else copy_line(ctx, line, y);
             before = line;
@@ -101,6 +135,7 @@ far_status FARI_ISA(fari_upsample)(const fari_call *call)
     char *scratch = call->scratch;
     const float *x = call->in[0].data;
     float *y = call->out[0].data;
+    ctx.is_far = ctx.is_linear && stream_pays_pixels(&call->out[0]);
     ctx.line = up_take(&scratch, (size_t)(ctx.x.count[2] * ctx.x.channels) * sizeof(float));
     for (int d = 0; d < 3; d++) {
         ctx.taps[d] = up_take(&scratch, (size_t)ctx.y.count[d] * sizeof(up_tap));
@@ -115,5 +150,6 @@ far_status FARI_ISA(fari_upsample)(const fari_call *call)
     for (int64_t n = 0; n < ctx.y.samples; n++)
         upsample_image(&ctx, x + n * axes_pixels(&ctx.x) * ctx.x.channels,
                        y + n * axes_pixels(&ctx.y) * ctx.y.channels);
+    stream_end();
     return FAR_OK;
 }

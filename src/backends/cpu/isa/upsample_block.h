@@ -6,6 +6,14 @@ FARI_INLINE void BLOCK(mix_block)(const float *a, const float *b, float weight_a
     *(VEC_F *)y = weight_a * *(const VEC_F *)a + weight_b * *(const VEC_F *)b;
 }
 
+#if V >= 4
+/* The same past the caches: y is aligned to V floats. */
+FARI_INLINE void BLOCK(mix_block_far)(const float *a, const float *b, float weight_a, float weight_b, float *y)
+{
+    FARI_ISA_PASTE(STREAM_, V)(y, weight_a * *(const VEC_F *)a + weight_b * *(const VEC_F *)b);
+}
+#endif
+
 FARI_INLINE void BLOCK(copy_block)(const float *from, float *to)
 {
     *(VEC_F *)to = *(const VEC_F *)from;

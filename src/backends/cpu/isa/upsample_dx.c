@@ -2,6 +2,7 @@
  * pixels of that sum that read it.
  *   fari_upsample_dx  op upsample_dx  in: dy; out: dx. Scratch: fari_upsample_dx_scratch. */
 #include "backends/cpu/isa/kernels.h"
+#include "backends/cpu/isa/stream.h"
 #include "backends/cpu/isa/upsample_lines.h"
 #include "backends/cpu/isa/upsample_taps.h"
 #include "backends/cpu/isa/vec.h"
@@ -82,14 +83,24 @@ static const float *summed_line(const dx_ctx *ctx, const float *dy, int64_t i0, 
     return ctx->line;
 }
 
-static void gather_line(const dx_ctx *ctx, const float *line, float *dx)
+FARI_INLINE void gather_line_of(const dx_ctx *ctx, const float *line, float *dx, int64_t channels)
 {
-    const int64_t channels = ctx->x.channels;
     for (int64_t i = 0; i < ctx->x.count[2]; i++, dx += channels) {
         const up_gather gather = ctx->gather[i];
         const float *from = line + gather.first * channels, *weight = ctx->weight + gather.weight;
         FOR_CHANNELS(c, channels, gather_block, from + c, channels, weight, gather.count, dx + c);
     }
+}
+
+/* Few channels as a constant: the loops over them would cost more than what they do. */
+static void gather_line(const dx_ctx *ctx, const float *line, float *dx)
+{
+    const int64_t channels = ctx->x.channels;
+    if (channels == 8) gather_line_of(ctx, line, dx, 8);
+    else if (channels == 16) gather_line_of(ctx, line, dx, 16);
+    else if (channels == 24) gather_line_of(ctx, line, dx, 24);
+    else if (channels == 32) gather_line_of(ctx, line, dx, 32);
+    else gather_line_of(ctx, line, dx, channels);
 }
 
 /* One sample. */

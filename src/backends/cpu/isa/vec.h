@@ -65,4 +65,13 @@ VEC_TYPES(1)
         for (; c + 4 <= (channels); c += 4) name##_4(__VA_ARGS__); \
         for (; c < (channels); c++) name##_1(__VA_ARGS__);         \
     } while (0)
+
+/* The same for channels that are a multiple of 4. */
+#define FOR_FULL_CHANNELS(c, channels, name, ...)                  \
+    do {                                                           \
+        int64_t c = 0;                                             \
+        VEC_BLOCKS_16(c, channels, name, __VA_ARGS__)              \
+        VEC_BLOCKS_8(c, channels, name, __VA_ARGS__)               \
+        for (; c + 4 <= (channels); c += 4) name##_4(__VA_ARGS__); \
+    } while (0)
 #endif
