@@ -215,6 +215,9 @@ def apply_format(only):
     binary = tool("clang-format")
     if binary is None:
         sys.exit("clang-format is not installed")
+    others = [f for f in only if not f.endswith((".c", ".h"))]
+    if others:
+        sys.exit(f"clang-format is for .c and .h files: {', '.join(others)}")
     files = only or [str(p) for p in c_files(".c", ".h")]
     if files:
         subprocess.run([binary, "-i", *files], check=True)

@@ -10,7 +10,7 @@ data=$runs/demo-data
 
 run=$runs/demo
 number=2
-while [ -e "$run" ] || [ -e "$run-coarse" ]; do
+while [ -e "$run" ] || [ -e "$run-coarse" ] || [ -e "$run-middle" ]; do
     run=$runs/demo-$number
     number=$((number + 1))
 done
@@ -25,6 +25,8 @@ mkdir -p "$data"
 [ -e "$data/train.h5" ] || say "$farandole" synth lartpc --events 500 --size 1280x2048 --seed 1 --out "$data/train.h5"
 [ -e "$data/test.h5" ] || say "$farandole" synth lartpc --events 40 --size 1280x2048 --seed 2 --out "$data/test.h5"
 say "$farandole" train examples/cosmic-tagger-coarse.yaml data.path="$data" run.dir="$run-coarse"
-say "$farandole" train examples/cosmic-tagger.yaml data.path="$data" run.dir="$run" --weights "$run-coarse/checkpoints/last"
+say "$farandole" train examples/cosmic-tagger-coarse.yaml data.path="$data" run.dir="$run-middle" \
+    --weights "$run-coarse/checkpoints/last" data.downsample=2 'data.size=[1280,2048]' train.steps=900 optim.lr=0.002
+say "$farandole" train examples/cosmic-tagger.yaml data.path="$data" run.dir="$run" --weights "$run-middle/checkpoints/last"
 
 printf '\nThe report, with curves, pictures and figures: %s/report.html\n' "$run"

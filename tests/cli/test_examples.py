@@ -65,8 +65,8 @@ def case_each_plans(tmp):
 
 def case_nuclei_trains(tmp):
     path = ROOT / "examples/nuclei.yaml"
-    done = ok_json("train", path, *data_of(tmp, path), f"run.dir={tmp}/r", "--json", "--quiet", "model.width=4", "model.depth=2", "model.groups=2", "batch=4",
-                   "data.augment.crop=32", "train.steps=60", "train.eval_every=60", "schedule.warmup_steps=5")  # fmt: skip
+    done = ok_json("train", path, *data_of(tmp, path), f"run.dir={tmp}/r", "--json", "--quiet", "model.width=4", "model.depth=2", "batch=4",
+                   "data.augment.crop=32", "train.steps=150", "train.eval_every=150", "optim.lr=0.01", "schedule.warmup_steps=5")  # fmt: skip
     assert done["scores"]["foreground_iou"] > 0.6, done
 
 
@@ -95,7 +95,7 @@ def case_sizes_trains(tmp):
 def case_cosmic_tagger_trains(tmp):
     events(tmp, "384x512")
     ok_json("train", ROOT / "examples/cosmic-tagger-coarse.yaml", f"data.path={tmp}", f"run.dir={tmp}/coarse", "--json", "--quiet",
-            "data.downsample=1", "train.steps=2", "schedule.warmup_steps=1")  # fmt: skip
+            "data.size=[512, 512]", "data.downsample=2", "train.steps=2", "schedule.warmup_steps=1")  # fmt: skip
     done = ok_json("train", ROOT / "examples/cosmic-tagger.yaml", f"data.path={tmp}", f"run.dir={tmp}/r", "--json", "--quiet",
                    "--weights", tmp / "coarse/checkpoints/last",
                    "train.steps=20", "schedule.warmup_steps=5", "train.eval_every=20")  # fmt: skip

@@ -1,4 +1,4 @@
-#!/ usr / bin / env python3
+#!/usr/bin/env python3
 """Training, evaluation and resuming from the command line, end to end on made-up data."""
 import json
 import re
@@ -34,7 +34,7 @@ def case_log(tmp):
     for line in (ran.stderr + ran.stdout).splitlines():
         assert line in log or "run folder" in line, f"{line!r} is not in log.txt:\n{log}"
     assert "step 32/32  epoch 2" in log and "step 1/32  epoch 1" in log, log
-#a resumed run goes on below, a quiet one too; how it ended stays there
+    # a resumed run goes on below, a quiet one too; how it ended stays there
     expect(farandole("train", "--resume", tmp / "r", "--quiet", "train.steps=40", "optim.lr=1e38"), 1)
     log = (tmp / "r/log.txt").read_text()
     assert log.startswith(first + "\n" + rest) and "the loss is" in log[len(first) + len(rest):], log
@@ -122,7 +122,7 @@ def case_resume_from_a_damaged_checkpoint(tmp):
 def case_full_disk(tmp):
     wide = ["model.layers=[{op: flatten}, {op: linear, out_features: 2000}, {op: linear, out_features: 4}]"]
     train(tmp, "wide", "train.steps=10", *wide)
-#a limit on the size of files takes the part of a disk that fills up in the middle
+    # a limit on the size of files takes the part of a disk that fills up in the middle
     words = [cli_run.CLI, "train", "--resume", tmp / "wide", "train.steps=20", "--quiet"]
     ran = subprocess.run(["bash", "-c", 'ulimit -f 200; exec "$@"', "-", *map(str, words)], capture_output=True, text=True)
     expect(ran, 1, "checkpoint 16 was not written", "File too large")
@@ -164,11 +164,11 @@ def case_patience(tmp):
     again = expect(farandole("train", "--resume", tmp / "r"), 0, "done early: 0 steps")
     assert "ends early at step 16" in again.stderr, again.stderr
     assert train(tmp, "longer", "train.patience=5", *still)["step"] == 24
-#a break in the middle changes nothing
+    # a break in the middle changes nothing
     train(tmp, "part", "train.patience=5", *still, "train.steps=12")
     last = ok_json("train", "--resume", tmp / "part", "train.steps=128", "--json", "--quiet")
     assert last["ending"] == "early" and last["step"] == 24, last
-#what learns goes on, unless more is asked of it
+    # what learns goes on, unless more is asked of it
     learns = ["train.eval_every=16", "train.patience=2", "eval.metric=loss", "train.epochs=6"]
     assert train(tmp, "learns", *learns)["ending"] == "done"
     assert train(tmp, "slowly", *learns, "train.min_delta=10")["step"] == 48
@@ -259,7 +259,7 @@ def case_stop_and_resume(tmp):
 
 
 def case_second_signal_ends_at_once(tmp):
-#the references are slow : one step takes seconds, so that the first signal is still waiting for its end
+    # the references are slow: one step takes seconds, so that the first signal is still waiting for its end
     run = start("train", tiny_config(tmp), f"run.dir={tmp}/r", "exec.backend=reference", "batch=256", "data.synthetic.shape=[1, 160, 160]",
                 "train.steps=100", "data.synthetic.test_samples=1")  # fmt: skip
     wait_for_step(run)
