@@ -29,6 +29,14 @@ typedef struct tap_box {
 #include "backends/cpu/isa/pool_max_block.h"
 #define V 1
 #include "backends/cpu/isa/pool_max_block.h"
+#include "backends/cpu/isa/pool_max_thin.h"
+
+/* Windows of two along an axis that neither overlap nor leave gaps nor hang over. */
+FARI_INLINE bool is_halving(const pool_axis *axis)
+{
+    return !axis->is_adaptive && axis->kernel == 2 && axis->stride == 2 && axis->dilation == 1 && axis->pad == 0 &&
+           axis->out == axis->in / 2;
+}
 
 FARI_INLINE void max_pixel(const tap_box *box, int64_t n0, int64_t n1, int64_t n2, int64_t channels, float *y,
                            void *argmax, bool is_wide, int64_t at)
@@ -82,11 +90,26 @@ FARI_INLINE void max_line_of(const max_ctx *ctx, const pool_taps *taps0, const p
     }
 }
 
+/* Whether pool_max_thin.h can do a line: all of it, and windows of 2 x 2. */
+FARI_INLINE bool is_thin_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1)
+{
+    const pool_axis *last = &ctx->axis[2];
+    return thin_pays(ctx->y.channels) && !ctx->is_wide && taps0->count == 1 && taps1->count == 2 && is_halving(last) &&
+           ctx->x.count[2] == last->in && ctx->y.count[2] == last->out;
+}
+
+static void max_line_thin(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
+{
+    const tap_box line = line_box(ctx, taps0, taps1);
+    thin_max(line.x, line.x + line.stride[1], ctx->y.count[2], ctx->y.channels, ctx->y_data + at, ctx->arg_data + at);
+}
+
 /* One line of y. */
 static void max_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
 {
     const int64_t channels = ctx->y.channels;
-    if (channels == 8) max_line_of(ctx, taps0, taps1, at, 8);
+    if (is_thin_line(ctx, taps0, taps1)) max_line_thin(ctx, taps0, taps1, at);
+    else if (channels == 8) max_line_of(ctx, taps0, taps1, at, 8);
     else if (channels == 16) max_line_of(ctx, taps0, taps1, at, 16);
     else max_line_of(ctx, taps0, taps1, at, channels);
 }
@@ -178,8 +201,7 @@ static void dx_line_add(const dx_ctx *ctx, int64_t t0, int64_t t1, int64_t count
 static void dx_line(const dx_ctx *ctx, int64_t p0, int64_t p1, float *dx)
 {
     const pool_axis *last = &ctx->axis[2];
-    const bool is_pairs = !last->is_adaptive && last->kernel == 2 && last->stride == 2 && last->dilation == 1 &&
-                          last->pad == 0 && last->out == last->in / 2 && ctx->x.count[2] == last->in && !ctx->is_wide;
+    const bool is_pairs = is_halving(last) && ctx->x.count[2] == last->in && !ctx->is_wide;
     int64_t lo0, hi0, lo1, hi1;
     bool is_set = false;
     pool_outputs_of(&ctx->axis[0], p0, ctx->y.first[0], ctx->y.count[0], &lo0, &hi0);

@@ -67,4 +67,21 @@ FARI_INLINE void BLOCK(dx_pair_far)(float *dx, int64_t pixel, const float *dy, c
     FARI_ISA_PASTE(STREAM_, V)(dx + pixel, BLOCK(flow)(dy, at, arg, number + 1));
 }
 #endif
+
+/* A window of 2 x 2 for each lane: lines x0 and x1, a pixel and the one `apart` from it. Taps in ascending order, by the rule above. */
+FARI_INLINE void BLOCK(max_square)(const float *x0, const float *x1, int64_t apart, float *y, uint8_t *arg_out)
+{
+    const VEC_I zero = { 0 };
+    const float *taps[4] = { x0, x0 + apart, x1, x1 + apart };
+    VEC_F max = *(const VEC_F *)x0;
+    VEC_I arg = zero;
+    for (int32_t t = 1; t < 4; t++) {
+        const VEC_F v = *(const VEC_F *)taps[t];
+        const VEC_I wins = (v > max) | ~(v <= INFINITY);
+        max = VEC_SELECT_F(wins, v, max);
+        arg = VEC_SELECT_I(wins, zero + t, arg);
+    }
+    *(VEC_F *)y = max;
+    BLOCK(argmax_store)(arg_out, false, 0, arg);
+}
 #undef V
