@@ -1,5 +1,5 @@
-#include "run/profile.h"
 #include "base/mem.h"
+#include "run/profile_priv.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -41,24 +41,15 @@ static const struct {
     { "topk", "scores" },
     { "confusion", "scores" },
 };
-#define OTHER_KINDS (FARI_INSTR_RECV + 1)
-
-struct fari_profile {
-    const fari_plan *plan;
-    double *node_s;              /* [node_count] seconds of calls */
-    double other_s[OTHER_KINDS]; /* of what is no call, by kind of instruction */
-    double wall_s;
-    int64_t steps, first_step, last_step;
-};
-
 far_status fari_profile_create(const fari_plan *plan, fari_profile **profile_out)
 {
     fari_profile *profile = fari_calloc(1, sizeof *profile);
     if (profile == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a profile");
     profile->plan = plan;
     profile->node_s = fari_calloc((size_t)plan->graph->node_count + 1, sizeof *profile->node_s);
-    if (profile->node_s == NULL) {
-        fari_free(profile);
+    profile->least_s = fari_calloc((size_t)plan->instr_count + 1, sizeof *profile->least_s);
+    if (profile->node_s == NULL || profile->least_s == NULL) {
+        fari_profile_destroy(profile);
         return FAR_FAIL(FAR_E_NOMEM, "no memory for a profile");
     }
     *profile_out = profile;
@@ -69,12 +60,13 @@ void fari_profile_destroy(fari_profile *profile)
 {
     if (profile == NULL) return;
     fari_free(profile->node_s);
+    fari_free(profile->least_s);
     fari_free(profile);
 }
 
 int64_t fari_profile_bytes(const fari_plan *plan)
 {
-    return plan->graph->node_count * (int64_t)sizeof(double) + (int64_t)sizeof(fari_profile);
+    return (plan->graph->node_count + plan->instr_count) * (int64_t)sizeof(double) + (int64_t)sizeof(fari_profile);
 }
 
 void fari_profile_add(fari_profile *profile, int64_t step, const double *seconds, double wall_s)
@@ -84,6 +76,7 @@ void fari_profile_add(fari_profile *profile, int64_t step, const double *seconds
         const fari_instr *instr = &plan->instrs[i];
         if (instr->kind == FARI_INSTR_CALL) profile->node_s[instr->node] += seconds[i];
         else profile->other_s[instr->kind] += seconds[i];
+        if (profile->steps == 0 || seconds[i] < profile->least_s[i]) profile->least_s[i] = seconds[i];
     }
     if (profile->steps == 0) profile->first_step = step;
     profile->last_step = step;
@@ -102,38 +95,6 @@ int64_t fari_profile_steps(const fari_profile *profile)
 }
 
 /* ---- printing ---- */
-
-/* Operations, bytes and the implementation of each node's calls. */
-typedef struct node_facts {
-    double *flops, *bytes;
-    const char **impl; /* of its first call; NULL: none */
-} node_facts;
-
-static void facts_free(node_facts *facts)
-{
-    fari_free(facts->flops);
-    fari_free(facts->bytes);
-    fari_free(facts->impl);
-}
-
-static bool facts_collect(const fari_plan *plan, node_facts *facts)
-{
-    const size_t nodes = (size_t)plan->graph->node_count + 1;
-    facts->flops = fari_calloc(nodes, sizeof *facts->flops);
-    facts->bytes = fari_calloc(nodes, sizeof *facts->bytes);
-    facts->impl = fari_calloc(nodes, sizeof *facts->impl);
-    if (facts->flops == NULL || facts->bytes == NULL || facts->impl == NULL) return false;
-    for (int64_t i = 0; i < plan->instr_count; i++) {
-        const fari_instr *instr = &plan->instrs[i];
-        if (instr->kind != FARI_INSTR_CALL) continue;
-        const fari_cost cost = fari_plan_cost(plan, i);
-        facts->flops[instr->node] += cost.flops;
-        facts->bytes[instr->node] += cost.bytes;
-        if (instr->prepared >= 0 && facts->impl[instr->node] == NULL)
-            facts->impl[instr->node] = plan->prepared[instr->prepared].impl;
-    }
-    return true;
-}
 
 typedef struct families_of {
     fari_family *rows; /* [FARI_FAMILIES_MAX] */
@@ -162,9 +123,9 @@ double fari_family_seconds(const fari_family *family)
     return family->seconds[0] + family->seconds[1] + family->seconds[2];
 }
 
-static void families_collect(const fari_profile *profile, const node_facts *facts, families_of *all)
+static void families_collect(const fari_profile *profile, const fari_node_facts *facts, families_of *all)
 {
-    static const char *const others[OTHER_KINDS] = {
+    static const char *const others[FARI_OTHER_KINDS] = {
         NULL, "partial sums", "packing weights", "unpacking gradients", "feeding input", "sending", "receiving"
     };
     const far_graph *graph = profile->plan->graph;
@@ -184,7 +145,7 @@ static void families_collect(const fari_profile *profile, const node_facts *fact
             row->dearest_flops = facts->flops[i];
         }
     }
-    for (int32_t kind = 1; kind < OTHER_KINDS; kind++)
+    for (int32_t kind = 1; kind < FARI_OTHER_KINDS; kind++)
         if (profile->other_s[kind] > 0.0)
             family_at(all, others[kind])->seconds[kind == FARI_INSTR_FEED ? FARI_FORWARD : FARI_BACKWARD] +=
                 profile->other_s[kind] * share;
@@ -199,12 +160,12 @@ static void families_collect(const fari_profile *profile, const node_facts *fact
 far_status fari_profile_families(const fari_profile *profile, fari_family families_out[FARI_FAMILIES_MAX],
                                  int32_t *count_out)
 {
-    node_facts facts = { 0 };
+    fari_node_facts facts = { 0 };
     families_of all = { .rows = families_out };
     if (profile->steps == 0) return FAR_FAIL(FAR_E_ARG, "no step was timed");
-    const bool has_memory = facts_collect(profile->plan, &facts);
+    const bool has_memory = fari_node_facts_collect(profile->plan, &facts);
     if (has_memory) families_collect(profile, &facts, &all);
-    facts_free(&facts);
+    fari_node_facts_free(&facts);
     *count_out = all.count;
     return has_memory ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory to add up a profile");
 }
@@ -234,7 +195,7 @@ static int64_t dearest(const double *seconds, int64_t count, double below, int64
     return best;
 }
 
-static void print_nodes(const fari_profile *profile, const node_facts *facts, int32_t count, fari_text *text)
+static void print_nodes(const fari_profile *profile, const fari_node_facts *facts, int32_t count, fari_text *text)
 {
     static const char *const phases[] = { "forward", "backward", "update" };
     char number[FARI_NUMBER_TEXT];
@@ -262,13 +223,13 @@ static void print_nodes(const fari_profile *profile, const node_facts *facts, in
 void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *text)
 {
     char number[FARI_NUMBER_TEXT];
-    node_facts facts = { 0 };
+    fari_node_facts facts = { 0 };
     fari_family rows[FARI_FAMILIES_MAX];
     families_of all = { .rows = rows };
     double busy_s = 0.0;
-    if (profile->steps == 0 || !facts_collect(profile->plan, &facts)) {
+    if (profile->steps == 0 || !fari_node_facts_collect(profile->plan, &facts)) {
         text->failed = true;
-        facts_free(&facts);
+        fari_node_facts_free(&facts);
         return;
     }
     families_collect(profile, &facts, &all);
@@ -283,5 +244,5 @@ void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *t
     print_families(&all, text);
     print_nodes(profile, &facts, nodes, text);
     fari_text_add(text, "}\n");
-    facts_free(&facts);
+    fari_node_facts_free(&facts);
 }

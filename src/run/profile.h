@@ -31,4 +31,8 @@ far_status fari_profile_families(const fari_profile *profile, fari_family famili
                                  int32_t *count_out);
 /* The content of profile.json, see docs/run-folder.md; nodes: how many of the dearest are listed. */
 void fari_profile_print(const fari_profile *profile, int32_t nodes, fari_text *text);
+/* For programs: rows of JSON, separated by commas, one a node that has calls. mean_s, least_s: of a step, all threads together, the mean over
+   steps and the sum of each instruction's least; around_s: least, for packing its weights, adding up and unpacking its partials;
+   bytes: of the tensors it reads and writes, each once. */
+void fari_profile_print_nodes(const fari_profile *profile, fari_text *text);
 #endif

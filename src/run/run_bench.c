@@ -16,7 +16,7 @@
 #define STEPS_MAX 100000
 #define STEPS_MIN 5
 #define WARM_STEPS 3 /* pages, caches, clocks */
-#define PROFILED_MIN 3
+#define PROFILED_MIN 5
 #define PROFILED_MAX 32
 #define PROFILED_S 2.0
 #define SECONDS 10.0
@@ -223,6 +223,8 @@ static void print_json(const far_run *run, const run_bench *bench, fari_text *te
         fari_text_json(text, e->advice);
         fari_text_add(text, "}");
     }
+    fari_text_add(text, "\n  ],\n  \"nodes\": [");
+    fari_profile_print_nodes(run->profile, text);
     fari_text_add(text, "\n  ]\n}\n");
 }
 

@@ -1,11 +1,19 @@
 #!/usr/bin/env python3
 """farandole bench: figures that agree with each other, advice, and nothing written. How fast it is is no matter here."""
+import importlib.machinery
+import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
 
-from cli_run import CLI, LIMIT_S, expect, farandole, main, ok_json, tiny_config
+from cli_run import CLI, LIMIT_S, ROOT, expect, farandole, main, ok_json, tiny_config
+
+sys.path.insert(0, str(ROOT / "bench"))
+LOADER = importlib.machinery.SourceFileLoader("roofline", str(ROOT / "bench" / "roofline"))
+roofline = importlib.util.module_from_spec(importlib.util.spec_from_loader("roofline", LOADER))
+LOADER.exec_module(roofline)
 
 
 def case_figures(tmp):
@@ -32,6 +40,25 @@ def case_figures(tmp):
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.0001, shares
     assert all(len(row["advice"]) > 30 for row in told["most_expensive"])
     assert os.listdir(tmp) == ["tiny.yaml"], os.listdir(tmp)
+    check_nodes(told)
+
+
+def check_nodes(told):
+    """Rows of single nodes, and the table that bench/roofline makes of them."""
+    nodes = told["nodes"]
+    assert abs(sum(node["flops"] for node in nodes) / told["flops"] - 1) < 1e-9
+    assert all(0 < node["least_s"] <= node["mean_s"] * 1.000001 and node["bytes"] > 0 and node["calls"] > 0 for node in nodes), nodes
+    forward, d_weight = (next(node for node in nodes if node["op"] == op) for op in ("conv", "conv_dw"))
+    x, weight, y = forward["shapes"][0], forward["shapes"][1], forward["shapes"][-1]
+    # each tensor once, whatever the number of grains; packed weights may be padded
+    assert 1 <= forward["bytes"] / (4 * sum(math.prod(shape) for shape in forward["shapes"])) < 1.1, forward
+    assert d_weight["around_s"] > 0 and forward["flops"] == 2 * math.prod(y) * math.prod(weight[1:]), forward
+    layers, others = roofline.collect(told)
+    assert f"{x[1]} to {y[1]}, {weight[2]}x{weight[3]}, {x[2]}x{x[3]}" in layers, layers.keys()
+    assert others["norm_stats"].seconds > 0 and others["norm_stats"].impls
+    conv = layers[roofline.geometry(forward)]["forward"]
+    machine = roofline.machine_of(told)
+    assert abs(conv.share() - max(conv.flops / machine["flops"], conv.bytes / machine["bytes"]) / conv.seconds) < 1e-9 or conv.count > 1
 
 
 def case_text(tmp):
