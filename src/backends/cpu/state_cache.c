@@ -11,7 +11,7 @@ typedef struct cache_key {
 } cache_key;
 
 /* In the order in which they are asked. */
-static const fari_cpu_maker *const all_makers[] = { fari_cpu_thin_makers, fari_cpu_conv_makers,
+static const fari_cpu_maker *const all_makers[] = { fari_cpu_thin_makers, fari_cpu_plane_makers, fari_cpu_conv_makers,
                                                     fari_cpu_linear_makers };
 
 /* The first that takes the call, with its key; NULL: none does. */
