@@ -298,14 +298,19 @@ typedef struct far_loader_opts {
     int32_t ahead; /**< batches ready or in the making beside the one lent; default 2; each costs one batch of memory */
     far_augment augment;
     far_on_error on_error;
+    /**
+     * Of several ranks each makes a part of a batch: places [own_first, own_first + own_count); own_count 0: all of it. Images and labels are
+     * of those places only, sample numbers of all; what could not be read is known of the own ones.
+     */
+    int64_t own_first, own_count;
 } far_loader_opts;
 
 /** Arrays are dense and lent until the next call on the loader. */
 typedef struct far_batch {
     int64_t epoch, idx;        /**< batch `idx` of epoch `epoch`, both from 0 */
     int64_t count;             /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
-    const float *images;       /**< [batch, H, W, C] f32, channels last */
-    const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes]; NULL without labels */
+    const float *images;       /**< [batch, H, W, C] f32, channels last; of the loader's own places where it has some */
+    const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes], likewise; NULL without labels */
     const int64_t *sample_ids; /**< [batch] */
     int64_t skipped; /**< of `count`: samples that could not be read and were left out, with sample number -1 */
 } far_batch;

@@ -17,12 +17,12 @@
 #define SKIPPED_MIN 8 /* so many may be left out of an epoch, or a tenth of its samples */
 
 typedef struct slot {
-    float *images;
+    float *images; /* of the loader's own places */
     int32_t *labels;
     int64_t *ids;
     int64_t number; /* the batch it holds or gets; -1: none */
     int64_t count;  /* valid samples */
-    int64_t done;   /* places filled */
+    int64_t done;   /* own places filled */
     int64_t skipped;
     fari_perm perm;
     far_status status; /* of the failed sample with the lowest place */
@@ -54,7 +54,8 @@ struct far_loader {
     char *block;
     float *moments; /* mean, then std: copies */
     int64_t sample_count, batches;
-    const int64_t *sample_ids; /* NULL: all */
+    int64_t own_first, own_count; /* places of each batch that are made here */
+    const int64_t *sample_ids;    /* NULL: all */
     slot *slots;
     worker *workers;
     int32_t started;
@@ -72,10 +73,18 @@ struct far_loader {
 
 /* --- memory --- */
 
+static int64_t own_count(const far_loader_opts *opts)
+{
+    return opts->own_count > 0 ? opts->own_count : opts->batch;
+}
+
 static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)
 {
     const int64_t total = dataset->info.sample_count;
     const int64_t count = opts->sample_ids == NULL ? total : opts->sample_count;
+    if (opts->own_first < 0 || opts->own_count < 0 || opts->own_first > opts->batch - own_count(opts))
+        return FAR_FAIL(FAR_E_ARG, "%" PRId64 " samples from %" PRId64 " on, of a batch of %" PRId64, opts->own_count,
+                        opts->own_first, opts->batch);
     if (opts->batch < 1) return FAR_FAIL(FAR_E_ARG, "a batch of %" PRId64 " samples", opts->batch);
     if (count < 1) return FAR_FAIL(FAR_E_ARG, "no samples to make batches of");
     if (opts->last == FAR_LAST_DROP && opts->batch > count)
@@ -124,8 +133,8 @@ static far_status lay_out(const fari_maker *maker, const far_loader_opts *opts, 
     lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
     lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
     lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
-    lay.image_bytes = rounded(opts->batch * maker->image_elems * (int64_t)sizeof(float));
-    lay.label_bytes = rounded(opts->batch * maker->label_elems * (int64_t)sizeof(int32_t));
+    lay.image_bytes = rounded(own_count(opts) * maker->image_elems * (int64_t)sizeof(float));
+    lay.label_bytes = rounded(own_count(opts) * maker->label_elems * (int64_t)sizeof(int32_t));
     lay.batch_id_bytes = rounded(opts->batch * (int64_t)sizeof(int64_t));
     lay.images_at = place(&lay.bytes, lay.slots * lay.image_bytes);
     lay.labels_at = place(&lay.bytes, lay.slots * lay.label_bytes);
@@ -218,22 +227,28 @@ typedef struct outcome {
     far_status status;
 } outcome;
 
-/* Place `at` of a slot: a sample, or padding. */
+/* The sample at a place of a batch that has one. */
+static int64_t sample_at(const far_loader *loader, const slot *s, int64_t place)
+{
+    int64_t sample = s->number % loader->batches * loader->opts.batch + place;
+    if (loader->opts.shuffle) sample = fari_perm_at(&s->perm, sample);
+    return loader->sample_ids != NULL ? loader->sample_ids[sample] : sample;
+}
+
+/* Place `at` of the own ones of a slot: a sample, or padding. */
 static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
 {
     const far_loader *loader = w->loader;
     const fari_maker *maker = &loader->maker;
-    const int64_t epoch = s->number / loader->batches, idx = s->number % loader->batches;
+    const int64_t epoch = s->number / loader->batches, place = loader->own_first + at;
     float *image = s->images + at * maker->image_elems;
     int32_t *label = s->labels == NULL ? NULL : s->labels + at * maker->label_elems;
-    s->ids[at] = -1;
-    if (at >= s->count) {
+    s->ids[place] = -1;
+    if (place >= s->count) {
         fari_maker_blank(maker, image, label);
         return FAR_OK;
     }
-    int64_t sample = idx * loader->opts.batch + at;
-    if (loader->opts.shuffle) sample = fari_perm_at(&s->perm, sample);
-    if (loader->sample_ids != NULL) sample = loader->sample_ids[sample];
+    const int64_t sample = sample_at(loader, s, place);
     const far_status st = fari_maker_make(maker, &w->scratch, epoch, sample, image, label);
     if (st != FAR_OK && loader->opts.on_error == FAR_ON_ERROR_SKIP && fari_is_damage(st)) {
         if (fari_dataset_tells(maker->dataset, sample)) fari_log(FAR_LOG_WARN, "left out: %s", far_error_message());
@@ -242,7 +257,7 @@ static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
         out->skipped++;
         return FAR_OK;
     }
-    s->ids[at] = sample;
+    s->ids[place] = sample;
     return st;
 }
 
@@ -269,6 +284,8 @@ static void begin_slot(far_loader *loader, slot *s, int64_t number)
     s->status = FAR_OK;
     s->failed_at = loader->opts.batch;
     s->perm = fari_perm_of(loader->opts.seed, number / loader->batches, loader->sample_count);
+    for (int64_t p = 0; p < loader->opts.batch && loader->own_count < loader->opts.batch; p++) /* the others' numbers */
+        s->ids[p] = p < s->count ? sample_at(loader, s, p) : -1;
 }
 
 static void end_run(slot *s, int64_t count, const outcome *out)
@@ -296,7 +313,7 @@ static int64_t run_length(const far_loader *loader)
 {
     const int64_t turns = 4 * (int64_t)thread_count(&loader->opts);
     FAR_ASSERT(turns > 0); /* a worker asks */
-    return (loader->opts.batch + turns - 1) / turns;
+    return (loader->own_count + turns - 1) / turns;
 }
 
 static void *work(void *arg)
@@ -313,9 +330,9 @@ static void *work(void *arg)
         }
         slot *s = &loader->slots[loader->make % loader->lay.slots];
         if (loader->make_at == 0) begin_slot(loader, s, loader->make);
-        const int64_t first = loader->make_at, left = loader->opts.batch - first, count = left < length ? left : length;
+        const int64_t first = loader->make_at, left = loader->own_count - first, count = left < length ? left : length;
         loader->make_at += count;
-        if (loader->make_at == loader->opts.batch) {
+        if (loader->make_at == loader->own_count) {
             loader->make_at = 0;
             loader->make++;
         }
@@ -327,7 +344,7 @@ static void *work(void *arg)
         (void)pthread_mutex_lock(&loader->mutex);
         loader->in_flight--;
         end_run(s, count, &out);
-        if (s->done == loader->opts.batch || loader->in_flight == 0) (void)pthread_cond_broadcast(&loader->ready);
+        if (s->done == loader->own_count || loader->in_flight == 0) (void)pthread_cond_broadcast(&loader->ready);
     }
     (void)pthread_mutex_unlock(&loader->mutex);
     return NULL;
@@ -380,6 +397,8 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     loader->opts = *opts;
     loader->maker = maker;
     loader->lay = lay;
+    loader->own_first = opts->own_first;
+    loader->own_count = own_count(opts);
     loader->sample_count = opts->sample_ids == NULL ? dataset->info.sample_count : opts->sample_count;
     loader->batches = opts->last == FAR_LAST_DROP ? loader->sample_count / opts->batch
                                                   : (loader->sample_count + opts->batch - 1) / opts->batch;
@@ -424,7 +443,7 @@ void far_loader_close(far_loader *loader)
 
 static bool is_full(const far_loader *loader, const slot *s, int64_t number)
 {
-    return s->number == number && s->done == loader->opts.batch;
+    return s->number == number && s->done == loader->own_count;
 }
 
 /* Leaving out is for single damaged files: where it is many, something else is wrong. */
@@ -455,8 +474,8 @@ far_status far_loader_next(far_loader *loader, far_batch *batch_out)
     }
     if (loader->started == 0 && !is_full(loader, s, number)) {
         begin_slot(loader, s, number);
-        const outcome out = fill_run(&loader->workers[0], s, 0, loader->opts.batch);
-        end_run(s, loader->opts.batch, &out);
+        const outcome out = fill_run(&loader->workers[0], s, 0, loader->own_count);
+        end_run(s, loader->own_count, &out);
     }
     (void)pthread_cond_broadcast(&loader->work);
     while (!is_full(loader, s, number)) (void)pthread_cond_wait(&loader->ready, &loader->mutex);

@@ -353,6 +353,45 @@ FAR_TEST(batches_do_not_depend_on_threads)
         }
 }
 
+/* Of several ranks each makes some places of a batch: the very samples that one would have made, and no others. */
+FAR_TEST(a_part_of_a_batch_is_that_part)
+{
+    static const int64_t first[] = { 0, 2, 5, 6 }, count[] = { 2, 3, 1, 1 };
+    far_dataset *set = synthetic(50, FAR_LABEL_MAP);
+    far_loader_opts opts = {
+        .batch = 7, .shuffle = true, .seed = 3, .last = FAR_LAST_PAD, .epochs = 2, .augment = { .flip = true }
+    };
+    for (int32_t threads = -1; threads < 4; threads += 2)
+        for (size_t p = 0; p < FAR_COUNT(first); p++) {
+            far_loader *whole = NULL, *own = NULL;
+            far_batch want, got;
+            far_status st;
+            opts.threads = threads;
+            opts.own_first = opts.own_count = 0;
+            FAR_CHECK_OK(far_loader_open(set, &opts, &whole));
+            opts.own_first = first[p];
+            opts.own_count = count[p];
+            FAR_CHECK_OK(far_loader_open(set, &opts, &own));
+            while ((st = far_loader_next(whole, &want)) == FAR_OK) {
+                FAR_CHECK_OK(far_loader_next(own, &got));
+                FAR_CHECK_EQ_I64(got.count, want.count);
+                FAR_CHECK(memcmp(got.sample_ids, want.sample_ids, 7 * sizeof *got.sample_ids) == 0);
+                FAR_CHECK(memcmp(got.images, want.images + first[p] * 128, (size_t)count[p] * 128 * sizeof(float)) ==
+                          0);
+                FAR_CHECK(memcmp(got.labels, want.labels + first[p] * 64, (size_t)count[p] * 64 * sizeof(int32_t)) ==
+                          0);
+            }
+            FAR_CHECK_STATUS(far_loader_next(own, &got), FAR_END);
+            far_loader_close(own);
+            far_loader_close(whole);
+        }
+    opts.own_first = 6;
+    opts.own_count = 2;
+    far_loader *none = NULL;
+    FAR_CHECK_STATUS(far_loader_open(set, &opts, &none), FAR_E_ARG);
+    far_dataset_close(set);
+}
+
 FAR_TEST(an_epoch_has_each_sample_once)
 {
     static const int64_t ids[] = { 40, 3, 17, 22, 9, 31, 2, 11, 49, 5 };
