@@ -51,3 +51,12 @@ add_library(far_libraries INTERFACE)
 target_link_libraries(far_libraries INTERFACE
   far_dnnl far_yaml far_jansson far_xxhash far_zlib far_hwloc far_hdf5 far_jpeg far_spng far_archive Threads::Threads
   ${CMAKE_DL_LIBS} m)
+
+# MPI, for several ranks only: a module of its own, loaded when it is needed. Without it everything else builds and runs.
+option(FAR_MPI "Build the MPI module where MPI is found" ON)
+if(FAR_MPI AND PkgConfig_FOUND)
+  pkg_check_modules(FAR_mpi QUIET IMPORTED_TARGET mpi-c)
+  if(NOT FAR_mpi_FOUND)
+    pkg_check_modules(FAR_mpi QUIET IMPORTED_TARGET ompi-c)
+  endif()
+endif()

@@ -277,8 +277,10 @@ static void mailbox_pause(fari_comm *comm)
     (void)pthread_mutex_unlock(&box->lock);
 }
 
-static void mailbox_abandon(fari_comm *comm)
+static void mailbox_abandon(fari_comm *comm, far_status status, const char *why)
 {
+    (void)status;
+    (void)why;
     fari_mailbox *box = ((mailbox_comm *)comm)->box;
     (void)pthread_mutex_lock(&box->lock);
     if (box->abandoned_by == NONE) box->abandoned_by = comm->rank;
@@ -308,7 +310,7 @@ far_status fari_mailbox_comm(fari_mailbox *mailbox, int32_t rank, fari_comm **co
         return FAR_FAIL(FAR_E_ARG, "no rank %d among %d", (int)rank, (int)mailbox->world_size);
     mailbox_comm *own = fari_calloc(1, sizeof *own);
     if (own == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a communicator");
-    *own = (mailbox_comm){ .comm = { &mailbox_ops, rank, mailbox->world_size }, .box = mailbox };
+    *own = (mailbox_comm){ .comm = { &mailbox_ops, rank, mailbox->world_size, 1, NULL }, .box = mailbox };
     *comm_out = &own->comm;
     return FAR_OK;
 }

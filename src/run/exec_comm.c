@@ -164,14 +164,14 @@ void fari_exec_comm_start(fari_exec_comm *ec, int32_t message)
     (void)pthread_mutex_unlock(&ec->lock);
 }
 
-void fari_exec_comm_abandon(fari_exec_comm *ec)
+void fari_exec_comm_abandon(fari_exec_comm *ec, far_status status)
 {
     (void)pthread_mutex_lock(&ec->lock);
     const bool is_first = !ec->is_abandoned;
     ec->is_abandoned = true;
     (void)pthread_cond_signal(&ec->wake);
     (void)pthread_mutex_unlock(&ec->lock);
-    if (is_first) ec->comm->ops->abandon(ec->comm);
+    if (is_first) ec->comm->ops->abandon(ec->comm, status, far_error_message());
 }
 
 int64_t fari_exec_comm_own_bytes(const fari_plan *plan)

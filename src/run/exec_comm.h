@@ -17,7 +17,7 @@ far_status fari_exec_comm_create(const fari_plan *plan, char *const *buffer_data
 void fari_exec_comm_destroy(fari_exec_comm *ec);
 /* Everything that a message waited for is done. */
 void fari_exec_comm_start(fari_exec_comm *ec, int32_t message);
-/* The step has failed: other ranks learn of it, and nothing is touched any more. */
-void fari_exec_comm_abandon(fari_exec_comm *ec);
+/* The step has failed, with the calling thread's error: other ranks learn of it, and nothing is touched any more. */
+void fari_exec_comm_abandon(fari_exec_comm *ec, far_status status);
 int64_t fari_exec_comm_own_bytes(const fari_plan *plan);
 #endif

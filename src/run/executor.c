@@ -110,19 +110,21 @@ static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
 }
 
 /* Where the piece begins in what is fed: all of the input, or the box that this rank reads. In elements. */
-static int64_t feed_offset(const fari_plan *plan, const fari_instr *instr, const fari_view *view)
+static int64_t feed_offset(const fari_executor *exec, const fari_instr *instr, const fari_view *view)
 {
+    const fari_plan *plan = exec->plan;
     const int64_t rows = view->ndim >= 3 ? view->dim[2] : 1;
     const int64_t row_elems = fari_view_elems(view) / view->dim[0] / rows;
     if (plan->part == NULL) return view->sample0 * rows * row_elems;
-    const fari_feed_box *box = &plan->part->feeds[instr->aux];
+    const fari_feed_box *box =
+        exec->opts.boxes != NULL ? &exec->opts.boxes[instr->aux] : &plan->part->feeds[instr->aux];
     return ((view->sample0 - box->sample_lo) * (box->row_hi - box->row_lo) + view->row0 - box->row_lo) * row_elems;
 }
 
 static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
 {
     const fari_view *view = &exec->plan->views[instr->view0];
-    const int64_t elems = fari_view_elems(view), first = feed_offset(exec->plan, instr, view);
+    const int64_t elems = fari_view_elems(view), first = feed_offset(exec, instr, view);
     const void *from = exec->step->feed[instr->aux];
     void *to = fari_exec_view_data(exec, instr->view0);
     if (from == NULL) return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
@@ -191,7 +193,7 @@ static void fail_step(fari_executor *exec, far_status st)
     exec->remaining = 0; /* nothing more starts */
     exec->heap_count = 0;
     atomic_store(&exec->ready, 0);
-    if (exec->comm != NULL) fari_exec_comm_abandon(exec->comm);
+    if (exec->comm != NULL) fari_exec_comm_abandon(exec->comm, st);
 }
 
 /* Under lock: marks `idx` done and readies what waited for it alone. The caller takes `own` of the readied itself. */

@@ -2,6 +2,7 @@
 #ifndef FARI_RUN_EXECUTOR_H
 #define FARI_RUN_EXECUTOR_H
 #include "comm/comm.h"
+#include "plan/part.h"
 #include "plan/plan.h"
 #include "run/store.h"
 
@@ -13,7 +14,9 @@ typedef struct fari_exec_opts {
     uint64_t order_seed;
     int32_t threads; /* 0: as planned */
     fari_comm *comm; /* of a plan for one of several ranks: borrowed; else NULL */
-    bool is_timed;   /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
+    const fari_feed_box
+        *boxes;    /* [inputs] what step->feed will hold, where that is more than plan->part->feeds say; borrowed */
+    bool is_timed; /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
     void *
         shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
 } fari_exec_opts;
@@ -26,7 +29,7 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);
-/* One step; collective where the plan is for one of several ranks: step->feed then holds the boxes of plan->part->feeds. Allocates nothing
+/* One step; collective where the plan is for one of several ranks: step->feed then holds the boxes of plan->part->feeds, or those of the options. Allocates nothing
    of ours. On failure the first error stands and the step's results are void. FAR_E_NONFINITE: the loss is not a number; parameters and
    optimizer state are as before the step. */
 far_status fari_executor_step(fari_executor *exec, const fari_step *step);
