@@ -3,13 +3,14 @@
  * A run: an experiment's configuration carried out. Data, network, plan, training, evaluation, checkpoints, metrics.
  * Life cycle  far_run_open, then far_run_plan_text, far_run_train or far_run_evaluate, then far_run_close.
  * Threads     one run belongs to one thread at a time; it starts `threads` workers of its own.
- * Collective  no call communicates.
+ * Collective  with far_run_opts.joined: far_run_open and far_run_train, on all ranks with the same configuration. Without: no call.
  * Files       DIR/config.yaml, plan.json, metrics.jsonl, checkpoints/; see docs/architecture.md.
  */
 #ifndef FAR_RUN_H
 #define FAR_RUN_H
 #include <farandole/config.h>
 #include <farandole/graph.h>
+#include <farandole/ranks.h>
 #include <farandole/status.h>
 #include <farandole/tensor.h>
 #ifdef __cplusplus
@@ -56,7 +57,11 @@ typedef struct far_run_opts {
      * test part of the data, without one the samples held back, without these all.
      */
     const char *images;
-    const char *layout; /**< FAR_RUN_PLAN: what is dealt out over them, as "data=2,spatial=2"; NULL: samples */
+    const char *layout; /**< what is dealt out over ranks, as "data=2,spatial=2"; NULL: as configured (layout) */
+    /**
+     * FAR_RUN_TRAIN: the processes that train together; borrowed. NULL: this one alone. Rank 0 evaluates and writes the run's folder.
+     */
+    far_ranks *joined;
 } far_run_opts;
 
 /**

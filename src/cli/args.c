@@ -106,7 +106,9 @@ static cli_exit take_word(const cli_command *command, const char *word, cli_args
 cli_exit cli_args_parse(const cli_command *command, int argc, char **argv, cli_args *args_out)
 {
     const char *trace = getenv("FAR_TRACE");
-    cli_args args = { .command = command, .has_trace = trace != NULL && strcmp(trace, "1") == 0 };
+    cli_args args = {
+        .command = command, .argc = argc, .argv = argv, .has_trace = trace != NULL && strcmp(trace, "1") == 0
+    };
     cli_exit code = CLI_OK;
     bool has_ended = false; /* "--": what follows are words */
     args.values = calloc((size_t)command->option_count + 1, sizeof *args.values);
@@ -143,6 +145,17 @@ const char *cli_value(const cli_args *args, const char *option)
     const int32_t idx = option_find(args->command, option, strlen(option));
     if (idx < 0) abort(); /* a bug: the command asks for an option that its table lacks */
     return args->values[idx];
+}
+
+bool cli_whole_number(const cli_args *args, const char *option, int32_t absent, int32_t *number_out)
+{
+    const char *text = cli_value(args, option);
+    char *end = NULL;
+    *number_out = absent;
+    if (text == NULL) return true;
+    const long number = strtol(text, &end, 10);
+    *number_out = (int32_t)number;
+    return end != text && *end == '\0' && number >= 0 && number <= 65536;
 }
 
 bool cli_has(const cli_args *args, const char *option)

@@ -50,6 +50,8 @@ struct cli_args {
     int32_t word_count, assignment_count;
     bool has_trace; /* --trace or FAR_TRACE=1 */
     bool has_help;
+    int argc; /* what the command was called with, borrowed from main */
+    char **argv;
 };
 
 /* args.c */
@@ -70,6 +72,9 @@ typedef enum cli_phase {
 } cli_phase;
 /* The calling thread's last error, with its trace where asked for. */
 cli_exit cli_fail(const cli_args *args, far_status status, cli_phase phase);
+/* Of several ranks one speaks: from now on nothing is said, only codes are given. */
+void cli_fall_silent(void);
+bool cli_is_silent(void);
 /* What is still in the buffer of stdout reaches its file, or else CLI_FAILED. */
 cli_exit cli_flush(cli_exit code);
 
@@ -82,6 +87,13 @@ extern const cli_command cli_help;
 int32_t cli_command_count(void);
 const cli_command *cli_command_at(int32_t idx);
 const cli_command *cli_command_find(const char *name);
+
+/* launch.c: --ranks. Starts the command again as so many ranks and waits for them. */
+cli_exit cli_launch(const cli_args *args, int32_t ranks);
+/* A whole number; false: the option's value is none. Absent: `absent`. */
+bool cli_whole_number(const cli_args *args, const char *option, int32_t absent, int32_t *number_out);
+/* The code of a failure, without a word. */
+cli_exit cli_exit_of(far_status status, cli_phase phase);
 
 /* config.c */
 bool cli_is_folder(const char *path);

@@ -2,28 +2,15 @@
 #include "cli.h"
 #include <farandole/run.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-/* A whole number; false: the option's value is none. Absent: `absent`. */
-static bool whole_number(const cli_args *args, const char *option, int32_t absent, int32_t *number_out)
-{
-    const char *text = cli_value(args, option);
-    char *end = NULL;
-    *number_out = absent;
-    if (text == NULL) return true;
-    const long number = strtol(text, &end, 10);
-    *number_out = (int32_t)number;
-    return end != text && *end == '\0' && number >= 0 && number <= 65536;
-}
 
 static cli_exit print_plan(const cli_args *args, const far_config *config)
 {
     far_run_opts opts = { .purpose = FAR_RUN_PLAN, .layout = cli_value(args, "--layout") };
     int32_t rank = -1;
-    if (!whole_number(args, "--ranks", 0, &opts.ranks))
+    if (!cli_whole_number(args, "--ranks", 0, &opts.ranks))
         return cli_usage_error(args->command, "--ranks needs a number from 1 to 65536, not %s",
                                cli_value(args, "--ranks"));
-    if (!whole_number(args, "--rank", -1, &rank))
+    if (!cli_whole_number(args, "--rank", -1, &rank))
         return cli_usage_error(args->command, "--rank needs the number of a rank, not %s", cli_value(args, "--rank"));
     far_run *run = NULL;
     char *text = NULL;

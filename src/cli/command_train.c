@@ -139,33 +139,50 @@ static void print_summary(const cli_args *args, const far_run *run, const cli_pr
     json_decref(sum.scores);
 }
 
-static cli_exit train(const cli_args *args, const far_config *config)
+/* Of several ranks all end together; the first one tells what any has failed with. */
+static cli_exit end(const cli_args *args, far_ranks *ranks, far_status st, cli_phase phase)
+{
+    far_status worst = FAR_OK;
+    if (ranks != NULL) {
+        st = far_ranks_part(ranks, st, &worst);
+        cli_stop_unwatch(); /* the first to leave makes mpirun signal the others */
+    }
+    if (st == FAR_OK) return CLI_OK;
+    const cli_exit code = cli_fail(args, st, phase);
+    return st == FAR_E_PEER && worst != FAR_OK ? cli_exit_of(worst, phase) : code;
+}
+
+static cli_exit train(const cli_args *args, const far_config *config, far_ranks *ranks)
 {
     far_run *run = NULL;
     watch seen = { .is_scored = false };
+    const int32_t rank = ranks != NULL ? far_ranks_rank(ranks) : 0;
     cli_progress_begin(&seen.progress, cli_has(args, "--quiet"));
     cli_stop_watch();
     const far_run_opts opts = { .purpose = FAR_RUN_TRAIN,
                                 .resume = cli_value(args, "--resume"),
                                 .weights = cli_value(args, "--weights"),
-                                .progress = watch_progress,
+                                .progress = rank == 0 ? watch_progress : NULL,
                                 .progress_context = &seen,
                                 .should_stop = cli_stop_asked,
+                                .layout = cli_value(args, "--layout"),
+                                .joined = ranks,
                                 .accept_other_bits = cli_has(args, "--accept-other-bits") };
     far_status st = far_run_open(config, &opts, &run);
     if (st != FAR_OK) {
         cli_progress_end(&seen.progress);
-        return cli_fail(args, st, CLI_OPENING);
+        return end(args, ranks, st, CLI_OPENING);
     }
     seen.run = run;
-    cli_progress_keep(&seen.progress, far_run_folder(run));
-    if (!cli_has(args, "--quiet")) (void)fprintf(stderr, "farandole: run folder %s\n", far_run_folder(run));
+    cli_progress_keep(&seen.progress, far_run_folder(run), rank);
+    if (!cli_has(args, "--quiet") && rank == 0)
+        (void)fprintf(stderr, "farandole: run folder %s\n", far_run_folder(run));
     seen.progress.began_s = cli_clock_s();
     st = far_run_train(run);
     if (st != FAR_OK && seen.progress.log != NULL) (void)fprintf(seen.progress.log, "%s\n", far_error_message());
     cli_progress_end(&seen.progress);
-    const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, CLI_RUNNING);
-    if (code == CLI_OK || code == CLI_STOPPED) print_summary(args, run, &seen.progress, code == CLI_OK);
+    const cli_exit code = end(args, ranks, st, CLI_RUNNING);
+    if (rank == 0 && (code == CLI_OK || code == CLI_STOPPED)) print_summary(args, run, &seen.progress, code == CLI_OK);
     cli_progress_close(&seen.progress);
     far_run_close(run);
     return code;
@@ -175,6 +192,10 @@ static cli_exit run_train(const cli_args *args)
 {
     const char *resume = cli_value(args, "--resume");
     far_config *config = NULL;
+    far_ranks *ranks = NULL;
+    int32_t launched = 1, rank = 0, wanted = 0;
+    if (far_ranks_launched(&launched, &rank) != FAR_OK) return cli_fail(args, FAR_E_ARG, CLI_OPENING);
+    if (rank > 0) cli_fall_silent();
     if (resume == NULL && cli_has(args, "--accept-other-bits"))
         return cli_usage_error(args->command, "--accept-other-bits belongs to --resume");
     if (resume == NULL && args->word_count == 0)
@@ -191,10 +212,18 @@ static cli_exit run_train(const cli_args *args)
     if (resume != NULL && cli_has(args, "--weights"))
         return cli_usage_error(args->command,
                                "--resume takes the weights from the run's last checkpoint; leave out --weights");
-    const cli_exit opened = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
-    if (opened != CLI_OK) return opened;
-    const cli_exit code = train(args, config);
+    if (!cli_whole_number(args, "--ranks", 0, &wanted) || (cli_has(args, "--ranks") && wanted < 1))
+        return cli_usage_error(args->command, "--ranks needs a number from 1 to 65536, not %s",
+                               cli_value(args, "--ranks"));
+    if (launched > 1 && wanted > 0 && wanted != launched)
+        return cli_usage_error(args->command, "--ranks %d, but the launcher started %d processes; leave out --ranks",
+                               (int)wanted, (int)launched);
+    if (launched > 1 && far_ranks_join(&ranks) != FAR_OK) return cli_fail(args, FAR_E_LIBRARY, CLI_RUNNING);
+    cli_exit code = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
+    if (code != CLI_OK && ranks != NULL) (void)far_ranks_part(ranks, FAR_E_CONFIG, NULL);
+    if (code == CLI_OK) code = launched == 1 && wanted > 1 ? cli_launch(args, wanted) : train(args, config, ranks);
     far_config_destroy(config);
+    far_ranks_leave(ranks);
     return code;
 }
 
@@ -203,6 +232,8 @@ static const cli_option options[] = {
     { "--accept-other-bits", NULL, "resume although instruction set or library versions have changed since", NULL },
     { "--weights", "PATH", "start from these weights: a checkpoint folder or a safetensors file", "model.weights" },
     { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
+    { "--ranks", "N", "N processes on this machine train together, with the same result", NULL },
+    { "--layout", "data=D,spatial=S", "what ranks share out: samples, rows; default: samples", NULL },
     { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },
     { "--quiet", NULL, "no progress and no summary, only warnings and errors", NULL },
     { "--json", NULL, "the summary as JSON", NULL },
@@ -215,11 +246,15 @@ const cli_command cli_train = {
     .about =
         "Trains the network that CONFIG.yaml describes and writes a run folder: config, plan, metrics and checkpoints.\n"
         "Any config key can be given as key=value; `farandole help config` lists them. Ctrl-C or SIGTERM checkpoints and\n"
-        "ends with exit code 75; --resume then gives the very numbers that an undisturbed run would have given.",
+        "ends with exit code 75; --resume then gives the very numbers that an undisturbed run would have given.\n"
+        "Several processes (--ranks N here; mpirun -n N farandole train ..., srun farandole train ... on a cluster) give the\n"
+        "same bits as one; the batch is that of all together.",
     .examples = "farandole train examples/synthetic.yaml\n"
                 "    a small network on images made up on the fly: needs no data, takes seconds\n"
                 "farandole train examples/fashion-mnist.yaml data.path=data/fashion-mnist train.epochs=5 --threads 4\n"
-                "    five epochs on four threads\n",
+                "    five epochs on four threads\n"
+                "farandole train examples/unet-synthetic.yaml --ranks 4 --layout data=2,spatial=2\n"
+                "    four processes: two halves of the samples, each in two halves of the rows\n",
     .exits = "3 data or checkpoints cannot be read, 4 does not fit in memory, 75 stopped and resumable",
     .options = options,
     .option_count = CLI_COUNT(options),

@@ -3,9 +3,22 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_silent;
+
+void cli_fall_silent(void)
+{
+    is_silent = true;
+}
+
+bool cli_is_silent(void)
+{
+    return is_silent;
+}
+
 cli_exit cli_usage_error(const cli_command *command, const char *fmt, ...)
 {
     va_list args;
+    if (is_silent) return CLI_USAGE;
     (void)fputs("farandole: error: ", stderr);
     va_start(args, fmt);
     (void)vfprintf(stderr, fmt, args);
@@ -16,7 +29,7 @@ cli_exit cli_usage_error(const cli_command *command, const char *fmt, ...)
 }
 
 /* Bad config, bad data and too little memory have codes of their own, so that job scripts can tell them from failures. */
-static cli_exit exit_of(far_status status, cli_phase phase)
+cli_exit cli_exit_of(far_status status, cli_phase phase)
 {
     switch (status) {
     case FAR_OK: return CLI_OK;
@@ -46,13 +59,14 @@ static void print_trace(void)
 cli_exit cli_fail(const cli_args *args, far_status status, cli_phase phase)
 {
     const char *message = far_error_message();
+    if (is_silent) return cli_exit_of(status, phase);
     if (status == FAR_E_STOPPED) (void)fprintf(stderr, "farandole: %s\n", message);
     else (void)fprintf(stderr, "farandole: error: %s\n", message[0] != '\0' ? message : far_status_name(status));
     if (args->has_trace) {
         (void)fprintf(stderr, "    %s\n", far_status_name(status));
         print_trace();
     }
-    return exit_of(status, phase);
+    return cli_exit_of(status, phase);
 }
 
 cli_exit cli_flush(cli_exit code)

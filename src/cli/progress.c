@@ -64,7 +64,8 @@ static void log_line(far_log_level level, const char *line, void *arg)
     const char *kind = level == FAR_LOG_ERROR ? "error: " : level == FAR_LOG_WARN ? "warn: " : "";
     (void)pthread_mutex_lock(&line_lock);
     clear_line(progress);
-    if (level <= FAR_LOG_WARN || !progress->is_quiet) (void)fprintf(stderr, "farandole: %s%s\n", kind, line);
+    if ((level <= FAR_LOG_WARN || !progress->is_quiet) && !cli_is_silent())
+        (void)fprintf(stderr, "farandole: %s%s\n", kind, line);
     keep(progress, kind, line);
     (void)pthread_mutex_unlock(&line_lock);
 }
@@ -73,7 +74,7 @@ void cli_progress_begin(cli_progress *progress, bool is_quiet)
 {
     const char *terminal = getenv("TERM");
     memset(progress, 0, sizeof *progress);
-    progress->is_quiet = is_quiet;
+    progress->is_quiet = is_quiet || cli_is_silent();
     progress->is_terminal = isatty(STDERR_FILENO) && terminal != NULL && strcmp(terminal, "dumb") != 0;
     progress->loss = NAN;
     progress->began_s = cli_clock_s();
@@ -89,12 +90,14 @@ void cli_progress_end(cli_progress *progress)
     far_log_set_sink(NULL, NULL);
 }
 
-void cli_progress_keep(cli_progress *progress, const char *folder)
+void cli_progress_keep(cli_progress *progress, const char *folder, int32_t rank)
 {
-    char stamp[64];
+    char stamp[64], name[32];
     struct tm local;
     const time_t now = time(NULL);
-    char *path = cli_path(folder, "log.txt");
+    if (rank == 0) (void)snprintf(name, sizeof name, "log.txt");
+    else (void)snprintf(name, sizeof name, "log.rank%d.txt", (int)rank);
+    char *path = cli_path(folder, name);
     FILE *log = path != NULL ? fopen(path, "ae") : NULL;
     free(path);
     if (log == NULL) return; /* a folder that takes no files shows that elsewhere */

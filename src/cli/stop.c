@@ -1,4 +1,5 @@
 #include "stop.h"
+#include "cli.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -15,7 +16,8 @@ static void on_signal(int number)
         (void)raise(number);
     }
     is_asked = 1;
-    if (write(STDERR_FILENO, words, sizeof words - 1) < 0) is_asked = 1; /* nothing else can be done here */
+    if (!cli_is_silent() && write(STDERR_FILENO, words, sizeof words - 1) < 0)
+        is_asked = 1; /* nothing else can be done here */
     errno = kept;
 }
 
@@ -32,6 +34,12 @@ void cli_stop_watch(void)
         if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
         (void)sigaction(signals[i], &action, NULL);
     }
+}
+
+void cli_stop_unwatch(void)
+{
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
 }
 
 bool cli_stop_asked(void *context)

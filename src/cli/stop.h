@@ -4,6 +4,8 @@
 #include <stdbool.h>
 
 void cli_stop_watch(void);
+/* The command is about to end: signals change nothing any more. */
+void cli_stop_unwatch(void);
 /* A far_run_opts.should_stop. */
 bool cli_stop_asked(void *context);
 #endif

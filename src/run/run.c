@@ -93,6 +93,14 @@ static far_status has_checkpoints(const char *checkpoints, bool *has_out)
     return FAR_OK;
 }
 
+/* Of a rank but the first: it only reads. */
+static far_status folder_follow(far_run *run)
+{
+    bool is_used = false;
+    FAR_TRY(run_shared_folder(run, &is_used));
+    return is_used ? run_restore(run, "last") : FAR_OK;
+}
+
 /* The folder, its papers, metrics; weights from where they are asked for. */
 static far_status folder_open(far_run *run)
 {
@@ -100,6 +108,7 @@ static far_status folder_open(far_run *run)
     fari_tfevents *events = NULL;
     bool is_used = false;
     far_status st = FAR_OK;
+    if (run_is_follower(run)) return folder_follow(run);
     FAR_TRY(choose_folder(run));
     FAR_TRY(fari_folder_make(run->folder));
     checkpoints = fari_path_join(run->folder, "checkpoints");
@@ -116,6 +125,7 @@ static far_status folder_open(far_run *run)
                       run->folder, run->folder);
         goto done;
     }
+    FAR_TRY_GOTO(run_shared_folder(run, &is_used), done);
     if (is_used) FAR_TRY_GOTO(run_restore(run, "last"), done); /* killed before the first checkpoint: begins anew */
     FAR_TRY_GOTO(fari_metrics_log_open(metrics, is_used ? run->step : -1, &run->metrics), done);
     FAR_TRY_GOTO(fari_tfevents_open(run->folder, is_used ? run->step : -1, &events), done);
@@ -136,7 +146,10 @@ static far_status run_prepare(far_run *run)
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     if (start[0] != '\0' && run->opts.resume == NULL)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
-    if (run->opts.purpose == FAR_RUN_TRAIN) return folder_open(run);
+    if (run->opts.purpose == FAR_RUN_TRAIN) {
+        FAR_TRY(folder_open(run));
+        return run_shared_weights(run);
+    }
     if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
         return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
                         run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
@@ -168,6 +181,7 @@ void far_run_close(far_run *run)
     far_config_destroy(run->own_config);
     fari_metrics_log_close(run->metrics);
     fari_free(run->folder);
+    fari_free(run->words);
     fari_free(run);
 }
 

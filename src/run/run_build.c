@@ -91,12 +91,38 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     return far_optim_apply(side->graph, &run->optim);
 }
 
+/* Which samples of a batch are read: those that this rank's part of the plan wants, with all of their rows. */
+static void side_feeds(run_side *side)
+{
+    const fari_part *part = side->plan->part;
+    int64_t lo = side->batch, hi = 0;
+    for (int32_t i = 0; part != NULL && i < part->feed_count; i++) {
+        const fari_feed_box *box = &part->feeds[i];
+        if (box->sample_hi <= box->sample_lo) continue;
+        if (box->sample_lo < lo) lo = box->sample_lo;
+        if (box->sample_hi > hi) hi = box->sample_hi;
+    }
+    if (part == NULL) hi = side->batch;
+    if (lo >= hi || part == NULL) lo = 0;
+    side->own_first = lo;
+    side->own_count = hi > lo ? hi - lo : 1; /* a rank without any reads one, which is nothing to it */
+    for (int32_t i = 0; part != NULL && i < part->feed_count && i < (int32_t)FAR_COUNT(side->boxes); i++) {
+        const far_shape shape = far_graph_shape(side->graph, part->feeds[i].input);
+        side->boxes[i] =
+            (fari_feed_box){ part->feeds[i].input, lo, lo + side->own_count, 0, shape.ndim >= 3 ? shape.dim[2] : 1 };
+    }
+}
+
 far_status run_side_plan(far_run *run, run_side *side)
 {
     /* where many ranks are planned for, nobody needs the plan of one rank alone, which may be large */
     fari_plan_opts opts = { .mesh = run->mesh, .threads = run->threads, .backend = run->backend };
+    if (run->comm != NULL && side == &run->train) opts.rank = run->comm->rank;
+    if (run->comm != NULL && side != &run->train) opts.mesh = (fari_mesh){ 1, 1 }; /* the first rank evaluates alone */
     run_config_grain(run->config, &opts.grain);
-    return fari_plan_create(side->graph, &opts, &side->plan);
+    FAR_TRY(fari_plan_create(side->graph, &opts, &side->plan));
+    side_feeds(side);
+    return FAR_OK;
 }
 
 /* Labels repeated for each plane, where the network has several and the data one. */
@@ -105,7 +131,7 @@ static int64_t plane_labels_bytes(const far_run *run, const run_side *side)
     if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
         run->label_planes <= 1)
         return 0;
-    return side->batch * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
+    return side->own_count * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
 }
 
 static far_status planes_allocate(far_run *run)
@@ -122,7 +148,7 @@ void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *
     memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
     memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
     if (run->plane_labels == NULL) return;
-    const int64_t pixels = side->batch * side->height * side->width;
+    const int64_t pixels = side->own_count * side->height * side->width;
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];
     feed_out[1] = run->plane_labels;
@@ -145,7 +171,9 @@ static far_loader_opts loader_opts(const far_run *run)
                               .threads = run_loader_threads(run),
                               .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
                               .augment = run_augment(run, true),
-                              .on_error = run_on_error(run) };
+                              .on_error = run_on_error(run),
+                              .own_first = run->train.own_first,
+                              .own_count = run->train.own_count };
 }
 
 /* Length of the training in steps and of an epoch. */
@@ -181,9 +209,13 @@ static far_status allocate(far_run *run)
     fari_exec_opts opts = run_exec_opts(run);
     if (run->train.plan != NULL) {
         opts.is_timed = true;
+        opts.comm = run->comm;
+        opts.boxes = run->comm != NULL ? run->train.boxes : NULL;
         FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
         FAR_TRY(fari_profile_create(run->train.plan, &run->profile));
         opts.is_timed = false;
+        opts.comm = NULL;
+        opts.boxes = NULL;
     }
     if (run->eval.plan != NULL) FAR_TRY(fari_executor_create(run->eval.plan, run->store, &opts, &run->eval.exec));
     return FAR_OK;
@@ -200,6 +232,7 @@ static far_status backend_create(far_run *run)
 /* The evaluation side: of a fixed size, or the largest of the samples' own. */
 static far_status eval_plan(far_run *run)
 {
+    if (run_is_follower(run)) return FAR_OK;
     run->eval.batch = samples_a_step(run, "eval.batch");
     run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
     run->native.is_on = run_native_wanted(run);
@@ -219,7 +252,8 @@ far_status run_plan_sides(far_run *run)
     const bool is_training = run_is_training(run);
     const int64_t heap_before = run_heap_bytes();
     run->threads = (int32_t)far_config_i64(run->config, "threads");
-    if (run->threads < 1) run->threads = fari_machine_cores();
+    if (run->threads < 1) run->threads = fari_machine_cores() / run_core_share(run);
+    if (run->threads < 1) run->threads = 1;
     FAR_TRY(backend_create(run));
     FAR_TRY(model_options(run));
     if (run->opts.purpose != FAR_RUN_PREDICT) FAR_TRY(recipe_options(run));
@@ -247,7 +281,7 @@ far_status run_plan_sides(far_run *run)
         const int64_t planes = plane_labels_bytes(run, sides[i]);
         if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
-    FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
+    if (!run_is_follower(run)) FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
     const int64_t heap = run_heap_bytes() - heap_before;
     if (heap > run->graph_bytes) run->graph_bytes = heap;
     return FAR_OK;
@@ -256,8 +290,9 @@ far_status run_plan_sides(far_run *run)
 far_status run_build(far_run *run)
 {
     FAR_TRY(run_plan_sides(run));
-    if (fari_mesh_ranks(&run->mesh) == 1) FAR_TRY(run_check_fit(run));
+    if (fari_mesh_ranks(&run->mesh) == 1 || run->comm != NULL) FAR_TRY(run_check_fit(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
+    FAR_TRY(run_shared_compare(run));
     run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */
     FAR_TRY(allocate(run));
     if (!run_is_training(run)) return FAR_OK;

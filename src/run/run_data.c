@@ -294,7 +294,7 @@ far_status run_loader_need(far_dataset *set, const far_loader_opts *opts, int64_
 int32_t run_loader_threads(const far_run *run)
 {
     const int64_t set = far_config_i64(run->config, "data.threads");
-    const int32_t half = fari_machine_cores() / 2;
+    const int32_t half = fari_machine_cores() / run_core_share(run) / 2;
     if (set > 0) return (int32_t)set;
     if (!fari_dataset_decodes(run->data.train) || half < 1) return 1;
     return half < LOADER_THREADS_MAX ? half : LOADER_THREADS_MAX;

@@ -14,7 +14,7 @@ static int64_t memory_limit(const far_run *run)
     const int64_t available = fari_machine_memory_available(""), group = fari_machine_memory_limit("");
     const int64_t group_left = group > 0 ? group - fari_machine_memory_used_of_limit("") : INT64_MAX;
     const int64_t least = available > 0 && available < group_left ? available : group_left;
-    return least > 0 ? least : INT64_MAX;
+    return least > 0 ? least / run_core_share(run) : INT64_MAX;
 }
 
 #define PROCESS_BYTES (INT64_C(40) << 20) /* code, libraries, stacks: the constant of docs/architecture.md */
@@ -102,6 +102,12 @@ far_status run_check_fit(const far_run *run)
     fari_text text = { 0 };
     const int64_t bytes = bytes_in_all(run), limit = memory_limit(run);
     if (bytes <= limit) return FAR_OK;
+    if (run->comm != NULL)
+        return FAR_FAIL(
+            FAR_E_NOFIT,
+            "rank %d needs %s and there are %s for it; nothing was started. More ranks, or a layout that cuts "
+            "what is large: farandole plan --ranks N --layout ... says what each takes",
+            (int)run->comm->rank, fari_bytes_text(bytes, need), fari_bytes_text(limit, have));
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
     if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);

@@ -55,6 +55,9 @@ far_status run_explain_nonfinite(far_run *run, const fari_step *step)
     (void)snprintf(loss, sizeof loss, "%.60s", far_error_message());
     (void)snprintf(when, sizeof when, "at step %" PRId64 " of %" PRId64 " (epoch %" PRId64 ")", run->step + 1,
                    run->steps_total, run->epoch + 1);
+    if (run->comm != NULL) /* needs all of the tensors */
+        return FAR_FAIL(FAR_E_NONFINITE, "%s %s: %s; %s. On one rank the first bad tensor is named", loss, when, lower,
+                        good_checkpoint(run, checkpoint));
     if (fari_executor_find_bad(run->train.exec, step, &bad) != FAR_OK)
         return FAR_FAIL(FAR_E_NONFINITE, "%s %s: %s; %s", loss, when, lower, good_checkpoint(run, checkpoint));
     explain_origin(&bad, &origin, &advice);

@@ -3,6 +3,8 @@
 #define FARI_RUN_RUN_PRIV_H
 #include "base/status.h"
 #include "base/text.h"
+#include "comm/comm.h"
+#include "plan/part.h"
 #include "plan/plan.h"
 #include "run/calibrate.h"
 #include "run/checkpoint.h"
@@ -40,7 +42,14 @@ typedef struct run_side {
     far_model_result model; /* what the network gives; of the evaluation side these are outputs */
     far_value loss;
     int64_t batch, height, width;
+    int64_t own_first, own_count; /* samples of a batch that this rank reads: all, or what its part of the plan wants */
+    fari_feed_box boxes[2];       /* how they are fed: whole samples */
 } run_side;
+
+/* What ranks tell each other while a step is computed. */
+typedef struct run_word {
+    int64_t step, skipped, wants_stop;
+} run_word;
 
 #define RUN_RECENT_STEPS 128
 
@@ -119,7 +128,10 @@ struct far_run {
     void *arena; /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
     int32_t threads;
-    fari_mesh mesh; /* FAR_RUN_PLAN: the ranks that are planned for */
+    fari_mesh mesh;      /* of the ranks that are planned for, or train */
+    fari_comm *comm;     /* of the ranks that train together; NULL: this process alone */
+    run_word *words;     /* [world_size + 1]: of all ranks, then this one's */
+    bool is_stop_agreed; /* by all ranks */
 
     int64_t label_planes;  /* label maps the network wants for a sample */
     int32_t *plane_labels; /* [batch, H, W, planes], or NULL where one is enough */
@@ -164,6 +176,16 @@ far_shape run_image_shape(const far_run *run, const run_side *side); /* run_volu
 bool run_is_pixelwise(const far_run *run, const run_side *side, const far_shape *shape);
 far_status run_volume_check(const far_run *run); /* FAR_E_CONFIG: an augmentation that volumes do not have */
 far_status run_ranks_layout(far_run *run);       /* run_ranks.c: what the options say of ranks */
+/* run_shared.c: what the ranks of a run tell each other. Where one process runs alone these do nothing. */
+bool run_is_follower(const far_run *run);          /* a rank but the first: it neither evaluates nor writes */
+int32_t run_core_share(const far_run *run);        /* ranks that share this one's cores and memory */
+far_status run_shared_compare(const far_run *run); /* FAR_E_CONFIG names what ranks differ in */
+far_status run_shared_weights(const far_run *run); /* FAR_E_PEER: they begin from other weights */
+far_status run_shared_folder(far_run *run, bool *is_used_io); /* the first rank's, to all */
+far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io);
+far_status run_shared_step_begin(far_run *run, int64_t skipped);
+far_status run_shared_step_end(far_run *run);
+bool run_wants_stop(far_run *run);
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
 far_status run_groups_read(far_run *run); /* run_groups.c: model.freeze and optim.groups; after the other options */
 void run_groups_free(far_run *run);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "plan/part.h"
 #include "plan/print.h"
+#include "run/ranks.h"
 #include "run/run_config.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
@@ -12,10 +13,14 @@
 
 far_status run_ranks_layout(far_run *run)
 {
-    FAR_TRY(fari_mesh_parse(run->opts.layout, run->opts.ranks, &run->mesh));
-    if (fari_mesh_ranks(&run->mesh) > 1 && run->opts.purpose != FAR_RUN_PLAN)
-        return FAR_FAIL(FAR_E_UNSUPPORTED, "several ranks can be planned for, but do not train yet");
-    return FAR_OK;
+    const char *layout = run->opts.layout, *configured = far_config_text(run->config, "layout");
+    int32_t ranks = run->opts.ranks;
+    run->comm = run->opts.joined != NULL ? fari_ranks_comm(run->opts.joined) : NULL;
+    if (run->opts.purpose != FAR_RUN_PLAN) ranks = run->comm != NULL ? run->comm->world_size : 1;
+    if (layout == NULL && ranks > 1 && configured[0] != '\0') layout = configured;
+    if (ranks > 1 && run->opts.purpose != FAR_RUN_PLAN && run->opts.purpose != FAR_RUN_TRAIN)
+        return FAR_FAIL(FAR_E_UNSUPPORTED, "several ranks train and are planned for; all else runs on one");
+    return fari_mesh_parse(layout, ranks, &run->mesh);
 }
 
 static far_status rank_plan(const far_run *run, const run_side *side, int32_t rank, fari_plan **plan_out)

@@ -52,6 +52,10 @@ far_status run_save(far_run *run, bool is_best)
     char *folder = NULL;
     fari_ckpt_state state;
     far_status st = FAR_OK;
+    if (run_is_follower(run)) { /* parameters are the same on all ranks */
+        run->saved_step = run->step;
+        return FAR_OK;
+    }
     FAR_TRY(run_check_finite(run));
     FAR_TRY(describe(run, &state));
     FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);

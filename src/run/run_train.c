@@ -50,7 +50,6 @@ far_status run_step(far_run *run, double *loss_out)
     far_batch batch;
     const double asked_s = run_clock_s();
     FAR_TRY(run_sample_failed(run, far_loader_next(run->loader, &batch)));
-    run->skipped += batch.skipped;
     const double waited_s = run_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
@@ -62,9 +61,11 @@ far_status run_step(far_run *run, double *loss_out)
                              .sample_ids = batch.sample_ids,
                              .hyper = hyper,
                              .feed = feed };
+    FAR_TRY(run_shared_step_begin(run, batch.skipped));
     const far_status st = timed_step(run, &step, waited_s);
     if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);
     FAR_TRY(st);
+    FAR_TRY(run_shared_step_end(run));
     FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
     run->last_lr = lr;
     run->step++;
@@ -84,6 +85,7 @@ static double trained_s(const far_run *run)
 
 static far_status log_step(far_run *run, double loss, double rate)
 {
+    if (run_is_follower(run)) return FAR_OK;
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
     fari_metrics_log_f64(run->metrics, "time_s", trained_s(run));
@@ -129,7 +131,7 @@ static int64_t every(const far_run *run, const char *key)
 
 static bool has_evaluation(const far_run *run)
 {
-    return run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
+    return (run->eval.exec != NULL || run_is_follower(run)) && (run->data.held_count > 0 || run->data.test != NULL);
 }
 
 /* Evaluation and checkpoint, where they are due. `is_over_out`: patience is used up. */
@@ -138,8 +140,11 @@ static far_status after_step(far_run *run, bool *is_over_out)
     bool is_best = false, is_last = run->step == run->steps_total;
     const double began_s = run_clock_s();
     if (has_evaluation(run) && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
-        FAR_TRY(evaluate_now(run, &is_best));
-        is_last = run_patience_ends(run) || is_last;
+        if (!run_is_follower(run)) {
+            FAR_TRY(evaluate_now(run, &is_best));
+            is_last = run_patience_ends(run) || is_last;
+        }
+        FAR_TRY(run_shared_verdict(run, &is_best, &is_last));
     }
     *is_over_out = is_last;
     const double evaluated_s = run_clock_s();
@@ -184,8 +189,7 @@ static far_status all_steps(far_run *run)
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, &is_over));
         window_s += run_clock_s() - now; /* evaluations and checkpoints are no part of the rate */
-        if (!is_over && run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context))
-            return stop_now(run);
+        if (!is_over && run_wants_stop(run)) return stop_now(run);
     }
     return FAR_OK;
 }
@@ -194,6 +198,7 @@ static far_status all_steps(far_run *run)
 static far_status write_report(const far_run *run, far_status ending)
 {
     const char *const folders[] = { run->folder };
+    if (run_is_follower(run)) return FAR_OK;
     const char *word = run->is_early             ? "early"
                        : ending == FAR_OK        ? "done"
                        : ending == FAR_E_STOPPED ? "stopped"
@@ -216,9 +221,11 @@ far_status far_run_train(far_run *run)
         fari_log(FAR_LOG_WARN,
                  "there is nothing to evaluate on, so no scores and no best checkpoint: the data has no test part; "
                  "data.holdout=0.2 sets a fifth of it apart");
-    run_advise(run);
+    if (!run_is_follower(run)) run_advise(run);
     const far_status st = all_steps(run);
     fari_error_save(&error);
+    if (run->comm != NULL && st != FAR_OK && st != FAR_E_STOPPED) /* the others need not wait for the report */
+        run->comm->ops->abandon(run->comm, st, error.message);
     if (run->skipped > 0)
         fari_log(
             FAR_LOG_WARN,

@@ -1,0 +1,46 @@
+/**
+ * @file farandole/ranks.h
+ * The processes that train together. They were started by mpirun or srun; here they find each other.
+ * Life cycle  far_ranks_launched; where there are several far_ranks_join, runs with far_run_opts.joined, far_ranks_part, far_ranks_leave.
+ * Threads     one thread at a time.
+ * Collective  far_ranks_join, far_ranks_part and far_ranks_leave: every rank calls them.
+ */
+#ifndef FAR_RANKS_H
+#define FAR_RANKS_H
+#include <farandole/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct far_ranks far_ranks; /**< opaque */
+
+/**
+ * What the environment says: how many processes a launcher started together with this one, and which of them this is.
+ * Loads and initialises nothing. @return FAR_OK; FAR_E_ARG: several tasks of srun that cannot find each other.
+ */
+FAR_API far_status far_ranks_launched(int32_t *count_out, int32_t *rank_out);
+/** Whether this build has the module that ranks need; does not load it. */
+FAR_API bool far_ranks_are_supported(void);
+/**
+ * Loads MPI and finds the others. At most once in the life of a process.
+ * @return FAR_OK; FAR_E_NOTFOUND: built without MPI; FAR_E_LIBRARY: MPI cannot be loaded, or started with another one; FAR_E_NOMEM.
+ */
+FAR_API far_status far_ranks_join(far_ranks **ranks_out);
+FAR_API int32_t far_ranks_count(const far_ranks *ranks);
+FAR_API int32_t far_ranks_rank(const far_ranks *ranks);
+/**
+ * The last word of this rank: `status` with the calling thread's error message. Waits for the others': where all are well without limit,
+ * after a failure for some seconds.
+ * @param worst_out  NULL, or receives what a rank failed with that did not merely follow another; FAR_OK: none did.
+ * @return `status` where it is a failure; FAR_E_PEER: another rank has failed, and the message names it; FAR_OK.
+ */
+FAR_API far_status far_ranks_part(far_ranks *ranks, far_status status, far_status *worst_out);
+/** Ends MPI, where all ranks have parted, and frees. NULL is allowed. */
+FAR_API void far_ranks_leave(far_ranks *ranks);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FAR_RANKS_H */

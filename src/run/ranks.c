@@ -1,0 +1,84 @@
+/* The processes that train together: joining and parting. */
+#include "run/ranks.h"
+#include "base/mem.h"
+#include "comm/mpi_load.h"
+#include <stdlib.h>
+
+#define PATIENCE_S 8.0 /* after a failure: who has said nothing by then is gone, or hangs */
+
+struct far_ranks {
+    fari_comm *comm;
+    int32_t *statuses; /* [world_size] of far_ranks_part */
+};
+
+far_status far_ranks_launched(int32_t *count_out, int32_t *rank_out)
+{
+    return fari_mpi_launched(count_out, rank_out);
+}
+
+bool far_ranks_are_supported(void)
+{
+    char path[4096];
+    return fari_mpi_module_path(path, sizeof path);
+}
+
+far_status far_ranks_join(far_ranks **ranks_out)
+{
+    int32_t count = 1, rank = 0;
+    far_status st = FAR_OK;
+    FAR_TRY(fari_mpi_launched(&count, &rank));
+    far_ranks *ranks = fari_calloc(1, sizeof *ranks);
+    if (ranks == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to join other ranks");
+    ranks->statuses = fari_calloc((size_t)count, sizeof *ranks->statuses);
+    if (ranks->statuses == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to join %d ranks", (int)count);
+        goto failed;
+    }
+    FAR_TRY_GOTO(fari_mpi_join(count, &ranks->comm), failed);
+    *ranks_out = ranks;
+    return FAR_OK;
+failed:
+    far_ranks_leave(ranks);
+    return st;
+}
+
+int32_t far_ranks_count(const far_ranks *ranks)
+{
+    return ranks->comm->world_size;
+}
+
+int32_t far_ranks_rank(const far_ranks *ranks)
+{
+    return ranks->comm->rank;
+}
+
+fari_comm *fari_ranks_comm(const far_ranks *ranks)
+{
+    return ranks->comm;
+}
+
+far_status far_ranks_part(far_ranks *ranks, far_status status, far_status *worst_out)
+{
+    fari_error_copy error;
+    const bool is_well = status == FAR_OK || status == FAR_E_STOPPED;
+    far_status worst = FAR_OK;
+    fari_error_save(&error);
+    const far_status peers =
+        ranks->comm->ops->part(ranks->comm, status, error.message, is_well ? -1.0 : PATIENCE_S, ranks->statuses);
+    for (int32_t r = 0; r < ranks->comm->world_size; r++) {
+        const far_status of = (far_status)ranks->statuses[r];
+        if (ranks->statuses[r] != FARI_COMM_SILENT && of != FAR_OK && of != FAR_E_PEER && worst == FAR_OK) worst = of;
+    }
+    if (worst_out != NULL) *worst_out = worst;
+    if (is_well && peers != FAR_OK) return peers;
+    fari_error_restore(&error);
+    return status;
+}
+
+void far_ranks_leave(far_ranks *ranks)
+{
+    if (ranks == NULL) return;
+    if (ranks->comm != NULL) ranks->comm->ops->destroy(ranks->comm);
+    fari_free(ranks->statuses);
+    fari_free(ranks);
+}

@@ -1,0 +1,192 @@
+/* What the ranks of a run tell each other beside the messages of their plans: that they are about to do the same, where the run's folder is,
+   how evaluations came out, whether somebody wants to stop. The first rank evaluates and writes; all hold the same parameters. */
+#include "base/mem.h"
+#include "run/run_priv.h"
+#include <farandole/info.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define FOLDER_BYTES 4096
+
+bool run_is_follower(const far_run *run)
+{
+    return run->comm != NULL && run->comm->rank > 0;
+}
+
+int32_t run_core_share(const far_run *run)
+{
+    return run->comm != NULL ? run->comm->local_size : 1;
+}
+
+/* all_out [world_size][bytes], to be freed. */
+static far_status gather(const far_run *run, const void *own, size_t bytes, void **all_out)
+{
+    fari_comm *comm = run->comm;
+    void *all = fari_calloc((size_t)comm->world_size, bytes);
+    if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)comm->world_size);
+    far_status st = comm->ops->gather_begin(comm, own, bytes, all);
+    if (st == FAR_OK) st = comm->ops->gather_end(comm);
+    if (st != FAR_OK) return st; /* not freed: it may still be written */
+    *all_out = all;
+    return FAR_OK;
+}
+
+/* ---- at the start ---- */
+
+/* What has to be the same for the bits to be. */
+typedef struct identity {
+    char version[32], isa[32], config[68], grains[68], data[32], libraries[256];
+} identity;
+
+static const struct {
+    const char *what, *advice;
+    size_t at;
+} equals[] = {
+    { "version", "install one on all machines", offsetof(identity, version) },
+    { "instruction set", "exec.isa lowers it on all of them", offsetof(identity, isa) },
+    { "library versions", "install the same on all machines", offsetof(identity, libraries) },
+    { "configuration", "all ranks need the same file and key=value", offsetof(identity, config) },
+    { "number of samples", "all ranks need the same data", offsetof(identity, data) },
+    { "grains", "all ranks need the same batch and grain.*", offsetof(identity, grains) },
+};
+
+static far_status identify(const far_run *run, identity *out)
+{
+    char hash[65];
+    far_library library;
+    size_t used = 0;
+    memset(out, 0, sizeof *out);
+    (void)snprintf(out->version, sizeof out->version, "%s", far_version());
+    (void)snprintf(out->isa, sizeof out->isa, "%s", run->backend->isa);
+    (void)snprintf(out->grains, sizeof out->grains, "%s", run->plan_grains);
+    (void)snprintf(out->data, sizeof out->data, "%" PRId64, run->data.kept_count);
+    FAR_TRY(far_config_hash(run->config, hash));
+    (void)snprintf(out->config, sizeof out->config, "%s", hash);
+    for (int32_t i = 0; i < far_library_count(); i++) {
+        FAR_TRY(far_library_at(i, &library));
+        if (library.changes_bits && used < sizeof out->libraries)
+            used += (size_t)snprintf(out->libraries + used, sizeof out->libraries - used, "%s%s %s",
+                                     used > 0 ? ", " : "", library.name, library.version);
+    }
+    return FAR_OK;
+}
+
+static far_status compare_all(const far_run *run, const identity *all)
+{
+    for (int32_t r = 1; r < run->comm->world_size; r++)
+        for (size_t i = 0; i < FAR_COUNT(equals); i++) {
+            const char *first = (const char *)&all[0] + equals[i].at, *other = (const char *)&all[r] + equals[i].at;
+            if (strcmp(first, other) == 0) continue;
+            return FAR_FAIL(FAR_E_CONFIG, "rank %d on %s has another %s than rank 0 on %s: %s, not %s; %s", (int)r,
+                            run->comm->hosts[r], equals[i].what, run->comm->hosts[0], other, first, equals[i].advice);
+        }
+    return FAR_OK;
+}
+
+far_status run_shared_compare(const far_run *run)
+{
+    identity own;
+    void *all = NULL;
+    if (run->comm == NULL) return FAR_OK;
+    FAR_TRY(identify(run, &own));
+    FAR_TRY(gather(run, &own, sizeof own, &all));
+    const far_status st = compare_all(run, all);
+    fari_free(all);
+    return st;
+}
+
+far_status run_shared_weights(const far_run *run)
+{
+    char own[72] = "";
+    void *all = NULL;
+    far_status st = FAR_OK;
+    if (run->comm == NULL) return FAR_OK;
+    fari_store_digest(run->store, true, own);
+    FAR_TRY(gather(run, own, sizeof own, &all));
+    for (int32_t r = 1; r < run->comm->world_size && st == FAR_OK; r++)
+        if (memcmp(all, (const char *)all + (size_t)r * sizeof own, sizeof own) != 0)
+            st = FAR_FAIL(
+                FAR_E_IO,
+                "rank %d on %s read other weights or optimizer state than rank 0 on %s: do both see the same files?",
+                (int)r, run->comm->hosts[r], run->comm->hosts[0]);
+    fari_free(all);
+    return st;
+}
+
+far_status run_shared_folder(far_run *run, bool *is_used_io)
+{
+    struct {
+        char folder[FOLDER_BYTES];
+        bool is_used;
+    } own = { .is_used = *is_used_io }, *first;
+    void *all = NULL;
+    if (run->comm == NULL) return FAR_OK;
+    if (run->folder != NULL && snprintf(own.folder, sizeof own.folder, "%s", run->folder) >= FOLDER_BYTES)
+        return FAR_FAIL(FAR_E_ARG, "the path of the run's folder is longer than %d bytes", FOLDER_BYTES);
+    FAR_TRY(gather(run, &own, sizeof own, &all));
+    first = all;
+    *is_used_io = first->is_used;
+    if (run->folder == NULL) run->folder = fari_strdup(first->folder);
+    fari_free(all);
+    return run->folder != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
+}
+
+/* ---- while training ---- */
+
+far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io)
+{
+    struct {
+        double best, patience_metric;
+        int64_t patience_used;
+        bool is_best, is_over, is_early;
+    } own = { run->best, run->patience_metric, run->patience_used, *is_best_io, *is_over_io, run->is_early }, *first;
+    void *all = NULL;
+    if (run->comm == NULL) return FAR_OK;
+    FAR_TRY(gather(run, &own, sizeof own, &all));
+    first = all;
+    run->best = first->best;
+    run->patience_metric = first->patience_metric;
+    run->patience_used = first->patience_used;
+    run->is_early = first->is_early;
+    *is_best_io = first->is_best;
+    *is_over_io = first->is_over;
+    fari_free(all);
+    return FAR_OK;
+}
+
+static bool is_stop_asked(const far_run *run)
+{
+    return run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context);
+}
+
+far_status run_shared_step_begin(far_run *run, int64_t skipped)
+{
+    if (run->comm == NULL) {
+        run->skipped += skipped;
+        return FAR_OK;
+    }
+    if (run->words == NULL) run->words = fari_calloc((size_t)run->comm->world_size + 1, sizeof *run->words);
+    if (run->words == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)run->comm->world_size);
+    run->words[run->comm->world_size] = (run_word){ run->step, skipped, is_stop_asked(run) };
+    return run->comm->ops->gather_begin(run->comm, &run->words[run->comm->world_size], sizeof *run->words, run->words);
+}
+
+far_status run_shared_step_end(far_run *run)
+{
+    if (run->comm == NULL) return FAR_OK;
+    FAR_TRY(run->comm->ops->gather_end(run->comm));
+    for (int32_t r = 0; r < run->comm->world_size; r++) {
+        run->is_stop_agreed |= run->words[r].wants_stop != 0;
+        if (run->mesh.spatial == 1 || r % run->mesh.spatial == 0)
+            run->skipped += run->words[r].skipped; /* ranks of a column read the same samples */
+        if (run->words[r].step != run->step)
+            return FAR_FAIL(FAR_E_PEER, "rank %d on %s is at step %" PRId64 ", rank %d at %" PRId64, (int)r,
+                            run->comm->hosts[r], run->words[r].step, (int)run->comm->rank, run->step);
+    }
+    return FAR_OK;
+}
+
+bool run_wants_stop(far_run *run)
+{
+    return run->comm != NULL ? run->is_stop_agreed : is_stop_asked(run);
+}
