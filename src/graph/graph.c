@@ -367,3 +367,25 @@ void fari_emit_mutate(far_graph *graph, const fari_op *op, const char *name, con
 {
     if (inputs_present(graph, out_count, out)) (void)emit(graph, op, name, attr, in_count, in, out_count, out);
 }
+
+fari_node *fari_graph_node_copy(far_graph *graph, const fari_node *node)
+{
+    const fari_phase phase = graph->phase;
+    graph->phase = node->phase;
+    fari_node *copy = node_new(graph, node->op, node->name, node->attr);
+    graph->phase = phase;
+    if (copy == NULL) return NULL;
+    copy->in_count = node->in_count;
+    memcpy(copy->in, node->in, sizeof copy->in);
+    for (copy->out_count = 0; copy->out_count < node->out_count; copy->out_count++) {
+        const fari_tensor *original = fari_tensor_of(graph, node->out[copy->out_count]);
+        fari_tensor proto = *original;
+        proto.grad = FAR_NO_VALUE;
+        copy->out[copy->out_count] = tensor_add(graph, &proto, original->name);
+        if (copy->out[copy->out_count] < 0) {
+            node_free(copy);
+            return NULL;
+        }
+    }
+    return copy;
+}

@@ -37,7 +37,8 @@ struct fari_node {
     int32_t in_count, out_count;
     int32_t id;
     fari_phase phase;
-    bool mutates; /* out[] are tensors that existed before and are overwritten in place */
+    bool mutates;  /* out[] are tensors that existed before and are overwritten in place */
+    bool is_again; /* a copy of a forward node that makes its results once more for the backward pass: recompute.h */
 };
 
 typedef struct fari_output {
@@ -79,6 +80,9 @@ far_value fari_as_order(far_graph *graph, far_value value, fari_order order);
 /* Optimizer state beside a parameter, starting at `start`. */
 far_value fari_graph_opt_state(far_graph *graph, const char *name, far_dtype dtype, const far_shape *shape,
                                double start);
+
+/* A copy of a node with tensors of its own for its results; not yet in the list of nodes. NULL: no memory. */
+fari_node *fari_graph_node_copy(far_graph *graph, const fari_node *node);
 
 /* Helpers for infer: out becomes like `in` (dtype, order, batch, rows) with its shape. */
 void fari_infer_like(fari_tensor *out, const fari_tensor *in);

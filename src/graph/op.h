@@ -111,6 +111,9 @@ struct fari_op {
     fari_cost (*cost)(const fari_call *call);
     /* The oracle: scalar, in double, any order and f32 or f64 views; also what runs where a backend has no kernel. */
     fari_kernel_fn reference;
+    /* MAP: little more than a pass over memory, a function of its inputs alone: the backward pass may run it once more rather than
+       keep its results (recompute.h). */
+    bool is_light;
     /* Extra scratch of the reference kernel in bytes; NULL: none. */
     size_t (*reference_scratch)(const fari_call *call);
 };

@@ -42,6 +42,7 @@ const fari_op fari_op_reorder = {
     .infer = reorder_infer,
     .gradient = reorder_gradient,
     .reference = copy_reference,
+    .is_light = true,
 };
 
 /* ---- sum of equal shapes ---- */
@@ -82,6 +83,7 @@ const fari_op fari_op_add_n = {
     .infer = add_n_infer,
     .gradient = add_n_gradient,
     .reference = add_n_reference,
+    .is_light = true,
 };
 
 /* ---- constants ---- */

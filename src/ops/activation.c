@@ -117,6 +117,7 @@ const fari_op fari_op_activation = {
     .gradient = activation_gradient,
     .cost = activation_cost,
     .reference = activation_reference,
+    .is_light = true,
 };
 
 const fari_op fari_op_activation_dx = {

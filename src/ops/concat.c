@@ -96,4 +96,5 @@ const fari_op fari_op_concat = {
     .gradient = concat_gradient,
     .rows = concat_rows,
     .reference = concat_reference,
+    .is_light = true,
 };

@@ -197,9 +197,9 @@ static void param_gradients(fari_grad *grad, far_value x, far_value dy)
 static far_status conv_gradient(fari_grad *grad)
 {
     const far_value dx_in[] = { grad->d_out[0], grad->in[1] };
+    param_gradients(grad, grad->in[0], grad->d_out[0]); /* first: x is then free before dx comes */
     if (grad->need[0])
         grad->d_in[0] = fari_emit(grad->graph, &fari_op_conv_dx, grad->node->name, grad->node->attr, 2, dx_in);
-    param_gradients(grad, grad->in[0], grad->d_out[0]);
     return FAR_OK;
 }
 
@@ -207,9 +207,9 @@ static far_status conv_gradient(fari_grad *grad)
 static far_status conv_dx_gradient(fari_grad *grad)
 {
     const far_value y_in[] = { grad->d_out[0], grad->in[1] };
+    param_gradients(grad, grad->d_out[0], grad->in[0]);
     if (grad->need[0])
         grad->d_in[0] = fari_emit(grad->graph, &fari_op_conv, grad->node->name, grad->node->attr, 2, y_in);
-    param_gradients(grad, grad->d_out[0], grad->in[0]);
     return FAR_OK;
 }
 

@@ -60,6 +60,7 @@ const fari_op fari_op_dropout = {
     .gradient = dropout_gradient,
     .cost = dropout_cost,
     .reference = dropout_reference,
+    .is_light = true,
 };
 
 far_value far_dropout(far_graph *graph, const char *name, far_value x, double p)

@@ -253,6 +253,7 @@ const fari_op fari_op_binary = {
     .gradient = binary_gradient,
     .cost = one_flop,
     .reference = binary_reference,
+    .is_light = true,
 };
 
 const fari_op fari_op_binary_select = {

@@ -227,6 +227,7 @@ const fari_op fari_op_norm_apply = {
     .gradient = apply_gradient,
     .cost = apply_cost,
     .reference = fari_norm_apply_reference,
+    .is_light = true,
 };
 
 /* ---- backward ---- */

@@ -92,4 +92,5 @@ const fari_op fari_op_pad = {
     .gradient = pad_gradient,
     .rows = pad_rows,
     .reference = pad_reference,
+    .is_light = true,
 };

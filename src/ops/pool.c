@@ -190,6 +190,7 @@ const fari_op fari_op_max_pool = {
     .rows = pool_rows,
     .cost = pool_cost,
     .reference = fari_max_pool_reference,
+    .is_light = true,
 };
 
 const fari_op fari_op_max_pool_dx = {
@@ -213,6 +214,7 @@ const fari_op fari_op_avg_pool = {
     .rows = pool_rows,
     .cost = pool_cost,
     .reference = fari_avg_pool_reference,
+    .is_light = true,
 };
 
 const fari_op fari_op_avg_pool_dx = {

@@ -118,4 +118,5 @@ const fari_op fari_op_slice = {
     .gradient = slice_gradient,
     .rows = slice_rows,
     .reference = slice_reference,
+    .is_light = true,
 };

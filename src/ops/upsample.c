@@ -141,6 +141,7 @@ const fari_op fari_op_upsample = {
     .rows = upsample_rows,
     .cost = upsample_cost,
     .reference = fari_upsample_reference,
+    .is_light = true,
 };
 
 const fari_op fari_op_upsample_dx = {

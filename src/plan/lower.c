@@ -30,7 +30,8 @@ static fari_buffer_kind kind_of(const fari_plan *plan, const fari_tensor *t)
     case FARI_ROLE_OPT_STATE: return FARI_BUFFER_OPT_STATE;
     case FARI_ROLE_COMPUTED: break;
     }
-    return plan->graph->nodes[t->producer]->phase == FARI_FORWARD ? FARI_BUFFER_ACTIVATION : FARI_BUFFER_GRADIENT;
+    const fari_node *producer = plan->graph->nodes[t->producer];
+    return producer->phase == FARI_FORWARD || producer->is_again ? FARI_BUFFER_ACTIVATION : FARI_BUFFER_GRADIENT;
 }
 
 static far_status feed_input(fari_plan *plan, far_value input, int32_t buffer);

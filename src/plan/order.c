@@ -15,6 +15,7 @@ typedef struct ordering {
     int32_t *level;       /* [node_count] */
     int32_t *written;     /* [tensor_count] level of the last node that overwrote it so far; 0: none */
     int32_t *touched;     /* [tensor_count] largest level of those that read or wrote it so far */
+    int32_t *wanted;      /* [tensor_count] smallest level of those that read it */
 } ordering;
 
 /* ---- branches side by side ---- */
@@ -34,8 +35,8 @@ static int32_t level_of(const ordering *o, const fari_node *node)
     return level + 1;
 }
 
-/* Nodes by level, and as built within one. */
-static far_status sequence_by_level(ordering *o)
+/* Gives the number of levels. */
+static int32_t find_levels(ordering *o)
 {
     const far_graph *graph = o->plan->graph;
     int32_t levels = 0;
@@ -49,6 +50,32 @@ static far_status sequence_by_level(ordering *o)
             o->written[node->out[i]] = o->touched[node->out[i]] = level;
         if (level > levels) levels = level;
     }
+    return levels;
+}
+
+/* What is run again has its inputs since the forward pass: it comes just before what wants it, not as soon as it may. */
+static void put_off_copies(ordering *o)
+{
+    const far_graph *graph = o->plan->graph;
+    for (int64_t i = 0; i < graph->tensor_count; i++) o->wanted[i] = INT32_MAX;
+    for (int64_t n = graph->node_count; n-- > 0;) {
+        const fari_node *node = graph->nodes[n];
+        int32_t before = INT32_MAX;
+        if (node->phase == FARI_UPDATE) continue;
+        for (int32_t i = 0; i < node->out_count; i++)
+            if (o->wanted[node->out[i]] < before) before = o->wanted[node->out[i]];
+        if (node->is_again && before != INT32_MAX) o->level[n] = before - 1;
+        for (int32_t i = 0; i < node->in_count; i++)
+            if (o->level[n] < o->wanted[node->in[i]]) o->wanted[node->in[i]] = o->level[n];
+    }
+}
+
+/* Nodes by level, and as built within one. */
+static far_status sequence_by_level(ordering *o)
+{
+    const far_graph *graph = o->plan->graph;
+    const int32_t levels = find_levels(o);
+    put_off_copies(o);
     int64_t *begin = fari_calloc((size_t)levels + 2, sizeof *begin);
     if (begin == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to order %lld nodes", (long long)graph->node_count);
     for (int64_t n = 0; n < graph->node_count; n++)
@@ -152,11 +179,12 @@ static far_status order_allocate(ordering *o)
     o->level = fari_calloc(nodes, sizeof *o->level);
     o->written = fari_calloc(tensors, sizeof *o->written);
     o->touched = fari_calloc(tensors, sizeof *o->touched);
+    o->wanted = fari_calloc(tensors, sizeof *o->wanted);
     o->plan->order = fari_calloc(nodes, sizeof *o->plan->order);
     o->plan->turn = fari_calloc(nodes, sizeof *o->plan->turn);
     if (o->sequence == NULL || o->place == NULL || o->last_touch == NULL || o->slot == NULL || o->head == NULL ||
-        o->next == NULL || o->level == NULL || o->written == NULL || o->touched == NULL || o->plan->order == NULL ||
-        o->plan->turn == NULL)
+        o->next == NULL || o->level == NULL || o->written == NULL || o->touched == NULL || o->wanted == NULL ||
+        o->plan->order == NULL || o->plan->turn == NULL)
         return FAR_FAIL(FAR_E_NOMEM, "no memory to order %lld nodes", (long long)o->plan->graph->node_count);
     return FAR_OK;
 }
@@ -187,5 +215,6 @@ far_status fari_plan_order_nodes(fari_plan *plan)
     fari_free(o.level);
     fari_free(o.written);
     fari_free(o.touched);
+    fari_free(o.wanted);
     return st;
 }

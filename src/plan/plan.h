@@ -50,7 +50,7 @@ typedef enum fari_buffer_kind {
     FARI_BUFFER_STATE,
     FARI_BUFFER_OPT_STATE,
     FARI_BUFFER_INPUT,
-    FARI_BUFFER_ACTIVATION, /* made in the forward phase */
+    FARI_BUFFER_ACTIVATION, /* made in the forward phase, or again for the backward phase */
     FARI_BUFFER_GRADIENT,   /* made in the backward phase */
     FARI_BUFFER_PARTIAL,    /* partial sums of a tree */
     FARI_BUFFER_PACKED,     /* weights in a kernel's own form */

@@ -203,6 +203,8 @@ void fari_plan_grain_hash(const fari_plan *plan, char hex_out[65])
     fari_sha256_begin(&sha);
     for (int64_t i = 0; i < plan->graph->tensor_count; i++) {
         const fari_grains *g = &plan->grains[i];
+        const int32_t producer = plan->graph->tensors[i]->producer;
+        if (producer >= 0 && plan->graph->nodes[producer]->is_again) continue; /* cut as the first time */
         const int64_t head[] = { g->index_total, g->index_step, g->row_count };
         fari_sha256_add(&sha, head, sizeof head);
         fari_sha256_add(&sha, g->row_start, (size_t)(g->row_count + 1) * sizeof g->row_start[0]);

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "graph/recompute.h"
 #include "plan/print.h"
 #include "run/machine.h"
 #include "run/run_config.h"
@@ -88,6 +89,8 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(run_groups_apply(run, side->graph));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
+    if (strcmp(far_config_text(run->config, "exec.recompute"), "none") != 0)
+        FAR_TRY(fari_graph_recompute(side->graph, NULL));
     return far_optim_apply(side->graph, &run->optim);
 }
 

@@ -1,5 +1,6 @@
 #include "support/net_run.h"
 #include "graph/graph.h"
+#include "graph/recompute.h"
 #include "ops/norm.h"
 #include "run/store.h"
 #include "test.h"
@@ -56,6 +57,7 @@ far_graph *net_graph(const net_case *net)
     const far_value loss = loss_of(net, graph, &model, y);
     FAR_CHECK_OK(far_graph_status(graph));
     FAR_CHECK_OK(far_graph_backward(graph, loss));
+    if (!net->is_keeping_all) FAR_CHECK_OK(fari_graph_recompute(graph, NULL));
     FAR_CHECK_OK(far_optim_apply(graph, &net->optim));
     far_options_destroy(opts);
     return graph;
@@ -122,6 +124,7 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     result_out->sample_grains = grains->index_count;
     result_out->row_grains = grains->row_count;
     result_out->calls = plan->instr_count;
+    result_out->arena_bytes = plan->arena_bytes;
     result_out->reference_calls = plan->reference_calls;
     fari_executor_destroy(exec);
     fari_store_destroy(store);

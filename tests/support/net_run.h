@@ -21,6 +21,7 @@ typedef struct net_case {
     double dropout_input; /* dropout on the image itself, for networks without any */
     far_optim_opts optim;
     double lr;
+    bool is_keeping_all; /* nothing is run again going back */
 } net_case;
 
 typedef struct net_variant {
@@ -37,6 +38,7 @@ typedef struct net_result {
     int64_t sample_grains; /* of the input */
     int64_t row_grains;
     int64_t calls, reference_calls;
+    int64_t arena_bytes;
 } net_result;
 
 /* The training graph; the caller's. */

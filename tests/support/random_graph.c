@@ -1,5 +1,6 @@
 #include "random_graph.h"
 #include "graph/graph.h"
+#include "graph/recompute.h"
 #include "test.h"
 #include <farandole/activation.h>
 #include <farandole/conv.h>
@@ -136,6 +137,11 @@ static const far_optim_opts optims[] = {
 
 far_graph *random_graph(dice *d)
 {
+    return random_graph_as(d, true);
+}
+
+far_graph *random_graph_as(dice *d, bool is_recomputing)
+{
     far_graph *graph = NULL;
     const int64_t batch = roll(d, 1, 6);
     const far_shape image = { 4, { batch, roll(d, 1, 4), roll(d, 6, 24), roll(d, 6, 20) } };
@@ -152,6 +158,7 @@ far_graph *random_graph(dice *d)
     FAR_CHECK_OK(far_graph_status(graph));
     if (!far_graph_is_training(graph)) return graph;
     FAR_CHECK_OK(far_graph_backward(graph, loss));
+    if (is_recomputing) FAR_CHECK_OK(fari_graph_recompute(graph, NULL));
     FAR_CHECK_OK(far_optim_apply(graph, &optims[roll(d, 0, FAR_COUNT(optims) - 1)]));
     return graph;
 }
