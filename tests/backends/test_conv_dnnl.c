@@ -147,14 +147,16 @@ static int64_t draw(uint64_t key, uint64_t *at_io, int64_t lo, int64_t hi)
     return lo + (int64_t)fari_rng_below(key, (*at_io)++, (uint64_t)(hi - lo + 1));
 }
 
-/* What our own kernels take (conv_thin.c, conv_plane.c), and what they just do not: extents of too few columns. */
+/* What our own kernels take (conv_thin.c, conv_plane.c, conv_fan.c), and what they just do not: extents of too few columns. */
 static bool random_thin(uint64_t key, uint64_t *at_io, fari_conv_attr *attr_out)
 {
-    const bool is_stem = draw(key, at_io, 0, 2) == 0;
-    const int64_t kernel = is_stem ? 1 + 2 * draw(key, at_io, 1, 2) : 3;
-    fari_conv_attr a =
-        conv_2d(is_stem ? 1 : 8 * draw(key, at_io, 1, 5), is_stem ? draw(key, at_io, 1, 9) : 8 * draw(key, at_io, 1, 5),
-                draw(key, at_io, 1, 9), draw(key, at_io, 9, 60), kernel, 1, 0, 1);
+    const int64_t kind = draw(key, at_io, 0, 3), eights_in = 8 * draw(key, at_io, 1, 5);
+    const int64_t eights_out = 8 * draw(key, at_io, 1, 5), few = draw(key, at_io, 1, 11);
+    const int64_t kernel = kind == 0 ? 3 : draw(key, at_io, 2, 5), cols = draw(key, at_io, kind == 2 ? 4 : 9, 60);
+    fari_conv_attr a = conv_2d(kind <= 1   ? eights_in
+                               : kind == 2 ? few
+                                           : 1,
+                               kind <= 1 ? eights_out : few, draw(key, at_io, 1, 9), cols, kernel, 1, 0, 1);
     for (int d = 0; d < 2; d++) {
         a.pad_lo[d] = draw(key, at_io, 0, kernel);
         a.pad_hi[d] = draw(key, at_io, 0, kernel);

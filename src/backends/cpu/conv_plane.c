@@ -1,9 +1,9 @@
 /* Convolutions from one channel by our own kernels (isa/conv_plane.h), where they were measured to be faster than oneDNN. */
 #include "backends/cpu/isa/conv_plane.h"
 #include "backends/cpu/state.h"
+#include "backends/cpu/thin_piece.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "ops/conv.h"
 #include <string.h>
 
 typedef struct plane_key {
@@ -18,20 +18,6 @@ typedef struct plane_state {
     const fari_plane_kernels *kernels;
 } plane_state;
 
-static bool is_image(const fari_view *view)
-{
-    return view->dtype == FAR_F32 && view->order == FARI_CHANNELS_LAST && view->ndim == 4;
-}
-
-/* Stride 1; paddings below the kernel's width, so that every window meets the image. */
-static bool is_simple(const fari_conv_attr *attr)
-{
-    if (attr->spatial_ndim != 2 || attr->in_channels != 1 || attr->kernel[0] != attr->kernel[1]) return false;
-    for (int d = 0; d < 2; d++)
-        if (attr->stride[d] != 1 || attr->dilation[d] != 1) return false;
-    return attr->pad_lo[1] < attr->kernel[1] && attr->pad_hi[1] < attr->kernel[1];
-}
-
 /* Where they are faster than oneDNN 2.6.3 (docs/performance.md), which gives a lane to a channel. For weight gradients dy has to be turned
    first, which few taps do not pay for. */
 static bool is_faster(bool is_dw, int64_t kernel, int64_t out_channels, fari_isa isa)
@@ -45,7 +31,8 @@ static bool is_faster(bool is_dw, int64_t kernel, int64_t out_channels, fari_isa
 /* Asks nothing that changes from grain to grain. */
 static bool is_ours(const fari_conv_attr *attr, bool is_dw, fari_isa isa)
 {
-    return is_simple(attr) && fari_conv_out_extent(attr, 1) >= FARI_PLANE_COLS_MIN &&
+    return attr->in_channels == 1 && attr->kernel[0] == attr->kernel[1] && fari_thin_is_simple(attr) &&
+           fari_conv_out_extent(attr, 1) >= FARI_PLANE_COLS_MIN &&
            is_faster(is_dw, attr->kernel[0], attr->out_channels, isa);
 }
 
@@ -54,21 +41,12 @@ static bool describe(bool is_dw, const fari_call *call, fari_isa isa, plane_key 
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->in[0], *y = is_dw ? &call->in[1] : &call->out[0];
     const fari_view *weight = is_dw ? &call->out[0] : &call->in[1];
-    if (!is_image(x) || !is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR) return false;
+    if (!fari_thin_is_image(x) || !fari_thin_is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR)
+        return false;
     if (!is_dw && call->in_count > 2 && call->in[2].dtype != FAR_F32) return false;
     if (!is_ours(attr, is_dw, isa)) return false;
     key_out->is_dw = is_dw;
-    key_out->conv = (fari_thin_conv){ .samples = y->dim[0],
-                                      .in_channels = 1,
-                                      .out_channels = attr->out_channels,
-                                      .in_rows = x->dim[2],
-                                      .in_cols = x->dim[3],
-                                      .out_rows = y->dim[2],
-                                      .out_cols = y->dim[3],
-                                      .kernel_rows = attr->kernel[0],
-                                      .kernel_cols = attr->kernel[1],
-                                      .pad_rows = attr->pad_lo[0] + x->row0 - y->row0,
-                                      .pad_cols = attr->pad_lo[1] };
+    key_out->conv = fari_thin_forward_piece(attr, x, y);
     return true;
 }
 

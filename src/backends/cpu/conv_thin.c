@@ -1,7 +1,7 @@
 /* Convolutions between few channels by our own kernels (isa/conv_thin.h), where oneDNN was measured to be slower. */
 #include "backends/cpu/isa/conv_thin.h"
-#include "backends/cpu/conv_piece.h"
 #include "backends/cpu/state.h"
+#include "backends/cpu/thin_piece.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
@@ -21,20 +21,6 @@ typedef struct thin_state {
 } thin_state;
 
 /* ---- what is asked ---- */
-
-static bool is_image(const fari_view *view)
-{
-    return view->dtype == FAR_F32 && view->order == FARI_CHANNELS_LAST && view->ndim == 4;
-}
-
-/* Stride 1; paddings below the kernel's width, so that every window meets the image. */
-static bool is_simple(const fari_conv_attr *attr)
-{
-    if (attr->spatial_ndim != 2 || attr->groups != 1) return false;
-    for (int d = 0; d < 2; d++)
-        if (attr->stride[d] != 1 || attr->dilation[d] != 1) return false;
-    return attr->pad_lo[1] < attr->kernel[1] && attr->pad_hi[1] < attr->kernel[1];
-}
 
 static bool is_3x3(const fari_conv_attr *attr)
 {
@@ -81,42 +67,9 @@ static bool is_ours(const fari_conv_attr *attr, thin_kind kind, fari_isa isa)
     const int64_t in = kind == THIN_DX ? attr->out_channels : attr->in_channels;
     const int64_t out = kind == THIN_DX ? attr->in_channels : attr->out_channels;
     const bool of_stem = is_stem(attr);
-    if (!is_simple(attr) || in > FARI_THIN_IN_MAX || out > FARI_THIN_OUT_MAX) return false;
+    if (!fari_thin_is_simple(attr) || in > FARI_THIN_IN_MAX || out > FARI_THIN_OUT_MAX) return false;
     if (attr->in_extent[1] < FARI_THIN_COLS_MIN || fari_conv_out_extent(attr, 1) < FARI_THIN_COLS_MIN) return false;
     return (of_stem || (is_3x3(attr) && in % 8 == 0)) && is_chosen(isa, kind, of_stem, out);
-}
-
-static void describe_forward_piece(const fari_conv_attr *attr, const fari_view *x, const fari_view *y,
-                                   fari_thin_conv *conv_out)
-{
-    *conv_out = (fari_thin_conv){ .samples = y->dim[0],
-                                  .in_channels = attr->in_channels,
-                                  .out_channels = attr->out_channels,
-                                  .in_rows = x->dim[2],
-                                  .in_cols = x->dim[3],
-                                  .out_rows = y->dim[2],
-                                  .out_cols = y->dim[3],
-                                  .kernel_rows = attr->kernel[0],
-                                  .kernel_cols = attr->kernel[1],
-                                  .pad_rows = attr->pad_lo[0] + x->row0 - y->row0,
-                                  .pad_cols = attr->pad_lo[1] };
-}
-
-/* Row i of dx reads rows i + pad - t of dy, t a row of the kernel: a convolution again, with the kernel turned around. */
-static void describe_dx_piece(const fari_conv_attr *attr, const fari_view *x, const fari_view *y,
-                              fari_thin_conv *conv_out)
-{
-    *conv_out = (fari_thin_conv){ .samples = x->dim[0],
-                                  .in_channels = attr->out_channels,
-                                  .out_channels = attr->in_channels,
-                                  .in_rows = y->dim[2],
-                                  .in_cols = y->dim[3],
-                                  .out_rows = x->dim[2],
-                                  .out_cols = x->dim[3],
-                                  .kernel_rows = attr->kernel[0],
-                                  .kernel_cols = attr->kernel[1],
-                                  .pad_rows = attr->kernel[0] - 1 - attr->pad_lo[0] + y->row0 - x->row0,
-                                  .pad_cols = attr->kernel[1] - 1 - attr->pad_lo[1] };
 }
 
 static bool describe(thin_kind kind, const fari_call *call, fari_isa isa, const fari_view *x, const fari_view *y,
@@ -124,12 +77,12 @@ static bool describe(thin_kind kind, const fari_call *call, fari_isa isa, const 
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *weight = kind == THIN_DW ? &call->out[0] : &call->in[1];
-    if (!is_image(x) || !is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR) return false;
+    if (!fari_thin_is_image(x) || !fari_thin_is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR)
+        return false;
     if (kind != THIN_DW && call->in_count > 2 && call->in[2].dtype != FAR_F32) return false;
     if (!is_ours(attr, kind, isa)) return false;
     key_out->kind = kind;
-    if (kind == THIN_DX) describe_dx_piece(attr, x, y, &key_out->conv);
-    else describe_forward_piece(attr, x, y, &key_out->conv);
+    key_out->conv = kind == THIN_DX ? fari_thin_dx_piece(attr, x, y) : fari_thin_forward_piece(attr, x, y);
     return true;
 }
 

@@ -8,8 +8,9 @@
                                                    fari_thin_dw_##name };                                             \
     static const fari_plane_kernels plane_##name = { "farandole plane:" #name, fari_plane_forward_##name,             \
                                                      fari_plane_dw_##name };                                          \
+    static const fari_fan_kernels fan_##name = { "farandole fan:" #name, fari_fan_##name };                           \
     static const fari_cpu_loops loops_##name = { fari_add_f32_##name, fari_add_row_##name, fari_fill_row_##name, isa, \
-                                                 &thin_##name,        &plane_##name }
+                                                 &thin_##name,        &plane_##name,       &fan_##name }
 
 LOOPS(base, FARI_ISA_BASE);
 #if defined(FARI_ISA_X86)

@@ -2,6 +2,7 @@
    operations an element, so the instruction set changes no bit. */
 #ifndef FARI_CPU_LOOPS_H
 #define FARI_CPU_LOOPS_H
+#include "backends/cpu/isa/conv_fan.h"
 #include "backends/cpu/isa/conv_plane.h"
 #include "backends/cpu/isa/conv_thin.h"
 #include "backends/cpu/isa_select.h"
@@ -17,6 +18,7 @@ typedef struct fari_cpu_loops {
     fari_isa isa;
     const fari_thin_kernels *thin;
     const fari_plane_kernels *plane;
+    const fari_fan_kernels *fan;
 } fari_cpu_loops;
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);

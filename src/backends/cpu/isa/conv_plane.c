@@ -16,9 +16,9 @@ typedef struct target {
 } target;
 
 /* Turned vectors as pixels. Each is stored with what is too much, which the next one overwrites. */
-FARI_INLINE void put_pixels(float *out, int64_t count, int channels, const pixels v[PLANE_CHANNELS])
+FARI_INLINE void put_pixels(float *out, int64_t count, int channels, const wide v[PLANE_CHANNELS])
 {
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < PIXELS; i++) {
         if (i >= count) break;
         pixels_store_one(out + i * channels, v, i);
@@ -26,7 +26,7 @@ FARI_INLINE void put_pixels(float *out, int64_t count, int channels, const pixel
 }
 
 /* One vector of pixels of each channel, the first `count` of which are there. At the very end there is no room for what is too much. */
-FARI_INLINE void put(const target *to, int64_t pixel, int64_t count, int channels, pixels v[PLANE_CHANNELS])
+FARI_INLINE void put(const target *to, int64_t pixel, int64_t count, int channels, wide v[PLANE_CHANNELS])
 {
     float *out = to->out + pixel * channels;
     pixels_turn(v);
@@ -53,21 +53,21 @@ FARI_INLINE place place_after(place at, int64_t cols)
 
 /* Sums of `vectors` vectors for all channels, each from its place in the copied input. Constants: channels and vectors. */
 FARI_INLINE void block(const fari_thin_conv *conv, const float *const *in, const float *weight, const float *bias,
-                       int channels, int vectors, pixels *sum)
+                       int channels, int vectors, wide *sum)
 {
     const int64_t in_cols = fari_plane_in_cols(conv);
-    PAIRS_UNROLL
-    for (int i = 0; i < channels * vectors; i++) sum[i] = pixels_all(bias != NULL ? bias[i / vectors] : 0.0f);
+    WIDE_UNROLL
+    for (int i = 0; i < channels * vectors; i++) sum[i] = wide_all(bias != NULL ? bias[i / vectors] : 0.0f);
     for (int64_t r = 0; r < conv->kernel_rows; r++)
         for (int64_t k = 0; k < conv->kernel_cols; k++, weight += channels) {
-            pixels x[BLOCK_VECTORS_MOST];
-            PAIRS_UNROLL
-            for (int i = 0; i < vectors; i++) x[i] = pixels_load(in[i] + r * in_cols + k);
-            PAIRS_UNROLL
+            wide x[BLOCK_VECTORS_MOST];
+            WIDE_UNROLL
+            for (int i = 0; i < vectors; i++) x[i] = wide_load(in[i] + r * in_cols + k);
+            WIDE_UNROLL
             for (int c = 0; c < channels; c++) {
-                const pixels w = pixels_all(weight[c]);
-                PAIRS_UNROLL
-                for (int i = 0; i < vectors; i++) sum[c * vectors + i] = pixels_fma(x[i], w, sum[c * vectors + i]);
+                const wide w = wide_all(weight[c]);
+                WIDE_UNROLL
+                for (int i = 0; i < vectors; i++) sum[c * vectors + i] = wide_fma(x[i], w, sum[c * vectors + i]);
             }
         }
 }
@@ -81,21 +81,21 @@ FARI_INLINE void strip_of(const fari_thin_conv *conv, const plane_strip *strip, 
     for (place next = { 0, 0 }; next.row < strip->rows;) {
         const float *in[BLOCK_VECTORS_MOST];
         place at[BLOCK_VECTORS_MOST];
-        pixels sum[PLANE_CHANNELS * BLOCK_VECTORS_MOST];
-        PAIRS_UNROLL
+        wide sum[PLANE_CHANNELS * BLOCK_VECTORS_MOST];
+        WIDE_UNROLL
         for (int i = 0; i < vectors; i++) {
             at[i] = next;
             in[i] = plane + (next.row < strip->rows ? next.row * in_cols + next.col : 0);
             next = place_after(next, cols);
         }
         block(conv, in, weight, bias, channels, vectors, sum);
-        PAIRS_UNROLL
+        WIDE_UNROLL
         for (int i = 0; i < vectors; i++) {
             const int64_t left = cols - at[i].col;
-            pixels one[PLANE_CHANNELS];
+            wide one[PLANE_CHANNELS];
             if (at[i].row >= strip->rows) break;
-            PAIRS_UNROLL
-            for (int c = 0; c < PLANE_CHANNELS; c++) one[c] = c < channels ? sum[c * vectors + i] : pixels_all(0.0f);
+            WIDE_UNROLL
+            for (int c = 0; c < PLANE_CHANNELS; c++) one[c] = c < channels ? sum[c * vectors + i] : wide_all(0.0f);
             put(to, (strip->row + at[i].row) * cols + at[i].col, left < PIXELS ? left : PIXELS, channels, one);
         }
     }

@@ -11,7 +11,7 @@
 
 /* Eight channels of a vector of pixels from dy on, by channel. A pixel is loaded with what lies behind it, and pixels behind the row's
    with it: nobody looks at the former, pixels_first leaves out the latter. `end`: of all dy, beyond which nothing is read. */
-FARI_INLINE void get(const float *dy, const float *end, int channels, pixels v[PLANE_CHANNELS])
+FARI_INLINE void get(const float *dy, const float *end, int channels, wide v[PLANE_CHANNELS])
 {
     float last[PIXELS * PLANE_CHANNELS];
     if (end - dy < (PIXELS - 1) * channels + PLANE_CHANNELS) {
@@ -19,7 +19,7 @@ FARI_INLINE void get(const float *dy, const float *end, int channels, pixels v[P
         memcpy(last, dy, (size_t)(end - dy) * sizeof *dy);
         dy = last;
     }
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < PLANE_CHANNELS; i++) v[i] = pixels_load_one(dy, channels, i);
     pixels_turn(v);
 }
@@ -32,13 +32,13 @@ FARI_INLINE void turn_of(const fari_thin_conv *conv, const float *dy, const floa
     for (int64_t j = 0; j < rows; j++, dy += conv->out_cols * channels)
         for (int64_t col = 0; col < cols; col += PIXELS) {
             const int64_t left = conv->out_cols - col, count = left < 0 ? 0 : left < PIXELS ? left : PIXELS;
-            pixels v[PLANE_CHANNELS];
+            wide v[PLANE_CHANNELS];
             if (count > 0) get(dy + col * channels, end, channels, v);
-            PAIRS_UNROLL
+            WIDE_UNROLL
             for (int c = 0; c < channels; c++)
-                pixels_store(planes + c * plane + j * cols + col, count == PIXELS ? v[c]
-                                                                  : count > 0     ? pixels_first(v[c], count)
-                                                                                  : pixels_all(0.0f));
+                wide_store(planes + c * plane + j * cols + col, count == PIXELS ? v[c]
+                                                                : count > 0     ? pixels_first(v[c], count)
+                                                                                : wide_all(0.0f));
         }
 }
 
@@ -70,26 +70,26 @@ FARI_INLINE void block(const fari_thin_conv *conv, int64_t rows, const float *in
 {
     const int64_t cols = fari_plane_cols(conv), in_cols = fari_plane_in_cols(conv), plane = rows * cols;
     for (int64_t lane = 0; lane < FARI_PLANE_LANES; lane += PIXELS) {
-        pixels sum[GROUP_MOST * FARI_PLANE_KERNEL_MAX];
-        PAIRS_UNROLL
-        for (int i = 0; i < group * kernel; i++) sum[i] = pixels_all(0.0f);
+        wide sum[GROUP_MOST * FARI_PLANE_KERNEL_MAX];
+        WIDE_UNROLL
+        for (int i = 0; i < group * kernel; i++) sum[i] = wide_all(0.0f);
         for (int64_t j = 0; j < rows; j++)
             for (int64_t col = lane; col < cols; col += FARI_PLANE_LANES) {
-                pixels d[GROUP_MOST];
-                PAIRS_UNROLL
-                for (int c = 0; c < group; c++) d[c] = pixels_load(dy + c * plane + j * cols + col);
-                PAIRS_UNROLL
+                wide d[GROUP_MOST];
+                WIDE_UNROLL
+                for (int c = 0; c < group; c++) d[c] = wide_load(dy + c * plane + j * cols + col);
+                WIDE_UNROLL
                 for (int k = 0; k < kernel; k++) {
-                    pixels x = pixels_load(in + j * in_cols + col + k);
-                    PIXELS_KEEP(x);
-                    PAIRS_UNROLL
-                    for (int c = 0; c < group; c++) sum[c * kernel + k] = pixels_fma(x, d[c], sum[c * kernel + k]);
+                    wide x = wide_load(in + j * in_cols + col + k);
+                    WIDE_KEEP(x);
+                    WIDE_UNROLL
+                    for (int c = 0; c < group; c++) sum[c * kernel + k] = wide_fma(x, d[c], sum[c * kernel + k]);
                 }
             }
-        PAIRS_UNROLL
+        WIDE_UNROLL
         for (int i = 0; i < group * kernel; i++) {
             float *to = sums + i / kernel * sum_channel + i % kernel * FARI_PLANE_LANES + lane;
-            pixels_store(to, pixels_add(pixels_load(to), sum[i]));
+            wide_store(to, wide_add(wide_load(to), sum[i]));
         }
     }
 }

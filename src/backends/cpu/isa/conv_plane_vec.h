@@ -1,73 +1,35 @@
-/* Vectors of pixels for conv_plane.c and conv_plane_dw.c: 16 with AVX-512, else 8. Multiplications are fused with additions in every
-   instruction set (fmaf where the processor cannot), so all of them give the same bits. */
+/* Vectors of pixels for conv_plane.c and conv_plane_dw.c. */
 #ifndef FARI_CPU_ISA_CONV_PLANE_VEC_H
 #define FARI_CPU_ISA_CONV_PLANE_VEC_H
 #include "backends/cpu/isa/conv_plane.h"
-#include "backends/cpu/isa/isa.h"
-#include "backends/cpu/isa/pairs.h"
-#include <math.h>
+#include "backends/cpu/isa/wide.h"
 #include <string.h>
 
+#define PIXELS WIDE      /* of a vector */
 #define PLANE_CHANNELS 8 /* that are turned at a time */
-
-/* A vector that is used several times: gcc 12 would load it anew for each. */
-#if defined(__AVX2__)
-#define PIXELS_KEEP(v) __asm__("" : "+v"(v))
-#else
-#define PIXELS_KEEP(v) (void)(v)
-#endif
 
 #if defined(__AVX512F__)
 
-#define PIXELS 16
-typedef __m512 pixels;
-
-FARI_INLINE pixels pixels_all(float x)
-{
-    return _mm512_set1_ps(x);
-}
-
-FARI_INLINE pixels pixels_load(const float *from)
-{
-    return _mm512_loadu_ps(from);
-}
-
-FARI_INLINE void pixels_store(float *to, pixels a)
-{
-    _mm512_storeu_ps(to, a);
-}
-
-FARI_INLINE pixels pixels_add(pixels a, pixels b)
-{
-    return _mm512_add_ps(a, b);
-}
-
-/* a b + c */
-FARI_INLINE pixels pixels_fma(pixels a, pixels b, pixels c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
 /* Each half of eight vectors is a square of 8 x 8 floats: turned, rows become columns. */
-FARI_INLINE void pixels_turn(pixels v[PLANE_CHANNELS])
+FARI_INLINE void pixels_turn(wide v[PLANE_CHANNELS])
 {
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
                   high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
     __m512 a[8];
     __m512d b[8];
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 8; i += 2) {
         a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
         a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
     }
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 8; i += 4) {
         b[i] = _mm512_castps_pd(_mm512_shuffle_ps(a[i], a[i + 2], 0x44));
         b[i + 1] = _mm512_castps_pd(_mm512_shuffle_ps(a[i], a[i + 2], 0xee));
         b[i + 2] = _mm512_castps_pd(_mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44));
         b[i + 3] = _mm512_castps_pd(_mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee));
     }
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 4; i++) {
         v[i] = _mm512_castpd_ps(_mm512_permutex2var_pd(b[i], low, b[i + 4]));
         v[i + 4] = _mm512_castpd_ps(_mm512_permutex2var_pd(b[i], high, b[i + 4]));
@@ -75,88 +37,60 @@ FARI_INLINE void pixels_turn(pixels v[PLANE_CHANNELS])
 }
 
 /* Of turned vectors: the channels of one pixel, all eight. */
-FARI_INLINE void pixels_store_one(float *to, const pixels v[PLANE_CHANNELS], int pixel)
+FARI_INLINE void pixels_store_one(float *to, const wide v[PLANE_CHANNELS], int pixel)
 {
     if (pixel < 8) _mm256_storeu_ps(to, _mm512_castps512_ps256(v[pixel]));
     else _mm256_storeu_ps(to, _mm512_extractf32x8_ps(v[pixel - 8], 1));
 }
 
 /* The i-th vector that pixels_turn wants: eight channels of pixels i and i + 8, a pixel having `channels`. */
-FARI_INLINE pixels pixels_load_one(const float *from, int channels, int i)
+FARI_INLINE wide pixels_load_one(const float *from, int channels, int i)
 {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(from + i * channels)),
                               _mm256_loadu_ps(from + (i + 8) * channels), 1);
 }
 
 /* The first `count` of a. */
-FARI_INLINE pixels pixels_first(pixels a, int64_t count)
+FARI_INLINE wide pixels_first(wide a, int64_t count)
 {
     return _mm512_maskz_mov_ps((__mmask16)((1U << count) - 1), a);
 }
 
 #elif defined(__AVX2__)
 
-#define PIXELS 8
-typedef __m256 pixels;
-
-FARI_INLINE pixels pixels_all(float x)
-{
-    return _mm256_set1_ps(x);
-}
-
-FARI_INLINE pixels pixels_load(const float *from)
-{
-    return _mm256_loadu_ps(from);
-}
-
-FARI_INLINE void pixels_store(float *to, pixels a)
-{
-    _mm256_storeu_ps(to, a);
-}
-
-FARI_INLINE pixels pixels_add(pixels a, pixels b)
-{
-    return _mm256_add_ps(a, b);
-}
-
-FARI_INLINE pixels pixels_fma(pixels a, pixels b, pixels c)
-{
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-FARI_INLINE void pixels_turn(pixels v[PLANE_CHANNELS])
+FARI_INLINE void pixels_turn(wide v[PLANE_CHANNELS])
 {
     __m256 a[8], b[8];
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 8; i += 2) {
         a[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
         a[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
     }
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 8; i += 4) {
         b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
         b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
         b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
         b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
     }
-    PAIRS_UNROLL
+    WIDE_UNROLL
     for (int i = 0; i < 4; i++) {
         v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
         v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
     }
 }
 
-FARI_INLINE void pixels_store_one(float *to, const pixels v[PLANE_CHANNELS], int pixel)
+FARI_INLINE void pixels_store_one(float *to, const wide v[PLANE_CHANNELS], int pixel)
 {
     _mm256_storeu_ps(to, v[pixel]);
 }
 
-FARI_INLINE pixels pixels_load_one(const float *from, int channels, int i)
+FARI_INLINE wide pixels_load_one(const float *from, int channels, int i)
 {
     return _mm256_loadu_ps(from + i * channels);
 }
 
-FARI_INLINE pixels pixels_first(pixels a, int64_t count)
+FARI_INLINE wide pixels_first(wide a, int64_t count)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane)));
@@ -164,61 +98,25 @@ FARI_INLINE pixels pixels_first(pixels a, int64_t count)
 
 #else
 
-#define PIXELS 8
-typedef struct pixels {
-    float f[PIXELS];
-} pixels;
-
-FARI_INLINE pixels pixels_all(float x)
+FARI_INLINE void pixels_turn(wide v[PLANE_CHANNELS])
 {
-    pixels a;
-    for (int i = 0; i < PIXELS; i++) a.f[i] = x;
-    return a;
-}
-
-FARI_INLINE pixels pixels_load(const float *from)
-{
-    pixels a;
-    for (int i = 0; i < PIXELS; i++) a.f[i] = from[i];
-    return a;
-}
-
-FARI_INLINE void pixels_store(float *to, pixels a)
-{
-    for (int i = 0; i < PIXELS; i++) to[i] = a.f[i];
-}
-
-FARI_INLINE pixels pixels_add(pixels a, pixels b)
-{
-    for (int i = 0; i < PIXELS; i++) a.f[i] += b.f[i];
-    return a;
-}
-
-FARI_INLINE pixels pixels_fma(pixels a, pixels b, pixels c)
-{
-    for (int i = 0; i < PIXELS; i++) c.f[i] = fmaf(a.f[i], b.f[i], c.f[i]);
-    return c;
-}
-
-FARI_INLINE void pixels_turn(pixels v[PLANE_CHANNELS])
-{
-    pixels turned[PLANE_CHANNELS];
+    wide turned[PLANE_CHANNELS];
     for (int i = 0; i < 8; i++)
         for (int j = 0; j < 8; j++) turned[i].f[j] = v[j].f[i];
     for (int i = 0; i < 8; i++) v[i] = turned[i];
 }
 
-FARI_INLINE void pixels_store_one(float *to, const pixels v[PLANE_CHANNELS], int pixel)
+FARI_INLINE void pixels_store_one(float *to, const wide v[PLANE_CHANNELS], int pixel)
 {
-    pixels_store(to, v[pixel]);
+    wide_store(to, v[pixel]);
 }
 
-FARI_INLINE pixels pixels_load_one(const float *from, int channels, int i)
+FARI_INLINE wide pixels_load_one(const float *from, int channels, int i)
 {
-    return pixels_load(from + i * channels);
+    return wide_load(from + i * channels);
 }
 
-FARI_INLINE pixels pixels_first(pixels a, int64_t count)
+FARI_INLINE wide pixels_first(wide a, int64_t count)
 {
     for (int64_t i = count; i < PIXELS; i++) a.f[i] = 0.0f;
     return a;
@@ -236,8 +134,8 @@ typedef struct plane_strip {
 FARI_INLINE void plane_copy_row(float *to, const float *from, int64_t count)
 {
     int64_t i = 0;
-    for (; i + PIXELS <= count; i += PIXELS) pixels_store(to + i, pixels_load(from + i));
-    if (i < count && count >= PIXELS) pixels_store(to + count - PIXELS, pixels_load(from + count - PIXELS));
+    for (; i + PIXELS <= count; i += PIXELS) wide_store(to + i, wide_load(from + i));
+    if (i < count && count >= PIXELS) wide_store(to + count - PIXELS, wide_load(from + count - PIXELS));
     else
         for (; i < count; i++) to[i] = from[i];
 }

@@ -1,0 +1,141 @@
+/* Our own kernel of input gradients to few channels: equal bits in all instruction sets, and which convolutions it runs. Against the
+   reference: test_conv_dnnl.c. */
+#include "backends/cpu/loops.h"
+#include "cpu_call.h"
+
+#define SEED UINT64_C(0xfa7a115fa)
+
+/* From dy to dx. */
+static fari_thin_conv conv_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t cols, int64_t pad)
+{
+    return (fari_thin_conv){ .samples = 2,
+                             .in_channels = in_channels,
+                             .out_channels = out_channels,
+                             .in_rows = 5,
+                             .in_cols = cols,
+                             .out_rows = 5 + 2 * pad - kernel + 1,
+                             .out_cols = cols + 2 * pad - kernel + 1,
+                             .kernel_rows = kernel,
+                             .kernel_cols = kernel,
+                             .pad_rows = pad,
+                             .pad_cols = pad };
+}
+
+static float *run_kernel(const fari_thin_conv *conv, fari_isa isa)
+{
+    const fari_fan_kernels *kernels = fari_cpu_loops_of(isa)->fan;
+    const int64_t out_elems = conv->samples * conv->out_rows * conv->out_cols * conv->out_channels;
+    const size_t scratch_bytes = (size_t)fari_fan_scratch(conv) * sizeof(float);
+    float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols * conv->in_channels, SEED);
+    float *bias = random_floats(conv->out_channels, SEED + 1);
+    float *weight = random_floats(fari_fan_weight_elems(conv), SEED + 2);
+    const fari_thin_operands operands = { in, weight, bias, floats(out_elems), scratch_make(scratch_bytes) };
+    kernels->run(conv, &operands);
+    check_tail(kernels->impl, operands.out, out_elems);
+    scratch_end(operands.scratch, scratch_bytes);
+    free(in);
+    free(bias);
+    free(weight);
+    return operands.out;
+}
+
+static void check_isas(fari_thin_conv conv)
+{
+    fari_isa best = FARI_ISA_BASE;
+    char what[160];
+    float *want = run_kernel(&conv, FARI_ISA_BASE);
+    FAR_CHECK_OK(fari_isa_select(NULL, &best));
+    for (int isa = FARI_ISA_BASE + 1; isa <= (int)best; isa++) {
+        float *got = run_kernel(&conv, (fari_isa)isa);
+        (void)snprintf(what, sizeof what, "%" PRId64 " -> %" PRId64 ", kernel %" PRId64 ", %" PRId64 " columns, by %s",
+                       conv.in_channels, conv.out_channels, conv.kernel_cols, conv.in_cols,
+                       fari_isa_name((fari_isa)isa));
+        FAR_CHECK_BITS(what, got, want, conv.samples * conv.out_rows * conv.out_cols * conv.out_channels);
+        free(got);
+    }
+    free(want);
+}
+
+FAR_TEST(instruction_sets_agree_to_the_bit)
+{
+    for (int64_t kernel = 3; kernel <= 5; kernel += 2)
+        for (int64_t out = 1; out * kernel <= FARI_FAN_MAX; out++)
+            for (int64_t cols = FARI_FAN_COLS_MIN; cols <= 26; cols += 5) {
+                check_isas(conv_of(7, out, kernel, cols, kernel - 1));
+                check_isas(conv_of(16, out, kernel, cols, kernel / 2));
+            }
+}
+
+/* ---- which convolutions it runs ---- */
+
+static void check_who(fari_backend *backend, int64_t channels, int64_t cols, int64_t kernel, int64_t stride,
+                      bool is_ours)
+{
+    const fari_conv_attr attr = { .spatial_ndim = 2,
+                                  .kernel = { kernel, kernel, 1 },
+                                  .stride = { stride, stride, 1 },
+                                  .dilation = { 1, 1, 1 },
+                                  .pad_lo = { kernel / 2, kernel / 2, 0 },
+                                  .pad_hi = { kernel / 2, kernel / 2, 0 },
+                                  .groups = 1,
+                                  .in_extent = { 14, cols, 1 },
+                                  .in_channels = channels,
+                                  .out_channels = 16 };
+    conv_data data = conv_data_make(&attr, 1, false, SEED);
+    const fari_view shape = pass_out(&data, PASS_DX, NULL);
+    float *out = floats(fari_view_elems(&shape));
+    fari_node node;
+    fari_prepared prepared;
+    const fari_call call = conv_call(&data, PASS_DX, 0, pass_rows(&data, PASS_DX), out, &node);
+    prepare_call(backend, &call, &prepared);
+    FAR_CHECK_MSG((strstr(prepared.impl, "farandole fan:") != NULL) == is_ours,
+                  "the gradient of %" PRId64 " channels, kernel %" PRId64 ", %" PRId64 " columns is run by %s",
+                  channels, kernel, cols, prepared.impl);
+    backend->release(backend, &prepared);
+    free(out);
+    conv_data_free(&data);
+}
+
+static bool has_isa(fari_isa isa)
+{
+    fari_isa best = FARI_ISA_BASE;
+    FAR_CHECK_OK(fari_isa_select(NULL, &best));
+    return best >= isa;
+}
+
+FAR_TEST(gradients_to_few_channels_are_ours_with_avx512)
+{
+    fari_backend *backend = NULL;
+    if (!has_isa(FARI_ISA_AVX512)) FAR_SKIP("no AVX-512");
+    FAR_CHECK_OK(fari_backend_cpu_create("avx512", &backend));
+    check_who(backend, 6, 14, 5, 1, true);
+    check_who(backend, 3, 14, 3, 1, true);
+    check_who(backend, 8, 14, 3, 1, true);
+    check_who(backend, 8, 16, 3, 1, false); /* isa/conv_thin.h */
+    check_who(backend, 11, 14, 3, 1, false);
+    check_who(backend, 10, 14, 5, 1, false);
+    check_who(backend, 6, 14, 1, 1, false);
+    check_who(backend, 6, 14, 5, 2, false);
+    check_who(backend, 6, 5, 5, 1, false);
+    backend->destroy(backend);
+}
+
+FAR_TEST(gradients_to_few_channels_are_ours_with_avx2)
+{
+    fari_backend *backend = NULL;
+    if (!has_isa(FARI_ISA_AVX2)) FAR_SKIP("no AVX2");
+    FAR_CHECK_OK(fari_backend_cpu_create("avx2", &backend));
+    check_who(backend, 6, 14, 5, 1, true);
+    check_who(backend, 3, 14, 3, 1, true);
+    check_who(backend, 6, 14, 3, 1, false);
+    check_who(backend, 8, 14, 3, 1, false);
+    backend->destroy(backend);
+}
+
+FAR_TEST(gradients_to_few_channels_are_onednns_without_avx2)
+{
+    fari_backend *backend = NULL;
+    FAR_CHECK_OK(fari_backend_cpu_create("base", &backend));
+    check_who(backend, 6, 14, 5, 1, false);
+    backend->destroy(backend);
+}
