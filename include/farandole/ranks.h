@@ -40,6 +40,25 @@ FAR_API far_status far_ranks_part(far_ranks *ranks, far_status status, far_statu
 /** Ends MPI, where all ranks have parted, and frees. NULL is allowed. */
 FAR_API void far_ranks_leave(far_ranks *ranks);
 
+/* --- for a program that starts ranks on its own machine --- */
+
+/** What a rank has last told of itself. */
+typedef struct far_rank_state {
+    int64_t pid;   /**< 0: it has not begun yet */
+    int64_t step;  /**< training steps done */
+    bool has_left; /**< it ends by itself: what it failed with, if so, it has told */
+} far_rank_state;
+typedef struct far_ranks_watch far_ranks_watch; /**< opaque */
+/**
+ * A board on which ranks that are started after this call write what they do. They find it by the environment, which this sets.
+ * @return FAR_OK, FAR_E_NOMEM, FAR_E_IO.
+ */
+FAR_API far_status far_ranks_watch_open(int32_t count, far_ranks_watch **watch_out);
+FAR_API far_rank_state far_ranks_watch_state(const far_ranks_watch *watch, int32_t rank);
+/** @return the folder of the ranks' run; "" as long as it is not known. */
+FAR_API const char *far_ranks_watch_folder(const far_ranks_watch *watch);
+FAR_API void far_ranks_watch_close(far_ranks_watch *watch);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,22 +2,29 @@
 #include "cli.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t is_asked;
 
-static void on_signal(int number)
+static bool says_nothing; /* who started this rank speaks */
+
+void cli_stop_say(void)
 {
     static const char words[] = "\nfarandole: stopping after this step; once more to stop at once\n";
+    if (write(STDERR_FILENO, words, sizeof words - 1) < 0) return; /* nothing can be done about it */
+}
+
+static void on_signal(int number)
+{
     const int kept = errno;
     if (is_asked) {
         (void)signal(number, SIG_DFL);
         (void)raise(number);
     }
     is_asked = 1;
-    if (!cli_is_silent() && write(STDERR_FILENO, words, sizeof words - 1) < 0)
-        is_asked = 1; /* nothing else can be done here */
+    if (!says_nothing) cli_stop_say();
     errno = kept;
 }
 
@@ -25,6 +32,7 @@ void cli_stop_watch(void)
 {
     static const int signals[] = { SIGINT, SIGTERM };
     struct sigaction action, before;
+    says_nothing = cli_is_silent() || getenv("FARANDOLE_BOARD") != NULL;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;

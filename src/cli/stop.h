@@ -4,6 +4,8 @@
 #include <stdbool.h>
 
 void cli_stop_watch(void);
+/* The words of a first signal. In a signal handler, too. */
+void cli_stop_say(void);
 /* The command is about to end: signals change nothing any more. */
 void cli_stop_unwatch(void);
 /* A far_run_opts.should_stop. */

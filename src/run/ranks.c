@@ -2,12 +2,14 @@
 #include "run/ranks.h"
 #include "base/mem.h"
 #include "comm/mpi_load.h"
+#include "run/ranks_board.h"
 #include <stdlib.h>
 
 #define PATIENCE_S 8.0 /* after a failure: who has said nothing by then is gone, or hangs */
 
 struct far_ranks {
     fari_comm *comm;
+    fari_board *board; /* of who started the ranks; NULL: nobody watches */
     int32_t *statuses; /* [world_size] of far_ranks_part */
 };
 
@@ -35,6 +37,8 @@ far_status far_ranks_join(far_ranks **ranks_out)
         goto failed;
     }
     FAR_TRY_GOTO(fari_mpi_join(count, &ranks->comm), failed);
+    ranks->board = fari_board_attach(count);
+    if (ranks->board != NULL) fari_board_begin(ranks->board, ranks->comm->rank);
     *ranks_out = ranks;
     return FAR_OK;
 failed:
@@ -70,6 +74,7 @@ far_status far_ranks_part(far_ranks *ranks, far_status status, far_status *worst
         if (ranks->statuses[r] != FARI_COMM_SILENT && of != FAR_OK && of != FAR_E_PEER && worst == FAR_OK) worst = of;
     }
     if (worst_out != NULL) *worst_out = worst;
+    if (ranks->board != NULL) fari_board_leave(ranks->board, ranks->comm->rank);
     if (is_well && peers != FAR_OK) return peers;
     fari_error_restore(&error);
     return status;
@@ -79,6 +84,17 @@ void far_ranks_leave(far_ranks *ranks)
 {
     if (ranks == NULL) return;
     if (ranks->comm != NULL) ranks->comm->ops->destroy(ranks->comm);
+    fari_board_detach(ranks->board);
     fari_free(ranks->statuses);
     fari_free(ranks);
+}
+
+void fari_ranks_tell_step(const far_ranks *ranks, int64_t step)
+{
+    if (ranks->board != NULL) fari_board_step(ranks->board, ranks->comm->rank, step);
+}
+
+void fari_ranks_tell_folder(const far_ranks *ranks, const char *folder)
+{
+    if (ranks->board != NULL && ranks->comm->rank == 0) fari_board_folder(ranks->board, folder);
 }

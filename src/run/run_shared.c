@@ -1,6 +1,7 @@
 /* What the ranks of a run tell each other beside the messages of their plans: that they are about to do the same, where the run's folder is,
    how evaluations came out, whether somebody wants to stop. The first rank evaluates and writes; all hold the same parameters. */
 #include "base/mem.h"
+#include "run/ranks.h"
 #include "run/run_priv.h"
 #include <farandole/info.h>
 #include <inttypes.h>
@@ -128,6 +129,7 @@ far_status run_shared_folder(far_run *run, bool *is_used_io)
     *is_used_io = first->is_used;
     if (run->folder == NULL) run->folder = fari_strdup(first->folder);
     fari_free(all);
+    if (run->folder != NULL) fari_ranks_tell_folder(run->opts.joined, run->folder);
     return run->folder != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
 }
 
@@ -167,6 +169,7 @@ far_status run_shared_step_begin(far_run *run, int64_t skipped)
     }
     if (run->words == NULL) run->words = fari_calloc((size_t)run->comm->world_size + 1, sizeof *run->words);
     if (run->words == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)run->comm->world_size);
+    fari_ranks_tell_step(run->opts.joined, run->step);
     run->words[run->comm->world_size] = (run_word){ run->step, skipped, is_stop_asked(run) };
     return run->comm->ops->gather_begin(run->comm, &run->words[run->comm->world_size], sizeof *run->words, run->words);
 }

@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import cli_run
 from cli_run import expect, farandole, tiny_config
@@ -86,6 +88,56 @@ def case_errors_are_told_once(tmp):
     ):
         ran = expect(farandole("train", config, *words), code, part)
         assert (ran.stdout + ran.stderr).count("error:") == 1, ran.stdout + ran.stderr
+
+
+def begin(tmp, name, *words):
+    """A training on three ranks that has done some epochs."""
+    ran = cli_run.start("train", tiny_config(tmp), f"run.dir={tmp / name}", "--quiet", "--ranks=3", "train.epochs=100000", *words)
+    until = time.monotonic() + cli_run.LIMIT_S
+    while not (tmp / name / "checkpoints/32/manifest.json").exists() and ran.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    assert ran.poll() is None, ran.communicate()
+    return ran
+
+
+def process_of(tmp, rank):
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if (f"run.dir={tmp}".encode() in (folder / "cmdline").read_bytes()
+                    and f"OMPI_COMM_WORLD_RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0")):  # fmt: skip
+                return int(folder.name)
+        except OSError:
+            pass  # it has just ended
+    return None
+
+
+def case_a_dead_rank_ends_all(tmp):
+    need_mpi()
+    for rank in (1, 0):
+        ran = begin(tmp, f"r{rank}")
+        os.kill(process_of(tmp, rank), signal.SIGKILL)
+        killed = time.monotonic()
+        out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+        assert ran.returncode == 1 and f"rank {rank} of 3" in err and "signal 9" in err and "in step" in err, err
+        assert err.count("error:") == 1 and out == "", err + out
+        assert all(process_of(tmp, r) is None for r in range(3)), f"{time.monotonic() - killed:.1f} s later ranks live"
+    # what it had promised is there, and goes on with any number of ranks
+    run = tmp / "r1"
+    last = max(int(p.name) for p in (run / "checkpoints").iterdir() if p.name.isdigit() and (p / "manifest.json").exists())
+    shutil.copytree(run, tmp / "copy", symlinks=True)
+    for folder, ranks in ((run, 2), (tmp / "copy", 1)):
+        expect(farandole("train", "--resume", folder, "--quiet", f"--ranks={ranks}", f"train.steps={last + 8}"), 0)
+    assert checkpoints_of(run)[f"{last + 8}/model.safetensors"] == checkpoints_of(tmp / "copy")[f"{last + 8}/model.safetensors"]
+
+
+def case_all_stop_together(tmp):
+    need_mpi()
+    for number, who in ((signal.SIGINT, None), (signal.SIGTERM, 2)):
+        ran = begin(tmp, f"r{number}")
+        os.kill(ran.pid if who is None else process_of(tmp, who), number)
+        out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+        assert ran.returncode == 75 and err.count("stopped on request") == 1 and out == "", err + out
+        assert "stopping after this step" in err or who is not None
 
 
 def case_without_mpi(tmp):
