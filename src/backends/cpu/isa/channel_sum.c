@@ -5,6 +5,7 @@
  *   fari_scale_cast     op scale_cast     f64 or f32 to f32 or f64, any shape. No scratch. */
 #include "backends/cpu/isa/kernels.h"
 #include "backends/cpu/isa/spatial_axes.h"
+#include "backends/cpu/isa/strips.h"
 #include "backends/cpu/isa/vec.h"
 #include "ops/pool.h"
 #include <string.h>
@@ -28,15 +29,42 @@ FARI_INLINE void sum_block_1(const float *x, int64_t pixels, int64_t stride, dou
     for (int64_t p = 0; p < pixels; p++) *sum += (double)x[p * stride];
 }
 
-static int64_t pixels_of(const fari_view *view)
+/* ---- channel_sum: a sum for each float of a row (channels.h), these then folded, so that few channels fill vectors ---- */
+
+FARI_INLINE void row_strip(int64_t width, const float *x, int64_t stride, int64_t rows, double *sum)
 {
-    int64_t pixels = 1;
-    for (int32_t i = 2; i < view->ndim; i++) pixels *= view->dim[i];
-    return pixels;
+    const int64_t parts = width / STRIP_LANES;
+    strip_d s[STRIP_PARTS];
+    STRIP_UNROLL for (int64_t k = 0; k < parts; k++) s[k] = *(const strip_d *)(sum + k * STRIP_LANES);
+    for (int64_t r = 0; r < rows; r++, x += stride) {
+        strip_prefetch(x, width);
+        STRIP_UNROLL for (int64_t k = 0; k < parts; k++) s[k] += strip_widen(*(const strip_f *)(x + k * STRIP_LANES));
+    }
+    STRIP_UNROLL for (int64_t k = 0; k < parts; k++) * (strip_d *)(sum + k * STRIP_LANES) = s[k];
 }
 
-/* Channels are summed in strips, small enough for the stack, each over all samples and pixels. */
-#define STRIP 128
+/* What fills no strip. */
+static void row_rest(const float *restrict x, int64_t len, double *restrict sum)
+{
+    for (int64_t i = 0; i < len; i++) sum[i] += (double)x[i];
+}
+
+static void rows_add(const float *x, const channel_tile *tile, double *sum)
+{
+    const int64_t step = strip_rows(tile);
+    for (int64_t first = 0; first < tile->rows; first += step) {
+        const int64_t rows = tile->rows - first < step ? tile->rows - first : step;
+        const float *from = x + first * tile->stride;
+        int64_t at = 0;
+        for (int64_t width = strip_width(tile->len); width > 0; width = strip_width(tile->len - at)) {
+            STRIP_CALL(width, row_strip, from + at, tile->stride, rows, sum + at);
+            at += width;
+        }
+        for (int64_t r = 0; r < rows && at < tile->len; r++)
+            row_rest(from + r * tile->stride + at, tile->len - at, sum + at);
+    }
+    row_rest(x + tile->rows * tile->stride, tile->tail, sum);
+}
 
 far_status FARI_ISA(fari_channel_sum)(const fari_call *call)
 {
@@ -44,12 +72,15 @@ far_status FARI_ISA(fari_channel_sum)(const fari_call *call)
     const int64_t channels = dy->dim[1], pixels = pixels_of(dy) * dy->dim[0];
     const float *x = dy->data;
     float *out = call->out[0].data;
-    for (int64_t first = 0; first < channels; first += STRIP) {
-        const int64_t count = channels - first < STRIP ? channels - first : STRIP;
-        double sum[STRIP];
-        for (int64_t i = 0; i < count; i++) sum[i] = call->accumulate ? (double)out[first + i] : 0.0;
-        FOR_CHANNELS(c, count, sum_block, x + first + c, pixels, channels, sum + c);
-        for (int64_t i = 0; i < count; i++) out[first + i] = (float)sum[i];
+    double sum[CHANNELS_ROW];
+    for (int64_t c0 = 0; c0 < channels; c0 += CHANNELS_ROW) {
+        const channel_tile tile = channel_tile_at(channels, c0, pixels, CHANNELS_ROW_SUMS);
+        memset(sum, 0, (size_t)tile.len * sizeof *sum);
+        rows_add(x + c0, &tile, sum);
+        for (int64_t c = 0; c < tile.channels; c++) {
+            const double before = call->accumulate ? (double)out[c0 + c] : 0.0;
+            out[c0 + c] = (float)(before + channel_fold(&tile, sum, c));
+        }
     }
     return FAR_OK;
 }
