@@ -1,10 +1,11 @@
-/* What the backend itself needs of isa/, compiled once per instruction set: small loops (add.c) and thin convolutions. Each loop is a fixed sequence of plain IEEE
+/* What the backend itself needs of isa/, compiled once per instruction set: small loops (add.c) and convolutions. Each loop is a fixed sequence of plain IEEE
    operations an element, so the instruction set changes no bit. */
 #ifndef FARI_CPU_LOOPS_H
 #define FARI_CPU_LOOPS_H
 #include "backends/cpu/isa/conv_fan.h"
 #include "backends/cpu/isa/conv_plane.h"
 #include "backends/cpu/isa/conv_thin.h"
+#include "backends/cpu/isa/conv_wide.h"
 #include "backends/cpu/isa_select.h"
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ typedef struct fari_cpu_loops {
     const fari_thin_kernels *thin;
     const fari_plane_kernels *plane;
     const fari_fan_kernels *fan;
+    const fari_wide_kernels *wide;
 } fari_cpu_loops;
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);
