@@ -227,6 +227,11 @@ static far_status copies_void(stream *s, int64_t lo, int64_t hi)
     return FAR_OK;
 }
 
+bool fari_flow_is_everywhere(const fari_flow *flow, int32_t data)
+{
+    return flow->streams[data].is_everywhere;
+}
+
 far_status fari_flow_made(fari_flow *flow, int32_t data, int64_t lo, int64_t hi, int32_t rank)
 {
     stream *s = &flow->streams[data];

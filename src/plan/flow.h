@@ -16,6 +16,8 @@ far_status fari_flow_need(fari_flow *flow, int32_t data, int64_t lo, int64_t hi,
 /* The place of the next instruction in the walk. */
 int64_t fari_flow_next(fari_flow *flow);
 int64_t fari_flow_now(const fari_flow *flow);
+/* Parameters and state: whoever changes them changes them on every rank. */
+bool fari_flow_is_everywhere(const fari_flow *flow, int32_t data);
 /* The instruction at that place, run by `rank` (or every rank), has made the range anew: older copies are void. */
 far_status fari_flow_made(fari_flow *flow, int32_t data, int64_t lo, int64_t hi, int32_t rank);
 /* Who made the bytes from `lo` on last, up to *end_out, at most `hi`; FARI_EVERY_RANK: everybody. */

@@ -5,6 +5,9 @@
 int32_t fari_walk_rank_of_whole(const fari_lowering *low)
 {
     if (low->walk.flow == NULL) return 0;
+    for (int32_t k = 0; k < low->node->out_count; k++)
+        if (fari_flow_is_everywhere(low->walk.flow, low->node->out[k]))
+            return FARI_EVERY_RANK; /* running statistics from those of groups of samples */
     for (int32_t k = 0; k < low->node->in_count; k++)
         if (fari_tensor_of(low->plan->graph, low->node->in[k])->batch_of > 0)
             return 0; /* gathering it once and handing the result out is less than gathering it everywhere */

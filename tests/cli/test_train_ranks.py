@@ -55,6 +55,16 @@ def case_files_are_those_of_one_rank(tmp):
         assert (tmp / layout / "log.rank1.txt").is_file()
 
 
+def case_statistics_of_groups(tmp):
+    """Norms whose groups of samples lie on several ranks, or are cut in rows."""
+    need_mpi()
+    layers = ("model.layers=[{op: conv, out_channels: 4, kernel: 3, pad: 1}, {op: batch_norm, group_samples: 4}, {op: flatten}, "
+              "{op: linear, out_features: 4}]")  # fmt: skip
+    one = train(tmp, "one", *CUT, layers)
+    for ranks, layout in ((3, "data=3"), (4, "data=2,spatial=2")):
+        same(one, train(tmp, layout, *CUT, layers, "--ranks", ranks, "--layout", layout))
+
+
 def case_another_number_of_ranks_goes_on(tmp):
     need_mpi()
     whole = train(tmp, "whole", *CUT)
