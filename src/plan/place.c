@@ -1,4 +1,5 @@
-/* Offsets of buffers in the one arena: large buffers first, each at the lowest place that is free for its whole life. */
+/* Offsets of buffers in the one arena: one after the other, each in the smallest gap that is free for its whole life; in the order, of
+   those tried, that gives the smallest arena. */
 #include "base/mem.h"
 #include "plan/plan.h"
 
@@ -10,13 +11,14 @@ static int64_t align(int64_t bytes)
 }
 
 typedef struct sort_key {
-    int64_t bytes;
+    int64_t rank, bytes; /* large ones first */
     int32_t buffer;
 } sort_key;
 
-static int by_size(const void *a, const void *b)
+static int by_rank(const void *a, const void *b)
 {
     const sort_key *x = a, *y = b;
+    if (x->rank != y->rank) return x->rank < y->rank ? 1 : -1;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
@@ -55,16 +57,63 @@ static int64_t best_offset(const fari_plan *plan, const int32_t *list, int64_t c
     return best >= 0 ? best : top;
 }
 
-far_status fari_plan_place_buffers(fari_plan *plan)
+typedef struct placing {
+    fari_plan *plan;
+    sort_key *keys;  /* [count] of the arena's buffers */
+    int32_t *placed; /* [count] */
+    int64_t count, bytes;
+} placing;
+
+/* In which order buffers get their places. */
+typedef enum placing_order {
+    LARGEST_FIRST, /* images of one level are of one size: gaps fit */
+    LONGEST_FIRST, /* the longest lives below, the short ones above them; those of next to no size last */
+    ORDER_COUNT
+} placing_order;
+
+#define SMALL_SHARE 4096 /* of all bytes together */
+
+static int64_t rank_of(const placing *p, const fari_buffer *buffer, placing_order order)
 {
-    sort_key *keys = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *keys);
-    int32_t *placed = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *placed);
-    int64_t key_count = 0, placed_count = 0;
-    far_status st = FAR_OK;
-    if (keys == NULL || placed == NULL) {
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory to place %lld buffers", (long long)plan->buffer_count);
-        goto done;
+    const int64_t turns = p->plan->graph->node_count;
+    if (order == LARGEST_FIRST || buffer->bytes < p->bytes / SMALL_SHARE) return 0;
+    return 1 + (buffer->last_turn < turns ? buffer->last_turn : turns) - buffer->first_turn;
+}
+
+/* Gives the size of the arena. */
+static int64_t place_all(placing *p, placing_order order)
+{
+    int64_t top = 0;
+    for (int64_t i = 0; i < p->count; i++) p->keys[i].rank = rank_of(p, &p->plan->buffers[p->keys[i].buffer], order);
+    qsort(p->keys, (size_t)p->count, sizeof *p->keys, by_rank);
+    for (int64_t i = 0; i < p->count; i++) {
+        fari_buffer *buffer = &p->plan->buffers[p->keys[i].buffer];
+        buffer->offset = best_offset(p->plan, p->placed, i, buffer);
+        insert_by_offset(p->plan, p->placed, i, p->keys[i].buffer);
+        if (buffer->offset + align(buffer->bytes) > top) top = buffer->offset + align(buffer->bytes);
     }
+    return top;
+}
+
+/* The order that gives the smallest arena, the first among equals. */
+static void place_best(placing *p)
+{
+    placing_order best = LARGEST_FIRST, now = LARGEST_FIRST;
+    int64_t least = INT64_MAX;
+    for (int32_t order = 0; order < ORDER_COUNT; order++) {
+        now = (placing_order)order;
+        const int64_t top = place_all(p, now);
+        if (top >= least) continue;
+        least = top;
+        best = now;
+    }
+    p->plan->arena_bytes = now == best ? least : place_all(p, best);
+}
+
+/* Puts the store's buffers side by side and lists the others. */
+static void collect(placing *p)
+{
+    fari_plan *plan = p->plan;
     for (int64_t i = 0; i < plan->buffer_count; i++) {
         fari_buffer *buffer = &plan->buffers[i];
         if (buffer->base == FARI_BASE_STORE) {
@@ -75,18 +124,24 @@ far_status fari_plan_place_buffers(fari_plan *plan)
         if (buffer->last_turn < 0)
             buffer->first_turn = buffer->last_turn = 0; /* never touched: takes part for order's sake */
         if (buffer->is_kept) buffer->last_turn = INT32_MAX;
-        keys[key_count++] = (sort_key){ buffer->bytes, (int32_t)i };
+        p->keys[p->count++] = (sort_key){ .bytes = buffer->bytes, .buffer = (int32_t)i };
+        p->bytes += buffer->bytes;
     }
-    qsort(keys, (size_t)key_count, sizeof *keys, by_size);
-    for (int64_t i = 0; i < key_count; i++) {
-        fari_buffer *buffer = &plan->buffers[keys[i].buffer];
-        buffer->offset = best_offset(plan, placed, placed_count, buffer);
-        insert_by_offset(plan, placed, placed_count++, keys[i].buffer);
-        if (buffer->offset + align(buffer->bytes) > plan->arena_bytes)
-            plan->arena_bytes = buffer->offset + align(buffer->bytes);
+}
+
+far_status fari_plan_place_buffers(fari_plan *plan)
+{
+    placing p = { .plan = plan };
+    far_status st = FAR_OK;
+    p.keys = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *p.keys);
+    p.placed = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *p.placed);
+    if (p.keys == NULL || p.placed == NULL) {
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to place %lld buffers", (long long)plan->buffer_count);
+    } else {
+        collect(&p);
+        place_best(&p);
     }
-done:
-    fari_free(keys);
-    fari_free(placed);
+    fari_free(p.keys);
+    fari_free(p.placed);
     return st;
 }
