@@ -40,6 +40,22 @@ static int64_t peak_of_kind(const fari_plan *plan, fari_buffer_kind kind)
     return peak;
 }
 
+static void print_recompute(const fari_plan *plan, fari_text *text)
+{
+    const far_graph *graph = plan->graph;
+    int64_t count = 0, again = 0;
+    char bytes[32];
+    for (int64_t n = 0; n < graph->node_count; n++) {
+        const fari_node *node = graph->nodes[n];
+        count += node->is_again;
+        for (int32_t k = 0; k < node->out_count && node->is_again; k++)
+            if (plan->tensor_buffer[node->out[k]] >= 0) again += plan->buffers[plan->tensor_buffer[node->out[k]]].bytes;
+    }
+    if (count > 0)
+        fari_text_add(text, "recompute        %" PRId64 " results of %s are made again going back, not kept\n", count,
+                      fari_bytes_text(again, bytes));
+}
+
 void fari_plan_print_text(const fari_plan *plan, fari_text *text)
 {
     char bytes[32];
@@ -66,6 +82,7 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text)
             fari_text_add(text, " %-15s %s at most\n", fari_buffer_kind_name((fari_buffer_kind)kind),
                           fari_bytes_text(peak, bytes));
     }
+    print_recompute(plan, text);
 }
 
 static void json_tensor(const fari_plan *plan, int64_t i, fari_text *text)

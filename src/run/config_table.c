@@ -283,8 +283,9 @@ static const far_config_key fixed[] = {
       "forward|reversed|random", ANY, true },
     { "exec.recompute", FAR_CONFIG_ENUM, "auto", "",
       "What norms, activations and the like made is made once more going back instead of being kept, where that lowers the memory of "
-      "a step; none: all is kept, which saves a few percent of its time. The same bits.",
-      "auto|none", ANY, true },
+      "a step. auto: what saves most for a few percent of its time; most: all that saves any, for up to a tenth or so; none: all is "
+      "kept. The same bits.",
+      "auto|most|none", ANY, true },
     { "device", FAR_CONFIG_ENUM, "cpu", "", "Where kernels run.", "cpu", ANY, false },
     { "threads", FAR_CONFIG_INT, "auto", "", "Threads of this process; auto: all cores it may use.", "auto", 1, 4096,
       true },

@@ -89,8 +89,11 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(run_groups_apply(run, side->graph));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
-    if (strcmp(far_config_text(run->config, "exec.recompute"), "none") != 0)
-        FAR_TRY(fari_graph_recompute(side->graph, NULL));
+    const char *recompute = far_config_text(run->config, "exec.recompute");
+    if (strcmp(recompute, "none") != 0) {
+        const fari_recompute_mode mode = strcmp(recompute, "most") == 0 ? FARI_RECOMPUTE_MOST : FARI_RECOMPUTE_AUTO;
+        FAR_TRY(fari_graph_recompute(side->graph, mode, NULL));
+    }
     return far_optim_apply(side->graph, &run->optim);
 }
 

@@ -96,7 +96,7 @@ FAR_TEST(norms_of_a_chain_are_made_again)
     fari_recompute_report report;
     for (int32_t is_residual = 0; is_residual < 2; is_residual++) {
         far_graph *graph = chain(5, is_residual, norm);
-        FAR_CHECK_OK(fari_graph_recompute(graph, &report));
+        FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, &report));
         check_sound(graph);
         check_copies_are_late(graph);
         FAR_CHECK_EQ_I64(report.nodes, count_copies(graph));
@@ -109,13 +109,31 @@ FAR_TEST(norms_of_a_chain_are_made_again)
     }
 }
 
+/* Thin convolutions take little longer than the norms after them. */
+FAR_TEST(what_is_made_again_takes_little_time)
+{
+    far_value norm[12];
+    fari_recompute_report most, some;
+    far_graph *graph = chain(12, false, norm), *same = chain(12, false, norm);
+    FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, &most));
+    FAR_CHECK_OK(fari_graph_recompute(same, FARI_RECOMPUTE_AUTO, &some));
+    FAR_CHECK(most.effort > 0.06);
+    FAR_CHECK_MSG(some.effort > 0.03 && some.effort <= 0.05, "it takes %g of a step", some.effort);
+    FAR_CHECK(some.nodes > 0 && some.nodes < most.nodes);
+    FAR_CHECK(most.peak < some.peak && some.peak < some.peak_before);
+    check_sound(same);
+    check_copies_are_late(same);
+    far_graph_destroy(graph);
+    far_graph_destroy(same);
+}
+
 FAR_TEST(nothing_is_made_again_for_little)
 {
     far_value norm[1];
     fari_recompute_report report;
     far_graph *graph = chain(1, false, norm);
     const int64_t nodes = graph->node_count;
-    FAR_CHECK_OK(fari_graph_recompute(graph, &report));
+    FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, &report));
     FAR_CHECK_EQ_I64(report.nodes, 0);
     FAR_CHECK_EQ_I64(report.peak, report.peak_before);
     FAR_CHECK_EQ_I64(graph->node_count, nodes);
@@ -128,7 +146,7 @@ FAR_TEST(results_are_kept)
     fari_recompute_report report;
     far_graph *graph = chain(5, false, norm);
     far_graph_output(graph, "middle", norm[2]);
-    FAR_CHECK_OK(fari_graph_recompute(graph, &report));
+    FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, &report));
     FAR_CHECK(report.nodes > 0);
     for (int64_t n = 0; n < graph->node_count; n++)
         FAR_CHECK(!graph->nodes[n]->is_again || strcmp(graph->nodes[n]->name, "norm2") != 0);
@@ -140,7 +158,7 @@ FAR_TEST(a_graph_without_gradients_is_refused)
     far_graph *graph = NULL;
     FAR_CHECK_OK(far_graph_create(true, &graph));
     (void)far_graph_input(graph, "image", FAR_F32, &(far_shape){ 2, { 2, 3 } });
-    FAR_CHECK(fari_graph_recompute(graph, NULL) == FAR_E_ARG);
+    FAR_CHECK(fari_graph_recompute(graph, FARI_RECOMPUTE_AUTO, NULL) == FAR_E_ARG);
     far_graph_destroy(graph);
 }
 

@@ -90,7 +90,7 @@ static void graph_open(const golden *g, bool is_training, const far_optim_opts *
     if (is_training) {
         const far_value y = far_graph_input(m->graph, "label", FAR_I32, &labels);
         FAR_CHECK_OK(far_graph_backward(m->graph, loss_of(g, m->graph, &m->model, y)));
-        FAR_CHECK_OK(fari_graph_recompute(m->graph, NULL));
+        FAR_CHECK_OK(fari_graph_recompute(m->graph, FARI_RECOMPUTE_MOST, NULL));
         FAR_CHECK_OK(far_optim_apply(m->graph, optim));
     }
     FAR_CHECK_OK(far_graph_status(m->graph));

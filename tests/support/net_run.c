@@ -57,7 +57,7 @@ far_graph *net_graph(const net_case *net)
     const far_value loss = loss_of(net, graph, &model, y);
     FAR_CHECK_OK(far_graph_status(graph));
     FAR_CHECK_OK(far_graph_backward(graph, loss));
-    if (!net->is_keeping_all) FAR_CHECK_OK(fari_graph_recompute(graph, NULL));
+    if (!net->is_keeping_all) FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, NULL));
     FAR_CHECK_OK(far_optim_apply(graph, &net->optim));
     far_options_destroy(opts);
     return graph;
