@@ -23,6 +23,8 @@ static const pool_case cases[] = {
     { "2x2 of six channels", MAX, { 4, { 3, 6, 8, 10 } }, { 2 }, { 0 }, { 0 }, { 0 }, false },
     { "2x2 of six channels, wide", MAX, { 4, { 1, 6, 8, 205 } }, { 2 }, { 0 }, { 0 }, { 0 }, false },
     { "2x2 of fifteen channels", MAX, { 4, { 2, 15, 9, 7 } }, { 2 }, { 0 }, { 0 }, { 0 }, false },
+    { "2x2 of three channels, odd", MAX, { 4, { 3, 3, 9, 7 } }, { 2 }, { 0 }, { 0 }, { 0 }, false },
+    { "2x2 of one channel", MAX, { 4, { 2, 1, 4, 4 } }, { 2 }, { 0 }, { 0 }, { 0 }, false },
     { "3-D of three channels", MAX, { 5, { 1, 3, 4, 6, 8 } }, { 1, 2, 2 }, { 1, 2, 2 }, { 0 }, { 0 }, false },
     { "3x3/2 pad 1", MAX, { 4, { 2, 16, 11, 12 } }, { 3 }, { 2 }, { 0 }, { 1 }, false },
     { "3x3/2 pad 1 ceil", MAX, { 4, { 1, 17, 10, 12 } }, { 3 }, { 2 }, { 0 }, { 1 }, true },

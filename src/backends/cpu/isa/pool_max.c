@@ -52,6 +52,7 @@ typedef struct max_ctx {
     const float *x_data; /* of this sample */
     float *y_data;
     uint8_t *arg_data;
+    const float *x_end, *y_end; /* of the call */
     bool is_wide;
 } max_ctx;
 
@@ -90,26 +91,29 @@ FARI_INLINE void max_line_of(const max_ctx *ctx, const pool_taps *taps0, const p
     }
 }
 
-/* Whether pool_max_thin.h can do a line: all of it, and windows of 2 x 2. */
-FARI_INLINE bool is_thin_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1)
+/* By pool_max_thin.h, if that can: all of the line, and windows of 2 x 2. */
+static bool max_line_thin(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
 {
     const pool_axis *last = &ctx->axis[2];
-    return thin_pays(ctx->y.channels) && !ctx->is_wide && taps0->count == 1 && taps1->count == 2 && is_halving(last) &&
-           ctx->x.count[2] == last->in && ctx->y.count[2] == last->out;
-}
-
-static void max_line_thin(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
-{
+    const int64_t channels = ctx->y.channels, pixels = ctx->y.count[2];
+    if (thin_width(channels) == 0 || ctx->is_wide || taps0->count != 1 || taps1->count != 2 || !is_halving(last) ||
+        ctx->x.count[2] != last->in || pixels != last->out)
+        return false;
     const tap_box line = line_box(ctx, taps0, taps1);
-    thin_max(line.x, line.x + line.stride[1], ctx->y.count[2], ctx->y.channels, ctx->y_data + at, ctx->arg_data + at);
+    const float *below = line.x + line.stride[1];
+    if (!thin_has_room(below, ctx->x_end, 2 * pixels, channels) ||
+        !thin_has_room(ctx->y_data + at, ctx->y_end, pixels, channels))
+        return false;
+    thin_max(line.x, below, pixels, channels, ctx->y_data + at, ctx->arg_data + at);
+    return true;
 }
 
 /* One line of y. */
 static void max_line(const max_ctx *ctx, const pool_taps *taps0, const pool_taps *taps1, int64_t at)
 {
     const int64_t channels = ctx->y.channels;
-    if (is_thin_line(ctx, taps0, taps1)) max_line_thin(ctx, taps0, taps1, at);
-    else if (channels == 8) max_line_of(ctx, taps0, taps1, at, 8);
+    if (max_line_thin(ctx, taps0, taps1, at)) return;
+    if (channels == 8) max_line_of(ctx, taps0, taps1, at, 8);
     else if (channels == 16) max_line_of(ctx, taps0, taps1, at, 16);
     else max_line_of(ctx, taps0, taps1, at, channels);
 }
@@ -121,6 +125,8 @@ far_status FARI_ISA(fari_max_pool)(const fari_call *call)
                     .is_wide = call->out[1].dtype == FAR_I32 };
     const int64_t line = ctx.y.count[2] * ctx.y.channels;
     pool_axes_of(call->attr, ctx.axis);
+    ctx.x_end = (const float *)call->in[0].data + axes_elems(&ctx.x);
+    ctx.y_end = (const float *)call->out[0].data + axes_elems(&ctx.y);
     for (int64_t n = 0; n < ctx.y.samples; n++) {
         const int64_t y_elem = n * axes_pixels(&ctx.y) * ctx.y.channels;
         ctx.x_data = (const float *)call->in[0].data + n * axes_pixels(&ctx.x) * ctx.x.channels;
@@ -144,6 +150,7 @@ typedef struct dx_ctx {
     piece_axes x, y;
     const float *dy_data; /* of this sample */
     const uint8_t *arg_data;
+    const float *dy_end, *dx_end; /* of the call */
     bool is_wide;
     bool is_far; /* pairs are written past the caches */
 } dx_ctx;
@@ -162,17 +169,29 @@ FARI_INLINE void dx_pairs_far_of(const dx_ctx *ctx, int32_t number, int64_t at, 
     }
 }
 
+/* By pool_max_thin.h, if that can. */
+static bool dx_line_thin(const dx_ctx *ctx, int32_t number, int64_t at, float *dx)
+{
+    const int64_t channels = ctx->x.channels, pixels = ctx->x.count[2] / 2;
+    if (thin_width(channels) == 0 || !thin_has_room(ctx->dy_data + at, ctx->dy_end, pixels, channels) ||
+        !thin_has_room(dx, ctx->dx_end, 2 * pixels, channels))
+        return false;
+    thin_dx(ctx->dy_data + at, ctx->arg_data + at, pixels, channels, number, dx);
+    return true;
+}
+
 /* Windows of two along axis 2 that neither overlap nor leave gaps nor hang over: each pixel of dx is set once. Few channels as a
    constant: the loops over them would cost more than what they do. */
 static void dx_line_pairs(const dx_ctx *ctx, int32_t number, int64_t at, float *restrict dx)
 {
     const int64_t channels = ctx->x.channels, pixels = ctx->x.count[2];
+    const bool is_done = !ctx->is_far && dx_line_thin(ctx, number, at, dx);
     if (ctx->is_far && channels == 8) dx_pairs_far_of(ctx, number, at, dx, 8);
     else if (ctx->is_far && channels == 16) dx_pairs_far_of(ctx, number, at, dx, 16);
     else if (ctx->is_far) dx_pairs_far_of(ctx, number, at, dx, channels);
     else if (channels == 24) dx_pairs_of(ctx, number, at, dx, 24);
     else if (channels == 32) dx_pairs_of(ctx, number, at, dx, 32);
-    else dx_pairs_of(ctx, number, at, dx, channels);
+    else if (!is_done) dx_pairs_of(ctx, number, at, dx, channels);
     if (pixels % 2 != 0) memset(dx + (pixels - 1) * channels, 0, (size_t)channels * sizeof *dx);
 }
 
@@ -235,6 +254,8 @@ far_status FARI_ISA(fari_max_pool_dx)(const fari_call *call)
     const int64_t line = ctx.x.count[2] * ctx.x.channels;
     float *dx = call->out[0].data;
     ctx.is_far = stream_pays_pixels(&call->out[0]);
+    ctx.dy_end = (const float *)call->in[0].data + axes_elems(&ctx.y);
+    ctx.dx_end = dx + axes_elems(&ctx.x);
     pool_axes_of(call->attr, ctx.axis);
     for (int64_t n = 0; n < ctx.x.samples; n++) {
         const int64_t y_elem = n * axes_pixels(&ctx.y) * ctx.y.channels;

@@ -25,4 +25,9 @@ FARI_INLINE int64_t axes_pixels(const piece_axes *axes)
     return axes->count[0] * axes->count[1] * axes->count[2];
 }
 
+FARI_INLINE int64_t axes_elems(const piece_axes *axes)
+{
+    return axes->samples * axes_pixels(axes) * axes->channels;
+}
+
 #endif
