@@ -24,7 +24,8 @@ typedef enum far_run_purpose {
     FAR_RUN_EVALUATE, /**< only the evaluation graph; needs weights */
     FAR_RUN_PLAN,     /**< no data is read, nothing is allocated for it, nothing runs */
     FAR_RUN_BENCH,    /**< as FAR_RUN_TRAIN without a folder: nothing is written */
-    FAR_RUN_PREDICT   /**< only the network; needs weights, but no labels */
+    FAR_RUN_PREDICT,  /**< only the network; needs weights, but no labels */
+    FAR_RUN_VERIFY    /**< training on several ranks beside training on one, compared; without a folder */
 } far_run_purpose;
 
 /** What a run tells while it goes on. Texts are borrowed during the call. */
@@ -59,7 +60,7 @@ typedef struct far_run_opts {
     const char *images;
     const char *layout; /**< what is dealt out over ranks, as "data=2,spatial=2"; NULL: as configured (layout) */
     /**
-     * FAR_RUN_TRAIN: the processes that train together; borrowed. NULL: this one alone. Rank 0 evaluates and writes the run's folder.
+     * FAR_RUN_TRAIN, FAR_RUN_VERIFY: the processes that train together; borrowed. NULL: this one alone. Rank 0 evaluates and writes the run's folder.
      */
     far_ranks *joined;
 } far_run_opts;
@@ -143,6 +144,21 @@ FAR_API far_status far_run_bench(far_run *run, const far_bench_opts *opts, bool 
  * @return FAR_OK, FAR_E_STOPPED, as far_run_train.
  */
 FAR_API far_status far_run_time_steps(far_run *run, int64_t steps, double *seconds_out);
+/** Zero in a field means its default. */
+typedef struct far_verify_opts {
+    int64_t steps;     /**< default 3 */
+    bool has_flip;     /**< to see that the check finds it: a bit of one result is wrong */
+    int32_t flip_rank; /**< on that rank */
+} far_verify_opts;
+/**
+ * Trains some steps of a run opened for FAR_RUN_VERIFY on its ranks, and on each rank the same steps once more as one rank alone would. Holds
+ * what each rank computed, grain by grain, and parameters and optimizer state against that, bit by bit. Collective.
+ * @param opts          NULL for defaults.
+ * @param is_equal_out  the same on all ranks.
+ * @param text_out      for people: what was compared, or the first operation that gives other bits. Free with far_config_text_free.
+ * @return FAR_OK, also where bits differ; FAR_E_NOFIT: both together do not fit; as far_run_train.
+ */
+FAR_API far_status far_run_verify(far_run *run, const far_verify_opts *opts, bool *is_equal_out, char **text_out);
 /** Bytes the process will hold at its peak, as planned; the constant for code and libraries not counted. */
 FAR_API int64_t far_run_planned_bytes(const far_run *run);
 /** SHA-256 over parameters and running statistics as they are now, 64 hex digits and a zero. */

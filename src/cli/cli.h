@@ -4,6 +4,7 @@
 #ifndef FARI_CLI_CLI_H
 #define FARI_CLI_CLI_H
 #include <farandole/config.h>
+#include <farandole/ranks.h>
 #include <farandole/status.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -88,6 +89,17 @@ int32_t cli_command_count(void);
 const cli_command *cli_command_at(int32_t idx);
 const cli_command *cli_command_find(const char *name);
 
+/* ranks.c: for commands with --ranks. */
+typedef struct cli_ranks {
+    far_ranks *joined; /* NULL: this process is alone, or starts ranks */
+    int32_t launched;  /* processes that a launcher has started, 1: none */
+    int32_t wanted;    /* by --ranks, 0: nothing said */
+} cli_ranks;
+/* Joins the ranks that were started; all but the first fall silent. */
+cli_exit cli_ranks_begin(const cli_args *args, cli_ranks *ranks_out);
+/* All end together; the first tells what any has failed with. ranks: NULL where there is one. */
+cli_exit cli_ranks_end(const cli_args *args, far_ranks *ranks, far_status status, cli_phase phase);
+
 /* launch.c: --ranks. Starts the command again as so many ranks and waits for them. */
 cli_exit cli_launch(const cli_args *args, int32_t ranks);
 /* A whole number; false: the option's value is none. Absent: `absent`. */
@@ -119,5 +131,5 @@ const char *cli_seconds_text(double seconds, char text_out[32]); /* "1 h 02 min"
 const char *cli_count_text(int64_t count, char text_out[32]);    /* "1,234,567" */
 
 extern const cli_command cli_train, cli_eval, cli_plan, cli_synth, cli_models, cli_ops, cli_predict, cli_report,
-    cli_bench, cli_doctor, cli_version;
+    cli_bench, cli_doctor, cli_verify, cli_version;
 #endif

@@ -139,19 +139,6 @@ static void print_summary(const cli_args *args, const far_run *run, const cli_pr
     json_decref(sum.scores);
 }
 
-/* Of several ranks all end together; the first one tells what any has failed with. */
-static cli_exit end(const cli_args *args, far_ranks *ranks, far_status st, cli_phase phase)
-{
-    far_status worst = FAR_OK;
-    if (ranks != NULL) {
-        st = far_ranks_part(ranks, st, &worst);
-        cli_stop_unwatch(); /* the first to leave makes mpirun signal the others */
-    }
-    if (st == FAR_OK) return CLI_OK;
-    const cli_exit code = cli_fail(args, st, phase);
-    return st == FAR_E_PEER && worst != FAR_OK ? cli_exit_of(worst, phase) : code;
-}
-
 static cli_exit train(const cli_args *args, const far_config *config, far_ranks *ranks)
 {
     far_run *run = NULL;
@@ -171,7 +158,7 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
     far_status st = far_run_open(config, &opts, &run);
     if (st != FAR_OK) {
         cli_progress_end(&seen.progress);
-        return end(args, ranks, st, CLI_OPENING);
+        return cli_ranks_end(args, ranks, st, CLI_OPENING);
     }
     seen.run = run;
     cli_progress_keep(&seen.progress, far_run_folder(run), rank);
@@ -181,7 +168,7 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
     st = far_run_train(run);
     if (st != FAR_OK && seen.progress.log != NULL) (void)fprintf(seen.progress.log, "%s\n", far_error_message());
     cli_progress_end(&seen.progress);
-    const cli_exit code = end(args, ranks, st, CLI_RUNNING);
+    const cli_exit code = cli_ranks_end(args, ranks, st, CLI_RUNNING);
     if (rank == 0 && (code == CLI_OK || code == CLI_STOPPED)) print_summary(args, run, &seen.progress, code == CLI_OK);
     cli_progress_close(&seen.progress);
     far_run_close(run);
@@ -192,10 +179,9 @@ static cli_exit run_train(const cli_args *args)
 {
     const char *resume = cli_value(args, "--resume");
     far_config *config = NULL;
-    far_ranks *ranks = NULL;
-    int32_t launched = 1, rank = 0, wanted = 0;
-    if (far_ranks_launched(&launched, &rank) != FAR_OK) return cli_fail(args, FAR_E_ARG, CLI_OPENING);
-    if (rank > 0) cli_fall_silent();
+    cli_ranks ranks = { 0 };
+    const cli_exit begun = cli_ranks_begin(args, &ranks);
+    if (begun != CLI_OK) return begun;
     if (resume == NULL && cli_has(args, "--accept-other-bits"))
         return cli_usage_error(args->command, "--accept-other-bits belongs to --resume");
     if (resume == NULL && args->word_count == 0)
@@ -212,18 +198,13 @@ static cli_exit run_train(const cli_args *args)
     if (resume != NULL && cli_has(args, "--weights"))
         return cli_usage_error(args->command,
                                "--resume takes the weights from the run's last checkpoint; leave out --weights");
-    if (!cli_whole_number(args, "--ranks", 0, &wanted) || (cli_has(args, "--ranks") && wanted < 1))
-        return cli_usage_error(args->command, "--ranks needs a number from 1 to 65536, not %s",
-                               cli_value(args, "--ranks"));
-    if (launched > 1 && wanted > 0 && wanted != launched)
-        return cli_usage_error(args->command, "--ranks %d, but the launcher started %d processes; leave out --ranks",
-                               (int)wanted, (int)launched);
-    if (launched > 1 && far_ranks_join(&ranks) != FAR_OK) return cli_fail(args, FAR_E_LIBRARY, CLI_RUNNING);
     cli_exit code = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
-    if (code != CLI_OK && ranks != NULL) (void)far_ranks_part(ranks, FAR_E_CONFIG, NULL);
-    if (code == CLI_OK) code = launched == 1 && wanted > 1 ? cli_launch(args, wanted) : train(args, config, ranks);
+    if (code != CLI_OK && ranks.joined != NULL) (void)far_ranks_part(ranks.joined, FAR_E_CONFIG, NULL);
+    if (code == CLI_OK)
+        code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch(args, ranks.wanted)
+                                                       : train(args, config, ranks.joined);
     far_config_destroy(config);
-    far_ranks_leave(ranks);
+    far_ranks_leave(ranks.joined);
     return code;
 }
 

@@ -7,7 +7,7 @@
 
 /* One row a command, in the order of the help. */
 static const cli_command *const commands[] = {
-    &cli_train, &cli_eval,   &cli_predict, &cli_report, &cli_bench,   &cli_plan,
+    &cli_train, &cli_eval,   &cli_predict, &cli_report, &cli_bench,   &cli_plan, &cli_verify,
     &cli_synth, &cli_models, &cli_ops,     &cli_doctor, &cli_version, &cli_help,
 };
 

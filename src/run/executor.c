@@ -243,6 +243,7 @@ static void work(fari_executor *exec, fari_worker *self)
         const int32_t idx = heap_pop(exec);
         (void)pthread_mutex_unlock(&exec->lock);
         far_status st = run_timed(exec, idx, self->scratch);
+        if (exec->hashes != NULL) fari_exec_hash(exec, idx);
         /* of several ranks the others wait for messages: there the step goes on to its end */
         if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);
         (void)pthread_mutex_lock(&exec->lock);
@@ -302,8 +303,9 @@ static far_status executor_allocate(fari_executor *exec)
     exec->waits = fari_alloc(instrs * sizeof *exec->waits);
     exec->workers = fari_calloc((size_t)exec->threads, sizeof *exec->workers);
     if (exec->opts.is_timed) exec->seconds = fari_calloc(instrs, sizeof *exec->seconds);
+    if (exec->opts.is_hashed) exec->hashes = fari_calloc(instrs, sizeof *exec->hashes);
     if (exec->buffer_data == NULL || exec->heap == NULL || exec->waits == NULL || exec->workers == NULL ||
-        (exec->opts.is_timed && exec->seconds == NULL))
+        (exec->opts.is_timed && exec->seconds == NULL) || (exec->opts.is_hashed && exec->hashes == NULL))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the executor");
     if (exec->opts.shared_arena != NULL) {
         exec->arena = exec->opts.shared_arena;
@@ -345,6 +347,7 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     exec->plan = plan;
     exec->opts = *opts;
     exec->is_timing = opts->is_timed;
+    exec->flipped = -1;
     exec->threads = opts->threads > 0 ? opts->threads : plan->opts.threads;
     (void)pthread_mutex_init(&exec->lock, NULL);
     (void)pthread_cond_init(&exec->wake, NULL);
@@ -387,6 +390,7 @@ void fari_executor_destroy(fari_executor *exec)
     fari_free(exec->waits);
     fari_free(exec->workers);
     fari_free(exec->seconds);
+    fari_free(exec->hashes);
     (void)pthread_cond_destroy(&exec->wake);
     (void)pthread_cond_destroy(&exec->finished);
     (void)pthread_mutex_destroy(&exec->lock);

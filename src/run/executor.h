@@ -15,8 +15,9 @@ typedef struct fari_exec_opts {
     int32_t threads; /* 0: as planned */
     fari_comm *comm; /* of a plan for one of several ranks: borrowed; else NULL */
     const fari_feed_box
-        *boxes;    /* [inputs] what step->feed will hold, where that is more than plan->part->feeds say; borrowed */
-    bool is_timed; /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
+        *boxes;     /* [inputs] what step->feed will hold, where that is more than plan->part->feeds say; borrowed */
+    bool is_hashed; /* keeps a hash of what every call has made: fari_executor_hashes */
+    bool is_timed;  /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
     void *
         shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
 } fari_exec_opts;
@@ -54,6 +55,10 @@ const void *fari_executor_data(const fari_executor *exec, far_value value);
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out);
 /* [instr_count] seconds of the last step's instructions; NULL when not timed. */
 const double *fari_executor_seconds(const fari_executor *exec);
+/* [instr_count] XXH3 of the outputs of the last step's calls; NULL when not asked for. */
+const uint64_t *fari_executor_hashes(const fari_executor *exec);
+/* Between steps: from now on a bit of what that call makes is wrong, to see that it is found; -1: of none. Of a hashed executor. */
+void fari_executor_flip(fari_executor *exec, int32_t instr);
 /* Between steps: whether the next ones are timed. Two looks at the clock an instruction are seen where instructions are short. */
 void fari_executor_time(fari_executor *exec, bool is_on);
 #endif

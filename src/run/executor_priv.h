@@ -19,6 +19,8 @@ struct fari_executor {
     bool owns_arena;
     char **buffer_data;   /* [buffer_count] */
     double *seconds;      /* [instr_count] or NULL */
+    uint64_t *hashes;     /* [instr_count] or NULL */
+    int32_t flipped;      /* a call whose result is spoilt, -1: none */
     bool is_timing;       /* changes between steps only */
     fari_worker *workers; /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
@@ -44,5 +46,6 @@ struct fari_executor {
 };
 
 void *fari_exec_view_data(const fari_executor *exec, int64_t view);
+void fari_exec_hash(fari_executor *exec, int32_t idx); /* executor_hash.c */
 far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch);
 #endif

@@ -132,7 +132,7 @@ far_status run_side_plan(far_run *run, run_side *side)
 }
 
 /* Labels repeated for each plane, where the network has several and the data one. */
-static int64_t plane_labels_bytes(const far_run *run, const run_side *side)
+int64_t run_plane_labels_bytes(const far_run *run, const run_side *side)
 {
     if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
         run->label_planes <= 1)
@@ -166,7 +166,7 @@ static int64_t samples_a_step(const far_run *run, const char *key)
     return own > 0 ? own : far_config_i64(run->config, "batch");
 }
 
-static far_loader_opts loader_opts(const far_run *run)
+far_loader_opts run_train_loader_opts(const far_run *run, const run_side *side)
 {
     return (far_loader_opts){ .batch = run->train.batch,
                               .sample_ids = run->data.kept,
@@ -178,8 +178,8 @@ static far_loader_opts loader_opts(const far_run *run)
                               .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
                               .augment = run_augment(run, true),
                               .on_error = run_on_error(run),
-                              .own_first = run->train.own_first,
-                              .own_count = run->train.own_count };
+                              .own_first = side->own_first,
+                              .own_count = side->own_count };
 }
 
 /* Length of the training in steps and of an epoch. */
@@ -216,10 +216,12 @@ static far_status allocate(far_run *run)
     if (run->train.plan != NULL) {
         opts.is_timed = true;
         opts.comm = run->comm;
+        opts.is_hashed = run->opts.purpose == FAR_RUN_VERIFY;
         opts.boxes = run->comm != NULL ? run->train.boxes : NULL;
         FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
         FAR_TRY(fari_profile_create(run->train.plan, &run->profile));
         opts.is_timed = false;
+        opts.is_hashed = false;
         opts.comm = NULL;
         opts.boxes = NULL;
     }
@@ -238,7 +240,7 @@ static far_status backend_create(far_run *run)
 /* The evaluation side: of a fixed size, or the largest of the samples' own. */
 static far_status eval_plan(far_run *run)
 {
-    if (run_is_follower(run)) return FAR_OK;
+    if (run_is_follower(run) || run->opts.purpose == FAR_RUN_VERIFY) return FAR_OK;
     run->eval.batch = samples_a_step(run, "eval.batch");
     run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
     run->native.is_on = run_native_wanted(run);
@@ -273,7 +275,7 @@ far_status run_plan_sides(far_run *run)
         FAR_TRY(run_graph_build(run, true, &run->train));
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
-        const far_loader_opts loader = loader_opts(run);
+        const far_loader_opts loader = run_train_loader_opts(run, &run->train);
         FAR_TRY(run_loader_need(run->data.train, &loader, &run->loader_bytes));
     }
     FAR_TRY(eval_plan(run));
@@ -284,10 +286,10 @@ far_status run_plan_sides(far_run *run)
             run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
         if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
         run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
-        const int64_t planes = plane_labels_bytes(run, sides[i]);
+        const int64_t planes = run_plane_labels_bytes(run, sides[i]);
         if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
-    if (!run_is_follower(run)) FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
+    if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
     const int64_t heap = run_heap_bytes() - heap_before;
     if (heap > run->graph_bytes) run->graph_bytes = heap;
     return FAR_OK;
@@ -302,7 +304,7 @@ far_status run_build(far_run *run)
     run_heap_trim(); /* what planning had for a moment: the arena comes on top of what stays */
     FAR_TRY(allocate(run));
     if (!run_is_training(run)) return FAR_OK;
-    const far_loader_opts loader = loader_opts(run);
+    const far_loader_opts loader = run_train_loader_opts(run, &run->train);
     return far_loader_open(run->data.train, &loader, &run->loader);
 }
 

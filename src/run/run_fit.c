@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Memory this process may take: as configured, else what is free. */
-static int64_t memory_limit(const far_run *run)
+int64_t run_memory_limit(const far_run *run)
 {
     const int64_t set = far_config_i64(run->config, "memory");
     if (set > 0) return set;
@@ -100,7 +100,7 @@ far_status run_check_fit(const far_run *run)
 {
     char need[32], have[32];
     fari_text text = { 0 };
-    const int64_t bytes = bytes_in_all(run), limit = memory_limit(run);
+    const int64_t bytes = bytes_in_all(run), limit = run_memory_limit(run);
     if (bytes <= limit) return FAR_OK;
     if (run->comm != NULL)
         return FAR_FAIL(

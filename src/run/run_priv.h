@@ -167,7 +167,7 @@ struct far_run {
 static inline bool run_is_training(const far_run *run) /* or plans to */
 {
     return run->opts.purpose == FAR_RUN_TRAIN || run->opts.purpose == FAR_RUN_PLAN ||
-           run->opts.purpose == FAR_RUN_BENCH;
+           run->opts.purpose == FAR_RUN_BENCH || run->opts.purpose == FAR_RUN_VERIFY;
 }
 
 /* Each in its own file. */
@@ -216,6 +216,8 @@ void run_unbuild(far_run *run);
 far_status run_graph_build(far_run *run, bool is_training, run_side *side); /* of the side's batch, height and width */
 far_status run_side_plan(far_run *run, run_side *side);
 void run_side_close(run_side *side);
+far_loader_opts run_train_loader_opts(const far_run *run, const run_side *side);
+int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);
 fari_exec_opts run_exec_opts(const far_run *run);
 bool run_native_wanted(const far_run *run); /* run_native.c */
 far_status run_native_plan(far_run *run);   /* which sizes there are; the largest becomes that of run->eval */
@@ -231,6 +233,7 @@ bool run_metric_take(far_run *run);              /* after an evaluation: whether
 bool run_patience_ends(far_run *run);            /* whether train.patience is used up; says so */
 int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
 void run_heap_trim(void);                        /* gives free heap back to the system */
+int64_t run_memory_limit(const far_run *run);    /* run_fit.c: bytes this process may take */
 far_status run_check_fit(const far_run *run);    /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
 far_status run_save(far_run *run, bool is_best); /* run_save.c */
 far_status run_restore(far_run *run, const char *which);
