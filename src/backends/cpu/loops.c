@@ -10,10 +10,11 @@
                                                      fari_plane_dw_##name };                              \
     static const fari_fan_kernels fan_##name = { "farandole fan:" #name, fari_fan_##name };               \
     static const fari_wide_kernels wide_##name = { "farandole wide:" #name, fari_wide_dw_##name };        \
-    static const fari_cpu_loops loops_##name = { fari_add_f32_##name,  fari_add_row_##name,               \
-                                                 fari_fill_row_##name, isa,                               \
-                                                 &thin_##name,         &plane_##name,                     \
-                                                 &fan_##name,          &wide_##name }
+    static const fari_pixel_kernels pixel_##name = { "farandole pixel:" #name, fari_pixel_run_##name };   \
+    static const fari_cpu_loops loops_##name = {                                                          \
+        fari_add_f32_##name, fari_add_row_##name, fari_fill_row_##name, isa,          &thin_##name,       \
+        &plane_##name,       &fan_##name,         &wide_##name,         &pixel_##name                     \
+    }
 
 LOOPS(base, FARI_ISA_BASE);
 #if defined(FARI_ISA_X86)

@@ -3,6 +3,7 @@
 #ifndef FARI_CPU_LOOPS_H
 #define FARI_CPU_LOOPS_H
 #include "backends/cpu/isa/conv_fan.h"
+#include "backends/cpu/isa/conv_pixel.h"
 #include "backends/cpu/isa/conv_plane.h"
 #include "backends/cpu/isa/conv_thin.h"
 #include "backends/cpu/isa/conv_wide.h"
@@ -21,6 +22,7 @@ typedef struct fari_cpu_loops {
     const fari_plane_kernels *plane;
     const fari_fan_kernels *fan;
     const fari_wide_kernels *wide;
+    const fari_pixel_kernels *pixel;
 } fari_cpu_loops;
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);

@@ -33,6 +33,7 @@ extern const fari_cpu_maker fari_cpu_thin_makers[];   /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_fan_makers[];    /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_plane_makers[];  /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_wide_makers[];   /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_pixel_makers[];  /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_conv_makers[];   /* ends with a NULL op */
 extern const fari_cpu_maker fari_cpu_linear_makers[]; /* ends with a NULL op */
 
