@@ -119,6 +119,14 @@ static void look_for_dead(launched *all)
     }
 }
 
+/* A rank that leaves has told what it failed with. */
+static bool has_anybody_left(const launched *all)
+{
+    for (int32_t r = 0; r < all->ranks; r++)
+        if (far_ranks_watch_state(all->watch, r).has_left) return true;
+    return false;
+}
+
 /* "rank 2 of 4 on node7 was killed (signal 9) at step 17" */
 static void tell_dead(const launched *all, int status)
 {
@@ -180,7 +188,12 @@ static cli_exit run_ranks(const char *const *words, int32_t ranks, const far_ran
         tell_dead(&all, status);
         return CLI_FAILED;
     }
-    if (WIFEXITED(status)) return (cli_exit)WEXITSTATUS(status);
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !has_anybody_left(&all))
+        (void)fprintf(stderr,
+                      "farandole: error: mpirun ended with exit code %d before all ranks had begun; with "
+                      "OMPI_MCA_orte_execute_quiet=0 it says more\n",
+                      WEXITSTATUS(status));
+    if (WIFEXITED(status)) return WEXITSTATUS(status) > 128 ? CLI_FAILED : (cli_exit)WEXITSTATUS(status);
     (void)fprintf(stderr, "farandole: error: mpirun was ended by signal %d\n", WTERMSIG(status));
     return CLI_FAILED;
 }

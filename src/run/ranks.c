@@ -36,12 +36,13 @@ far_status far_ranks_join(far_ranks **ranks_out)
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to join %d ranks", (int)count);
         goto failed;
     }
-    FAR_TRY_GOTO(fari_mpi_join(count, &ranks->comm), failed);
     ranks->board = fari_board_attach(count);
-    if (ranks->board != NULL) fari_board_begin(ranks->board, ranks->comm->rank);
+    if (ranks->board != NULL) fari_board_begin(ranks->board, rank); /* joining may take long, or fail */
+    FAR_TRY_GOTO(fari_mpi_join(count, &ranks->comm), failed);
     *ranks_out = ranks;
     return FAR_OK;
 failed:
+    if (ranks->board != NULL) fari_board_leave(ranks->board, rank);
     far_ranks_leave(ranks);
     return st;
 }
