@@ -86,6 +86,11 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
         check_isas(&none, false);
         check_isas(&none, true);
     }
+    for (int64_t cols = 12; cols <= 24; cols += 2) { /* blocks of 8 and of 10 */
+        const fari_thin_conv even = square(6, 16, 5, 7, cols, 0), odd = square(3, 16, 5, 7, cols, 0);
+        check_isas(&even, false);
+        check_isas(&odd, false);
+    }
     const fari_thin_conv wide = square(8, 8, 3, 4, 600, 1); /* several runs of columns */
     check_isas(&wide, true);
 }
@@ -153,7 +158,14 @@ FAR_TEST(thin_convolutions_are_ours_with_avx512)
     check_passes(backend, conv_of(8, 8, 15, 3), false, false, false);
     check_passes(backend, conv_of(3, 8, 32, 3), false, false, false);
     check_passes(backend, conv_of(72, 8, 32, 3), false, false, false);
-    fari_conv_attr attr = conv_of(8, 8, 64, 3);
+    fari_conv_attr attr = conv_of(6, 16, 14, 5);
+    check_who(backend, &attr, PASS_FORWARD, false); /* edges */
+    memset(attr.pad_lo, 0, sizeof attr.pad_lo);
+    memset(attr.pad_hi, 0, sizeof attr.pad_hi);
+    check_who(backend, &attr, PASS_FORWARD, true);
+    attr.in_extent[1] = 15;
+    check_who(backend, &attr, PASS_FORWARD, false);
+    attr = conv_of(8, 8, 64, 3);
     attr.stride[1] = 2;
     check_passes(backend, attr, false, false, false);
     attr = conv_of(8, 8, 64, 3);

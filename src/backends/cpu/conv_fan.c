@@ -56,12 +56,12 @@ static far_status fan_pack(const fari_cpu_state *base, int32_t input_idx, const 
     const float *weight = plain;
     float *to = packed;
     FAR_ASSERT(input_idx == 1);
+    memset(to, 0, (size_t)fari_fan_weight_elems(conv) * sizeof *to);
     for (int64_t row = rows - 1; row >= 0; row--)
-        for (int64_t in = 0; in < conv->in_channels; in++)
-            for (int64_t i = 0; i < elems; i++) {
-                const int64_t at = ((in * channels + i % channels) * rows + row) * cols + i / channels;
-                *to++ = i < cols * channels ? weight[at] : 0.0f;
-            }
+        for (int64_t in = 0; in < conv->in_channels; in++, to += elems)
+            for (int64_t c = 0; c < channels; c++)
+                for (int64_t col = 0; col < cols; col++)
+                    to[col * channels + c] = weight[((in * channels + c) * rows + row) * cols + col];
     return FAR_OK;
 }
 

@@ -8,7 +8,7 @@
    divide the widths that images have. */
 #if defined(__AVX512F__)
 #define PIXELS_1 16
-#define PIXELS_2 8
+#define PIXELS_2 8 /* or 10 */
 #define PIXELS_3 8
 #define PIXELS_4 4
 #define PIXELS_5 4
@@ -97,6 +97,9 @@ static void row_stem(const fari_thin_conv *conv, const window *win, const thin_r
 ROW_FN(row_1_of_8, 8, 1, PIXELS_1)
 ROW_FN(row_1, conv->in_channels, 1, PIXELS_1)
 ROW_FN(row_2, conv->in_channels, 2, PIXELS_2)
+#if defined(__AVX512F__)
+ROW_FN(row_2_by_10, conv->in_channels, 2, 10)
+#endif
 ROW_FN(row_3, conv->in_channels, 3, PIXELS_3)
 ROW_FN(row_4, conv->in_channels, 4, PIXELS_4)
 ROW_FN(row_5, conv->in_channels, 5, PIXELS_5)
@@ -109,6 +112,9 @@ static row_fn row_fn_of(const fari_thin_conv *conv)
     const int64_t vectors = conv->out_channels / PAIR_CHANNELS;
     if (conv->in_channels == 1) return row_stem;
     if (vectors == 1 && conv->in_channels == 8) return row_1_of_8;
+#if defined(__AVX512F__)
+    if (vectors == 2 && conv->out_cols % PIXELS_2 != 0 && conv->out_cols % 10 == 0) return row_2_by_10;
+#endif
     return fns[vectors];
 }
 
