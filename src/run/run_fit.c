@@ -108,6 +108,8 @@ far_status run_check_fit(const far_run *run)
             "rank %d needs %s and there are %s for it; nothing was started. More ranks, or a layout that cuts "
             "what is large: farandole plan --ranks N --layout ... says what each takes",
             (int)run->comm->rank, fari_bytes_text(bytes, need), fari_bytes_text(limit, have));
+    if (run_is_training(run) && strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
+        (void)suggest(run, "exec.recompute=most", limit, &text); /* first: the same results */
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
     if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);
