@@ -5,7 +5,7 @@
 
 #define GAIN_MIN 20       /* a share of the peak: less is not worth running anything twice */
 #define CANDIDATE_MIN 500 /* the same, of a single node's results */
-#define EFFORT_SHARE 0.05 /* of a step's effort, that all copies together may take */
+#define EFFORT_SHARE 0.06 /* of a step's effort, that all copies together may take */
 
 static bool is_candidate(const fari_chooser *c, int32_t n, int64_t peak)
 {
