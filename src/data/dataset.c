@@ -17,6 +17,11 @@ void fari_pixel_table(float table_out[256])
     for (int i = 0; i < 256; i++) table_out[i] = (float)i / 255.0f;
 }
 
+void fari_pixels_of(const uint8_t *pixels, int64_t count, float *restrict out)
+{
+    for (int64_t i = 0; i < count; i++) out[i] = (float)pixels[i] / 255.0f;
+}
+
 far_status fari_label_range(const char *path, int32_t least, int32_t largest, int32_t *class_count_io)
 {
     if (least < FAR_LABEL_IGNORE)

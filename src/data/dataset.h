@@ -44,6 +44,8 @@ far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, 
 
 /* Pixels of 0..255 as floats: x / 255 in single precision, the division that torchvision's ToTensor does. */
 void fari_pixel_table(float table_out[256]);
+/* Many of them: divided by vectors, which is quicker than looking them up. The same numbers. */
+void fari_pixels_of(const uint8_t *pixels, int64_t count, float *restrict out);
 
 /* Labels in [0, class_count): otherwise FAR_E_FORMAT names file, sample and label. class_count 0 becomes the largest label plus one. */
 far_status fari_label_range(const char *path, int32_t least, int32_t largest, int32_t *class_count_io);

@@ -59,14 +59,13 @@ free_data:
 typedef struct idx_set {
     fari_idx images, labels;          /* labels.data NULL: without */
     int64_t image_bytes, label_bytes; /* of one sample */
-    float table[256];
 } idx_set;
 
 static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
     const idx_set *set = context;
     const uint8_t *pixels = set->images.data + idx * set->image_bytes;
-    for (int64_t i = 0; i < set->image_bytes; i++) image_out[i] = set->table[pixels[i]];
+    fari_pixels_of(pixels, set->image_bytes, image_out);
     if (label_out == NULL) return FAR_OK;
     const uint8_t *labels = set->labels.data + idx * set->label_bytes;
     for (int64_t i = 0; i < set->label_bytes; i++) label_out[i] = labels[i];
@@ -133,7 +132,6 @@ far_status far_dataset_open_idx(const char *images_path, const char *labels_path
     far_status st;
     idx_set *set = fari_calloc(1, sizeof *set);
     if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", images_path);
-    fari_pixel_table(set->table);
     FAR_TRY_GOTO(read_file(images_path, &set->images), close_set);
     FAR_TRY_GOTO(check_images(images_path, &set->images, &info), close_set);
     set->image_bytes = info.height * info.width * info.channels;
