@@ -220,6 +220,19 @@ def case_resume_with_more_steps(tmp):
     assert again["steps"] == 20 and again["digest"] == whole["digest"]
 
 
+def case_what_is_made_again_changes_no_bit(tmp):
+    few = ["data.synthetic.samples=64", "data.synthetic.test_samples=16", "batch=8", "schedule.name=constant"]
+    done = {}
+    for how in ("none", "auto", "most"):
+        done[how] = train(tmp, how, "train.steps=4", f"exec.recompute={how}", *few, config="examples/unet-synthetic.yaml")
+    arena = {how: json.loads((tmp / how / "plan.json").read_text())["arena_bytes"] for how in done}
+    assert arena["most"] < arena["auto"] < 0.9 * arena["none"], arena
+    assert done["none"]["digest"] == done["auto"]["digest"] == done["most"]["digest"], done
+    train(tmp, "part", "train.steps=2", "exec.recompute=most", *few, config="examples/unet-synthetic.yaml")
+    again = ok_json("train", "--resume", tmp / "part", "--json", "--quiet", "train.steps=4", "exec.recompute=none")
+    assert again["steps"] == 2 and again["digest"] == done["none"]["digest"]
+
+
 def wait_for_step(run):
     """Until a line of progress says that training has begun."""
     for line in run.stderr:
