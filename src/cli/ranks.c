@@ -6,8 +6,9 @@ cli_exit cli_ranks_begin(const cli_args *args, cli_ranks *ranks_out)
 {
     int32_t rank = 0;
     *ranks_out = (cli_ranks){ .launched = 1 };
-    if (far_ranks_launched(&ranks_out->launched, &rank) != FAR_OK) return cli_fail(args, FAR_E_ARG, CLI_OPENING);
+    const far_status known = far_ranks_launched(&ranks_out->launched, &rank);
     if (rank > 0) cli_fall_silent();
+    if (known != FAR_OK) return cli_fail(args, known, CLI_OPENING);
     if (!cli_whole_number(args, "--ranks", 0, &ranks_out->wanted) ||
         (cli_has(args, "--ranks") && ranks_out->wanted < 1))
         return cli_usage_error(args->command, "--ranks needs a number from 1 to 65536, not %s",

@@ -32,6 +32,7 @@ far_status fari_mpi_launched(int32_t *world_size_out, int32_t *rank_out)
     int32_t size = number_in("OMPI_COMM_WORLD_SIZE"); /* mpirun of Open MPI */
     if (size == 0) size = number_in("PMI_SIZE");      /* mpirun of MPICH; srun --mpi=pmi2 */
     const int32_t tasks = number_in("SLURM_STEP_NUM_TASKS");
+    *rank_out = size > 1 || tasks > 1 ? rank_in_environment() : 0;
     if (size == 0 && tasks > 1 && getenv("SLURM_PROCID") != NULL) {
         if (getenv("PMIX_RANK") == NULL)
             return FAR_FAIL(
@@ -42,7 +43,6 @@ far_status fari_mpi_launched(int32_t *world_size_out, int32_t *rank_out)
         size = tasks;
     }
     *world_size_out = size > 1 ? size : 1;
-    *rank_out = size > 1 ? rank_in_environment() : 0;
     return FAR_OK;
 }
 

@@ -4,7 +4,7 @@
 #include "comm/comm.h"
 
 /* Processes that mpirun or srun started together with this one, 1: none, and its number. FAR_E_ARG: tasks of srun that cannot find each
-   other. */
+   other; the number is set all the same. */
 far_status fari_mpi_launched(int32_t *world_size_out, int32_t *rank_out);
 /* Loads the module and initialises MPI. Collective. FAR_E_NOTFOUND: the program was built without MPI; FAR_E_LIBRARY: it cannot be loaded, or
    another MPI than its own started the processes. */
