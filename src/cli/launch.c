@@ -32,7 +32,8 @@ static const char *const settings[][2] = {
 };
 
 #define LOOK_MS 100
-#define GRACE_S 3.0 /* from the death of a rank to that of the others */
+#define STOPPED_S 3.0 /* so long it may be on purpose */
+#define GRACE_S 3.0   /* from the death of a rank to that of the others */
 
 static volatile sig_atomic_t asked; /* the signal that this process was sent last */
 static volatile sig_atomic_t asked_count;
@@ -83,6 +84,9 @@ typedef struct launched {
     int32_t dead; /* the first rank that was gone without a word, -1: none */
     double dead_s;
     int64_t dead_step;
+    int32_t stopped; /* a rank that a signal has stopped, -1: none */
+    double stopped_s;
+    bool has_told_stopped;
 } launched;
 
 static void signal_ranks(const launched *all, int number)
@@ -93,17 +97,47 @@ static void signal_ranks(const launched *all, int number)
     }
 }
 
-/* Gone, or a zombie that nobody has asked after yet. */
-static bool is_gone(int64_t pid)
+/* As the kernel says: 'R', 'S', 'T' stopped, 'Z' a zombie that nobody has asked after yet; 0: gone. */
+static char state_of(int64_t pid)
 {
     char path[64], line[512] = "";
     (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     FILE *file = fopen(path, "re");
-    if (file == NULL) return true;
+    if (file == NULL) return 0;
     const bool is_read = fgets(line, sizeof line, file) != NULL;
     (void)fclose(file); /* read-only */
     const char *after_name = strrchr(line, ')');
-    return is_read && after_name != NULL && (after_name[2] == 'Z' || after_name[2] == 'X');
+    return is_read && after_name != NULL && after_name[1] == ' ' ? after_name[2] : 0;
+}
+
+static bool is_gone(int64_t pid)
+{
+    const char state = state_of(pid);
+    return state == 0 || state == 'Z' || state == 'X';
+}
+
+/* A rank that a signal has stopped makes all wait. */
+static void look_for_stopped(launched *all)
+{
+    for (int32_t r = 0; r < all->ranks; r++) {
+        const far_rank_state state = far_ranks_watch_state(all->watch, r);
+        if (state.pid == 0 || state.has_left || state_of(state.pid) != 'T') continue;
+        if (all->stopped == r) {
+            if (!all->has_told_stopped && cli_clock_s() - all->stopped_s > STOPPED_S) {
+                (void)fprintf(stderr,
+                              "farandole: rank %d of %d is stopped by a signal in step %" PRId64
+                              ", the others wait for it; kill -CONT %" PRId64 " lets it go on\n",
+                              (int)r, (int)all->ranks, state.step + 1, state.pid);
+                all->has_told_stopped = true;
+            }
+            return;
+        }
+        all->stopped = r;
+        all->stopped_s = cli_clock_s();
+        return;
+    }
+    all->stopped = -1;
+    all->has_told_stopped = false;
 }
 
 static void look_for_dead(launched *all)
@@ -154,6 +188,7 @@ static int await_ranks(launched *all)
             signal_ranks(all, asked);
         }
         look_for_dead(all);
+        look_for_stopped(all);
         if (all->dead >= 0 && cli_clock_s() - all->dead_s > GRACE_S) { /* mpirun did not see to it */
             signal_ranks(all, SIGKILL);
             (void)kill(all->mpirun, cli_clock_s() - all->dead_s > 2.0 * GRACE_S ? SIGKILL : SIGTERM);
@@ -174,7 +209,7 @@ static void become_mpirun(const char *const *words, pid_t parent)
 
 static cli_exit run_ranks(const char *const *words, int32_t ranks, const far_ranks_watch *watch)
 {
-    launched all = { .ranks = ranks, .watch = watch, .dead = -1 };
+    launched all = { .ranks = ranks, .watch = watch, .dead = -1, .stopped = -1 };
     const pid_t self = getpid();
     /* what the parent had ignored stays ignored: a shell does so for jobs in the background */
     if (signal(SIGINT, on_signal) == SIG_IGN) (void)signal(SIGINT, SIG_IGN);

@@ -154,6 +154,19 @@ def case_a_dead_rank_ends_all(tmp):
     assert checkpoints_of(run)[f"{last + 8}/model.safetensors"] == checkpoints_of(tmp / "copy")[f"{last + 8}/model.safetensors"]
 
 
+def case_a_rank_that_stands_still_is_named(tmp):
+    need_mpi()
+    ran = begin(tmp, "r")
+    pid = process_of(tmp, 1)
+    os.kill(pid, signal.SIGSTOP)
+    said = ran.stderr.readline()
+    assert "rank 1 of 3 is stopped" in said and "in step" in said and f"kill -CONT {pid}" in said, said
+    os.kill(pid, signal.SIGCONT)
+    os.kill(ran.pid, signal.SIGTERM)
+    out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+    assert ran.returncode == 75 and out == "", err + out
+
+
 def case_all_stop_together(tmp):
     need_mpi()
     for number, who in ((signal.SIGINT, None), (signal.SIGTERM, 2)):
