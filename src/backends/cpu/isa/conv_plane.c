@@ -21,7 +21,7 @@ FARI_INLINE void put_pixels(float *out, int64_t count, int channels, const wide 
     WIDE_UNROLL
     for (int i = 0; i < PIXELS; i++) {
         if (i >= count) break;
-        pixels_store_one(out + i * channels, v, i);
+        turn_store_one(out + i * channels, v, i);
     }
 }
 
@@ -29,7 +29,7 @@ FARI_INLINE void put_pixels(float *out, int64_t count, int channels, const wide 
 FARI_INLINE void put(const target *to, int64_t pixel, int64_t count, int channels, wide v[PLANE_CHANNELS])
 {
     float *out = to->out + pixel * channels;
-    pixels_turn(v);
+    turn(v);
     if (to->end - out >= (count - 1) * channels + PLANE_CHANNELS) {
         put_pixels(out, count, channels, v);
         return;

@@ -10,7 +10,7 @@
 #endif
 
 /* Eight channels of a vector of pixels from dy on, by channel. A pixel is loaded with what lies behind it, and pixels behind the row's
-   with it: nobody looks at the former, pixels_first leaves out the latter. `end`: of all dy, beyond which nothing is read. */
+   with it: nobody looks at the former, turn_first leaves out the latter. `end`: of all dy, beyond which nothing is read. */
 FARI_INLINE void get(const float *dy, const float *end, int channels, wide v[PLANE_CHANNELS])
 {
     float last[PIXELS * PLANE_CHANNELS];
@@ -20,8 +20,8 @@ FARI_INLINE void get(const float *dy, const float *end, int channels, wide v[PLA
         dy = last;
     }
     WIDE_UNROLL
-    for (int i = 0; i < PLANE_CHANNELS; i++) v[i] = pixels_load_one(dy, channels, i);
-    pixels_turn(v);
+    for (int i = 0; i < PLANE_CHANNELS; i++) v[i] = turn_load(dy, channels, i);
+    turn(v);
 }
 
 /* dy's strip as planes, [channels][rows][whole vectors]. */
@@ -37,7 +37,7 @@ FARI_INLINE void turn_of(const fari_thin_conv *conv, const float *dy, const floa
             WIDE_UNROLL
             for (int c = 0; c < channels; c++)
                 wide_store(planes + c * plane + j * cols + col, count == PIXELS ? v[c]
-                                                                : count > 0     ? pixels_first(v[c], count)
+                                                                : count > 0     ? turn_first(v[c], count)
                                                                                 : wide_all(0.0f));
         }
 }

@@ -2,11 +2,13 @@
  * All but reshape are one walk over a box whose axes have strides on both sides. Elements of four bytes; no scratch. */
 #include "backends/cpu/isa/isa.h"
 #include "backends/cpu/isa/kernels_elementwise.h"
+#include "backends/cpu/isa/turn.h"
 #include "graph/graph.h"
 #include "ops/concat.h"
 #include "ops/pad.h"
 #include "ops/slice.h"
 #include "ops/transpose.h"
+#include <stdbool.h>
 #include <string.h>
 
 typedef uint32_t word; /* f32 or i32 */
@@ -74,9 +76,34 @@ static void copy_runs(word *to, const word *from, const walk_axis *line, int64_t
 
 #define TILE 16
 
+#if defined(__AVX2__)
+/* The same by squares turned in registers. Where the last ones would stick out they begin earlier and copy again what is there. */
+static bool copy_squares(word *to, const word *from, const walk_axis *slow, const walk_axis *fast)
+{
+    if (slow->from != 1 || fast->to != 1 || slow->count < TURN_ROWS || fast->count < WIDE) return false;
+    for (int64_t s = 0; s < slow->count; s += TURN_ROWS) {
+        if (s + TURN_ROWS > slow->count) s = slow->count - TURN_ROWS;
+        for (int64_t f = 0; f < fast->count; f += WIDE) {
+            if (f + WIDE > fast->count) f = fast->count - WIDE;
+            wide v[TURN_ROWS];
+            WIDE_UNROLL
+            for (int i = 0; i < TURN_ROWS; i++)
+                v[i] = turn_load((const float *)from + s + f * fast->from, fast->from, i);
+            turn(v);
+            WIDE_UNROLL
+            for (int i = 0; i < TURN_ROWS; i++) wide_store((float *)to + (s + i) * slow->to + f, v[i]);
+        }
+    }
+    return true;
+}
+#endif
+
 /* A matrix that is read along `slow` and written along `fast`: in tiles, so that both sides use whole cache lines. */
 static void copy_matrix(word *restrict to, const word *restrict from, const walk_axis *slow, const walk_axis *fast)
 {
+#if defined(__AVX2__)
+    if (copy_squares(to, from, slow, fast)) return;
+#endif
     for (int64_t s = 0; s < slow->count; s += TILE) {
         const int64_t s_end = s + TILE < slow->count ? s + TILE : slow->count;
         for (int64_t f = 0; f < fast->count; f += TILE) {
