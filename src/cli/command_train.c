@@ -175,13 +175,9 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
     return code;
 }
 
-static cli_exit run_train(const cli_args *args)
+/* What to train: a config, or a run to go on with; CLI_OK: one of them is named, and nothing that contradicts it. */
+static cli_exit check_words(const cli_args *args, const char *resume)
 {
-    const char *resume = cli_value(args, "--resume");
-    far_config *config = NULL;
-    cli_ranks ranks = { 0 };
-    const cli_exit begun = cli_ranks_begin(args, &ranks);
-    if (begun != CLI_OK) return begun;
     if (resume == NULL && cli_has(args, "--accept-other-bits"))
         return cli_usage_error(args->command, "--accept-other-bits belongs to --resume");
     if (resume == NULL && args->word_count == 0)
@@ -198,7 +194,18 @@ static cli_exit run_train(const cli_args *args)
     if (resume != NULL && cli_has(args, "--weights"))
         return cli_usage_error(args->command,
                                "--resume takes the weights from the run's last checkpoint; leave out --weights");
-    cli_exit code = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
+    return CLI_OK;
+}
+
+static cli_exit run_train(const cli_args *args)
+{
+    const char *resume = cli_value(args, "--resume");
+    far_config *config = NULL;
+    cli_ranks ranks = { 0 };
+    cli_exit code = cli_ranks_begin(args, &ranks);
+    if (code != CLI_OK) return code;
+    code = check_words(args, resume);
+    if (code == CLI_OK) code = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
     if (code != CLI_OK && ranks.joined != NULL) (void)far_ranks_part(ranks.joined, FAR_E_CONFIG, NULL);
     if (code == CLI_OK)
         code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch(args, ranks.wanted)

@@ -33,10 +33,8 @@ static cli_exit verify(const cli_args *args, const far_config *config, far_ranks
     return code;
 }
 
-static cli_exit run_verify(const cli_args *args)
+static cli_exit check_words(const cli_args *args, const cli_ranks *ranks, far_verify_opts *opts_out)
 {
-    far_config *config = NULL;
-    cli_ranks ranks = { 0 };
     int32_t steps = 0, flip = 0;
     if (args->word_count == 0) return cli_usage_error(args->command, "verify what? name a config file or a run folder");
     if (!cli_whole_number(args, "--steps", 3, &steps) || steps < 1)
@@ -44,13 +42,22 @@ static cli_exit run_verify(const cli_args *args)
                                cli_value(args, "--steps"));
     if (!cli_whole_number(args, "--flip", 0, &flip))
         return cli_usage_error(args->command, "--flip needs the number of a rank, not %s", cli_value(args, "--flip"));
-    cli_exit code = cli_ranks_begin(args, &ranks);
-    if (code != CLI_OK) return code;
-    if (ranks.launched == 1 && ranks.wanted < 2)
+    if (ranks->launched == 1 && ranks->wanted < 2)
         return cli_usage_error(args->command,
                                "several ranks are held against one: how many? --ranks N, or mpirun -n N");
-    const far_verify_opts opts = { .steps = steps, .has_flip = cli_has(args, "--flip"), .flip_rank = flip };
-    code = cli_config_open(args, args->words[0], &config);
+    *opts_out = (far_verify_opts){ .steps = steps, .has_flip = cli_has(args, "--flip"), .flip_rank = flip };
+    return CLI_OK;
+}
+
+static cli_exit run_verify(const cli_args *args)
+{
+    far_config *config = NULL;
+    cli_ranks ranks = { 0 };
+    far_verify_opts opts;
+    cli_exit code = cli_ranks_begin(args, &ranks);
+    if (code != CLI_OK) return code;
+    code = check_words(args, &ranks, &opts);
+    if (code == CLI_OK) code = cli_config_open(args, args->words[0], &config);
     if (code != CLI_OK && ranks.joined != NULL) (void)far_ranks_part(ranks.joined, FAR_E_CONFIG, NULL);
     if (code == CLI_OK)
         code = ranks.launched == 1 ? cli_launch(args, ranks.wanted) : verify(args, config, ranks.joined, &opts);
