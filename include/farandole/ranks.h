@@ -23,6 +23,8 @@ typedef struct far_ranks far_ranks; /**< opaque */
 FAR_API far_status far_ranks_launched(int32_t *count_out, int32_t *rank_out);
 /** Whether this build has the module that ranks need; does not load it. */
 FAR_API bool far_ranks_are_supported(void);
+/** Whether a far_ranks_watch_open of the process that started this one is asked for: who started it then speaks for it. */
+FAR_API bool far_ranks_are_watched(void);
 /**
  * Loads MPI and finds the others. At most once in the life of a process.
  * @return FAR_OK; FAR_E_NOTFOUND: built without MPI; FAR_E_LIBRARY: MPI cannot be loaded, or started with another one; FAR_E_NOMEM.

@@ -2,7 +2,6 @@
 #include "cli.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,7 +31,7 @@ void cli_stop_watch(void)
 {
     static const int signals[] = { SIGINT, SIGTERM };
     struct sigaction action, before;
-    says_nothing = cli_is_silent() || getenv("FARANDOLE_BOARD") != NULL;
+    says_nothing = cli_is_silent() || far_ranks_are_watched();
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;

@@ -177,10 +177,12 @@ bool run_is_pixelwise(const far_run *run, const run_side *side, const far_shape 
 far_status run_volume_check(const far_run *run); /* FAR_E_CONFIG: an augmentation that volumes do not have */
 far_status run_ranks_layout(far_run *run);       /* run_ranks.c: what the options say of ranks */
 /* run_shared.c: what the ranks of a run tell each other. Where one process runs alone these do nothing. */
-bool run_is_follower(const far_run *run);          /* a rank but the first: it neither evaluates nor writes */
-int32_t run_core_share(const far_run *run);        /* ranks that share this one's cores and memory */
-far_status run_shared_compare(const far_run *run); /* FAR_E_CONFIG names what ranks differ in */
-far_status run_shared_weights(const far_run *run); /* FAR_E_PEER: they begin from other weights */
+bool run_is_follower(const far_run *run);   /* a rank but the first: it neither evaluates nor writes */
+int32_t run_core_share(const far_run *run); /* ranks that share this one's cores and memory */
+/* Collective, of a run that has a communicator: what each rank has in `own`. all_out [world_size][bytes]: free it. */
+far_status run_shared_gather(const far_run *run, const void *own, size_t bytes, void **all_out);
+far_status run_shared_compare(const far_run *run);            /* FAR_E_CONFIG names what ranks differ in */
+far_status run_shared_weights(const far_run *run);            /* FAR_E_PEER: they begin from other weights */
 far_status run_shared_folder(far_run *run, bool *is_used_io); /* the first rank's, to all */
 far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io);
 far_status run_shared_step_begin(far_run *run, int64_t skipped);

@@ -19,8 +19,7 @@ int32_t run_core_share(const far_run *run)
     return run->comm != NULL ? run->comm->local_size : 1;
 }
 
-/* all_out [world_size][bytes], to be freed. */
-static far_status gather(const far_run *run, const void *own, size_t bytes, void **all_out)
+far_status run_shared_gather(const far_run *run, const void *own, size_t bytes, void **all_out)
 {
     fari_comm *comm = run->comm;
     void *all = fari_calloc((size_t)comm->world_size, bytes);
@@ -90,7 +89,7 @@ far_status run_shared_compare(const far_run *run)
     void *all = NULL;
     if (run->comm == NULL) return FAR_OK;
     FAR_TRY(identify(run, &own));
-    FAR_TRY(gather(run, &own, sizeof own, &all));
+    FAR_TRY(run_shared_gather(run, &own, sizeof own, &all));
     const far_status st = compare_all(run, all);
     fari_free(all);
     return st;
@@ -103,7 +102,7 @@ far_status run_shared_weights(const far_run *run)
     far_status st = FAR_OK;
     if (run->comm == NULL) return FAR_OK;
     fari_store_digest(run->store, true, own);
-    FAR_TRY(gather(run, own, sizeof own, &all));
+    FAR_TRY(run_shared_gather(run, own, sizeof own, &all));
     for (int32_t r = 1; r < run->comm->world_size && st == FAR_OK; r++)
         if (memcmp(all, (const char *)all + (size_t)r * sizeof own, sizeof own) != 0)
             st = FAR_FAIL(
@@ -124,7 +123,7 @@ far_status run_shared_folder(far_run *run, bool *is_used_io)
     if (run->comm == NULL) return FAR_OK;
     if (run->folder != NULL && snprintf(own.folder, sizeof own.folder, "%s", run->folder) >= FOLDER_BYTES)
         return FAR_FAIL(FAR_E_ARG, "the path of the run's folder is longer than %d bytes", FOLDER_BYTES);
-    FAR_TRY(gather(run, &own, sizeof own, &all));
+    FAR_TRY(run_shared_gather(run, &own, sizeof own, &all));
     first = all;
     *is_used_io = first->is_used;
     if (run->folder == NULL) run->folder = fari_strdup(first->folder);
@@ -144,7 +143,7 @@ far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io)
     } own = { run->best, run->patience_metric, run->patience_used, *is_best_io, *is_over_io, run->is_early }, *first;
     void *all = NULL;
     if (run->comm == NULL) return FAR_OK;
-    FAR_TRY(gather(run, &own, sizeof own, &all));
+    FAR_TRY(run_shared_gather(run, &own, sizeof own, &all));
     first = all;
     run->best = first->best;
     run->patience_metric = first->patience_metric;

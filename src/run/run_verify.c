@@ -224,19 +224,17 @@ static void compare_stores(const far_run *run, const alone *one, finding *found)
 /* Collective: what all ranks found, the first of it; compared: by all of them. */
 static far_status agree(const far_run *run, finding *found_io)
 {
-    fari_comm *comm = run->comm;
-    finding own = *found_io, *all = fari_calloc((size_t)comm->world_size, sizeof *all);
-    if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)comm->world_size);
-    far_status st = comm->ops->gather_begin(comm, &own, sizeof own, all);
-    if (st == FAR_OK) st = comm->ops->gather_end(comm);
-    if (st != FAR_OK) return st; /* not freed: it may still be written */
+    const finding own = *found_io, *all;
+    void *gathered = NULL;
+    FAR_TRY(run_shared_gather(run, &own, sizeof own, &gathered));
+    all = gathered;
     *found_io = all[0];
-    for (int32_t r = 1; r < comm->world_size; r++) {
+    for (int32_t r = 1; r < run->comm->world_size; r++) {
         const int64_t compared = found_io->compared + all[r].compared;
         if (all[r].at < found_io->at) *found_io = all[r];
         found_io->compared = compared;
     }
-    fari_free(all);
+    fari_free(gathered);
     return FAR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "graph/graph.h"
 #include "plan/print.h"
 #include "run/store.h"
+#include "support/graph_outcome.h"
 #include "support/random_graph.h"
 #include "support/rank_set.h"
 #include "test.h"
@@ -17,8 +18,6 @@
 #include <farandole/shape.h>
 
 #define SEED 5
-#define STEPS 2
-#define GROUPS 4
 
 /* ---- random graphs on random meshes ---- */
 
@@ -30,65 +29,6 @@ static fari_mesh random_mesh(dice *d)
     return mesh;
 }
 
-/* Pixels anywhere, labels in every class that a random graph has. */
-static void fill_inputs(const far_graph *graph, dice *d, void *feed_out[2])
-{
-    int32_t ordinal = 0;
-    for (int64_t i = 0; i < graph->tensor_count; i++) {
-        const fari_tensor *t = graph->tensors[i];
-        if (t->role != FARI_ROLE_INPUT) continue;
-        const int64_t elems = far_shape_elems(&t->shape);
-        void *data = malloc((size_t)elems * 4);
-        FAR_CHECK(ordinal < 2 && data != NULL);
-        for (int64_t k = 0; k < elems; k++) {
-            if (t->dtype == FAR_F32) ((float *)data)[k] = (float)roll(d, -1000, 1000) * 1e-3F;
-            else ((int32_t *)data)[k] = (int32_t)roll(d, 0, 2);
-        }
-        feed_out[ordinal++] = data;
-    }
-}
-
-typedef struct outcome {
-    char digest[65];  /* of the weights */
-    char outputs[65]; /* of the graph's outputs */
-    double loss;
-} outcome;
-
-static void digest_outputs(const rank_set *ranks, char hex_out[65])
-{
-    fari_sha256 sha;
-    uint8_t digest[32];
-    fari_sha256_begin(&sha);
-    for (int64_t i = 0; i < ranks->graph->output_count; i++) {
-        int64_t bytes = 0;
-        void *data = rank_set_gather(ranks, ranks->graph->outputs[i].value, &bytes);
-        fari_sha256_add(&sha, data, (size_t)bytes);
-        free(data);
-    }
-    fari_sha256_end(&sha, digest);
-    fari_hex(digest, 32, hex_out);
-}
-
-static outcome run_graph(const far_graph *graph, const rank_set_opts *opts, void *const *feed)
-{
-    rank_set ranks;
-    outcome result;
-    double hyper[GROUPS * FAR_HYPER_COUNT];
-    const int64_t ids[] = { 3, 1, 4, 15, 9, 2 };
-    const far_optim_opts optim = { .name = "sgd", .momentum = 0.9 };
-    rank_set_open(graph, opts, &ranks);
-    for (int64_t i = 0; i < STEPS; i++) {
-        far_optim_hyper(&optim, i, 0.01, 0.01, hyper);
-        const fari_step step = { SEED, i, 0, ids, hyper, feed };
-        rank_set_step(&ranks, &step);
-    }
-    rank_set_digest(&ranks, result.digest);
-    result.loss = rank_set_loss(&ranks);
-    digest_outputs(&ranks, result.outputs);
-    rank_set_close(&ranks);
-    return result;
-}
-
 static void check_seed(uint64_t seed, int64_t *ranks_io)
 {
     fari_backend *backend = NULL;
@@ -96,7 +36,7 @@ static void check_seed(uint64_t seed, int64_t *ranks_io)
     dice d = { fari_rng_key(seed, 1, 0, 0), 0 };
     far_graph *graph = random_graph(&d);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    fill_inputs(graph, &d, feed);
+    graph_inputs(graph, &d, feed);
     rank_set_opts opts = { .plan = { .grain = random_grain(&d),
                                      .threads = (int32_t)roll(&d, 1, 2),
                                      .is_keeping_gradients = chance(&d, 20),
@@ -104,10 +44,10 @@ static void check_seed(uint64_t seed, int64_t *ranks_io)
                            .exec = { .order = (fari_exec_order)roll(&d, 0, 2), .order_seed = seed },
                            .seed = SEED,
                            .arrival_seed = seed };
-    const outcome want = run_graph(graph, &opts, feed);
+    const graph_outcome want = run_graph(graph, &opts, feed);
     opts.plan.mesh = random_mesh(&d);
     printf("seed %d, data=%d, spatial=%d\n", (int)seed, (int)opts.plan.mesh.data, (int)opts.plan.mesh.spatial);
-    const outcome got = run_graph(graph, &opts, feed);
+    const graph_outcome got = run_graph(graph, &opts, feed);
     *ranks_io += fari_mesh_ranks(&opts.plan.mesh);
     FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "other weights: %s, not %s", got.digest, want.digest);
     FAR_CHECK_MSG(strcmp(got.outputs, want.outputs) == 0, "other outputs: %s, not %s", got.outputs, want.outputs);
@@ -154,14 +94,14 @@ FAR_TEST(large_sums_in_few_slots)
     FAR_CHECK_OK(far_graph_backward(graph, far_cross_entropy(graph, "loss", z, truth, NULL)));
     FAR_CHECK_OK(far_optim_apply(graph, &(far_optim_opts){ .name = "sgd" }));
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    fill_inputs(graph, &d, feed);
+    graph_inputs(graph, &d, feed);
     rank_set_opts opts = { .plan = { .grain = { .samples = 1, .dense = 1 }, .backend = backend }, .seed = SEED };
-    const outcome want = run_graph(graph, &opts, feed);
+    const graph_outcome want = run_graph(graph, &opts, feed);
     static const fari_mesh meshes[] = { { 2, 1 }, { 3, 1 }, { 4, 1 }, { 2, 3 } };
     for (size_t i = 0; i < FAR_COUNT(meshes); i++) {
         opts.plan.mesh = meshes[i];
         opts.arrival_seed = i + 1;
-        const outcome got = run_graph(graph, &opts, feed);
+        const graph_outcome got = run_graph(graph, &opts, feed);
         FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "data=%d, spatial=%d: other weights", (int)meshes[i].data,
                       (int)meshes[i].spatial);
     }

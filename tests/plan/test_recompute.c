@@ -3,6 +3,7 @@
 #include "graph/graph.h"
 #include "graph/recompute.h"
 #include "plan/plan.h"
+#include "support/graph_outcome.h"
 #include "support/net_cases.h"
 #include "support/random_graph.h"
 #include "support/rank_set.h"
@@ -16,8 +17,6 @@
 #include <math.h>
 
 #define SEED 5
-#define STEPS 2
-#define GROUPS 4
 
 /* ---- a chain that is known by heart ---- */
 
@@ -164,63 +163,6 @@ FAR_TEST(a_graph_without_gradients_is_refused)
 
 /* ---- random graphs: the same bits ---- */
 
-typedef struct outcome {
-    char digest[65], outputs[65];
-    double loss;
-} outcome;
-
-static void digest_outputs(const rank_set *ranks, char hex_out[65])
-{
-    fari_sha256 sha;
-    uint8_t digest[32];
-    fari_sha256_begin(&sha);
-    for (int64_t i = 0; i < ranks->graph->output_count; i++) {
-        int64_t bytes = 0;
-        void *data = rank_set_gather(ranks, ranks->graph->outputs[i].value, &bytes);
-        fari_sha256_add(&sha, data, (size_t)bytes);
-        free(data);
-    }
-    fari_sha256_end(&sha, digest);
-    fari_hex(digest, 32, hex_out);
-}
-
-static outcome run_graph(const far_graph *graph, const rank_set_opts *opts, void *const *feed)
-{
-    rank_set ranks;
-    outcome result;
-    double hyper[GROUPS * FAR_HYPER_COUNT];
-    const int64_t ids[] = { 3, 1, 4, 15, 9, 2 };
-    const far_optim_opts optim = { .name = "sgd", .momentum = 0.9 };
-    rank_set_open(graph, opts, &ranks);
-    for (int64_t i = 0; i < STEPS; i++) {
-        far_optim_hyper(&optim, i, 0.01, 0.01, hyper);
-        const fari_step step = { SEED, i, 0, ids, hyper, feed };
-        rank_set_step(&ranks, &step);
-    }
-    rank_set_digest(&ranks, result.digest);
-    result.loss = rank_set_loss(&ranks);
-    digest_outputs(&ranks, result.outputs);
-    rank_set_close(&ranks);
-    return result;
-}
-
-static void fill_inputs(const far_graph *graph, dice *d, void *feed_out[2])
-{
-    int32_t ordinal = 0;
-    for (int64_t i = 0; i < graph->tensor_count; i++) {
-        const fari_tensor *t = graph->tensors[i];
-        if (t->role != FARI_ROLE_INPUT) continue;
-        const int64_t elems = far_shape_elems(&t->shape);
-        void *data = malloc((size_t)elems * 4);
-        FAR_CHECK(ordinal < 2 && data != NULL);
-        for (int64_t k = 0; k < elems; k++) {
-            if (t->dtype == FAR_F32) ((float *)data)[k] = (float)roll(d, -1000, 1000) * 1e-3F;
-            else ((int32_t *)data)[k] = (int32_t)roll(d, 0, 2);
-        }
-        feed_out[ordinal++] = data;
-    }
-}
-
 /* Gives the number of nodes run again. */
 static int64_t check_seed(uint64_t seed)
 {
@@ -231,14 +173,14 @@ static int64_t check_seed(uint64_t seed)
     check_sound(graph);
     check_copies_are_late(graph);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    fill_inputs(graph, &d, feed);
+    graph_inputs(graph, &d, feed);
     const rank_set_opts opts = {
         .plan = { .grain = random_grain(&d), .threads = (int32_t)roll(&d, 1, 2), .backend = backend },
         .exec = { .order = (fari_exec_order)roll(&d, 0, 2), .order_seed = seed },
         .seed = SEED,
         .arrival_seed = seed
     };
-    const outcome want = run_graph(keeping, &opts, feed), got = run_graph(graph, &opts, feed);
+    const graph_outcome want = run_graph(keeping, &opts, feed), got = run_graph(graph, &opts, feed);
     const int64_t copies = count_copies(graph);
     FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "seed %d: other weights: %s, not %s", (int)seed, got.digest,
                   want.digest);

@@ -1,9 +1,9 @@
 /* Convolutions with kernels of one pixel between many channels by our own kernels (isa/conv_pixel.h), where oneDNN was measured to be slower. */
 #include "backends/cpu/isa/conv_pixel.h"
 #include "backends/cpu/state.h"
+#include "backends/cpu/thin_piece.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "ops/conv.h"
 #include <string.h>
 
 #define IN_MIN 32
@@ -24,11 +24,6 @@ typedef struct pixel_state {
 
 /* ---- what is asked ---- */
 
-static bool is_image(const fari_view *view)
-{
-    return view->dtype == FAR_F32 && view->order == FARI_CHANNELS_LAST && view->ndim == 4;
-}
-
 static bool is_pixel(const fari_conv_attr *attr)
 {
     if (attr->spatial_ndim != 2 || attr->groups != 1 || attr->stride[0] != attr->stride[1]) return false;
@@ -48,7 +43,7 @@ static bool is_chosen(const fari_conv_attr *attr, bool is_dx, int64_t in_channel
 static bool is_ours(const fari_call *call, fari_isa isa, bool is_dx, int64_t in_channels, int64_t out_channels)
 {
     if (isa != FARI_ISA_AVX512 || in_channels < IN_MIN || out_channels % FARI_PIXEL_OUT != 0) return false;
-    if (!is_image(&call->in[0]) || !is_image(&call->out[0]) || !is_pixel(call->attr)) return false;
+    if (!fari_thin_is_image(&call->in[0]) || !fari_thin_is_image(&call->out[0]) || !is_pixel(call->attr)) return false;
     if (!is_chosen(call->attr, is_dx, in_channels, out_channels)) return false;
     if (call->in[1].dtype != FAR_F32 || call->in[1].order != FARI_ROW_MAJOR) return false;
     return call->in_count < 3 || call->in[2].dtype == FAR_F32;

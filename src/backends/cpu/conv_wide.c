@@ -1,10 +1,10 @@
 /* Weight gradients of convolutions between many channels by our own kernels (isa/conv_wide.h), where oneDNN was measured to be slower. */
 #include "backends/cpu/isa/conv_wide.h"
 #include "backends/cpu/state.h"
+#include "backends/cpu/thin_piece.h"
 #include "backends/cpu/tiles.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "ops/conv.h"
 #include <string.h>
 
 #define CHAIN_PIXELS 256 /* with 32 channels of dy they fill two thirds of a first-level cache of 48 KiB */
@@ -69,11 +69,6 @@ int64_t fari_wide_dw_scratch(const fari_wide_conv *conv)
 
 /* ---- what is asked ---- */
 
-static bool is_image(const fari_view *view)
-{
-    return view->dtype == FAR_F32 && view->order == FARI_CHANNELS_LAST && view->ndim == 4;
-}
-
 /* Asks nothing that changes from grain to grain: partial weight gradients of one convolution all have one layout. */
 static bool is_ours(const fari_conv_attr *attr, fari_isa isa)
 {
@@ -93,7 +88,8 @@ static bool describe_dw(const fari_call *call, fari_isa isa, void *key_out)
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->in[0], *y = &call->in[1], *weight = &call->out[0];
     wide_key *key = key_out;
-    if (!is_image(x) || !is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR) return false;
+    if (!fari_thin_is_image(x) || !fari_thin_is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR)
+        return false;
     if (!is_ours(attr, isa)) return false;
     key->conv = (fari_wide_conv){ .samples = y->dim[0],
                                   .in_channels = attr->in_channels,
