@@ -99,6 +99,9 @@ def case_mpirun_is_understood(tmp):
     expect(ran, 0, "done: 32 steps")
     assert ran.stderr.count("run folder") == 1 and ran.stdout.count("digest") == 1, ran.stderr + ran.stdout
     same(one, tmp / "two")
+    for command in ("train", "verify"):  # without a config
+        ran = subprocess.run(["mpirun", "-n", "2", cli_run.CLI, command], capture_output=True, text=True, env=env, timeout=cli_run.LIMIT_S)
+        assert ran.returncode == 2 and ran.stderr.count("farandole: error:") == 1, ran.stderr
 
 
 def case_errors_are_told_once(tmp):
