@@ -63,6 +63,10 @@ typedef struct far_run_opts {
      * FAR_RUN_TRAIN, FAR_RUN_VERIFY: the processes that train together; borrowed. NULL: this one alone. Rank 0 evaluates and writes the run's folder.
      */
     far_ranks *joined;
+    bool
+        has_flip; /**< FAR_RUN_TRAIN on several ranks, to see that the comparison of ranks finds it: a bit is made wrong */
+    int32_t flip_rank; /**< on that rank */
+    int64_t flip_step; /**< after that step, in a parameter, a running statistic or the optimizer's state */
 } far_run_opts;
 
 /**

@@ -139,6 +139,16 @@ static void print_summary(const cli_args *args, const far_run *run, const cli_pr
     json_decref(sum.scores);
 }
 
+/* --flip RANK:STEP */
+static bool flip_of(const cli_args *args, int32_t *rank_out, int64_t *step_out)
+{
+    const char *text = cli_value(args, "--flip");
+    int used = 0;
+    if (text == NULL) return true;
+    return sscanf(text, "%" SCNd32 ":%" SCNd64 "%n", rank_out, step_out, &used) == 2 && text[used] == '\0' &&
+           *rank_out >= 0 && *step_out >= 1;
+}
+
 static cli_exit train(const cli_args *args, const far_config *config, far_ranks *ranks)
 {
     far_run *run = NULL;
@@ -146,15 +156,17 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
     const int32_t rank = ranks != NULL ? far_ranks_rank(ranks) : 0;
     cli_progress_begin(&seen.progress, cli_has(args, "--quiet"));
     cli_stop_watch();
-    const far_run_opts opts = { .purpose = FAR_RUN_TRAIN,
-                                .resume = cli_value(args, "--resume"),
-                                .weights = cli_value(args, "--weights"),
-                                .progress = rank == 0 ? watch_progress : NULL,
-                                .progress_context = &seen,
-                                .should_stop = cli_stop_asked,
-                                .layout = cli_value(args, "--layout"),
-                                .joined = ranks,
-                                .accept_other_bits = cli_has(args, "--accept-other-bits") };
+    far_run_opts opts = { .purpose = FAR_RUN_TRAIN,
+                          .resume = cli_value(args, "--resume"),
+                          .weights = cli_value(args, "--weights"),
+                          .progress = rank == 0 ? watch_progress : NULL,
+                          .progress_context = &seen,
+                          .should_stop = cli_stop_asked,
+                          .layout = cli_value(args, "--layout"),
+                          .joined = ranks,
+                          .has_flip = cli_has(args, "--flip"),
+                          .accept_other_bits = cli_has(args, "--accept-other-bits") };
+    (void)flip_of(args, &opts.flip_rank, &opts.flip_step); /* checked before */
     far_status st = far_run_open(config, &opts, &run);
     if (st != FAR_OK) {
         cli_progress_end(&seen.progress);
@@ -178,6 +190,8 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
 /* What to train: a config, or a run to go on with; CLI_OK: one of them is named, and nothing that contradicts it. */
 static cli_exit check_words(const cli_args *args, const char *resume)
 {
+    int32_t flip_rank;
+    int64_t flip_step;
     if (resume == NULL && cli_has(args, "--accept-other-bits"))
         return cli_usage_error(args->command, "--accept-other-bits belongs to --resume");
     if (resume == NULL && args->word_count == 0)
@@ -191,6 +205,9 @@ static cli_exit check_words(const cli_args *args, const char *resume)
     if (resume == NULL && cli_is_folder(args->words[0]))
         return cli_usage_error(args->command, "%s is a folder; to go on with a run: farandole train --resume %s",
                                args->words[0], args->words[0]);
+    if (!flip_of(args, &flip_rank, &flip_step))
+        return cli_usage_error(args->command, "--flip needs a rank and a step, as 1:100, not %s",
+                               cli_value(args, "--flip"));
     if (resume != NULL && cli_has(args, "--weights"))
         return cli_usage_error(args->command,
                                "--resume takes the weights from the run's last checkpoint; leave out --weights");
@@ -223,6 +240,8 @@ static const cli_option options[] = {
     { "--ranks", "N", "N processes on this machine train together, with the same result", NULL },
     { "--layout", "data=D,spatial=S", "what ranks share out: samples, rows; default: samples", NULL },
     { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },
+    { "--flip", "RANK:STEP", "after that step one bit on that rank is wrong: train.compare_every has to find it",
+      NULL },
     { "--quiet", NULL, "no progress and no summary, only warnings and errors", NULL },
     { "--json", NULL, "the summary as JSON", NULL },
 };

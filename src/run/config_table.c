@@ -154,6 +154,10 @@ static const far_config_key fixed[] = {
       "Steps between lines of metrics; auto: every step, at most 10,000 lines.", "auto", FROM(1), true },
     { "train.keep", FAR_CONFIG_INT, "3", "checkpoints", "Newest checkpoints kept, beside the best; 0: all.", NULL,
       FROM(0), true },
+    { "train.compare_every", FAR_CONFIG_INT, "100", "steps",
+      "Of several ranks: steps between comparisons of checksums of parameters and optimizer state, which all ranks hold alike. A rank "
+      "with a wrong bit is named. Before each checkpoint they are compared in any case; 0: only then.",
+      NULL, FROM(0), true },
     { "batch", FAR_CONFIG_INT, "64", "samples", "Samples a training step, over all ranks.", NULL, FROM(1), false },
     { "eval.batch", FAR_CONFIG_INT, "auto", "samples",
       "Samples an evaluation step; auto: as batch, of whole images as many as have the pixels of a training step.",

@@ -148,6 +148,7 @@ static far_status run_prepare(far_run *run)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) {
         FAR_TRY(folder_open(run));
+        run->compared_step = run->step;
         return run_shared_weights(run);
     }
     if (run->opts.purpose == FAR_RUN_VERIFY) return run_shared_weights(run);

@@ -145,6 +145,7 @@ struct far_run {
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
     int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
+    int64_t compared_step;          /* after which all ranks held the same parameters */
     double best;                    /* NaN before the first evaluation */
     double patience_metric;         /* of the last evaluation that was better by train.min_delta; NaN before */
     int64_t patience_used;          /* evaluations since then */
@@ -188,6 +189,9 @@ far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io);
 far_status run_shared_step_begin(far_run *run, int64_t skipped);
 far_status run_shared_step_end(far_run *run);
 bool run_wants_stop(far_run *run);
+/* run_replicas.c. Collective: FAR_E_IO names rank and tensor where not all ranks hold the same parameters and optimizer state. */
+far_status run_replicas_compare(far_run *run);
+void run_replicas_flip(far_run *run); /* makes a bit wrong where far_run_opts ask for it */
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text); /* the plans of all ranks */
 far_status run_groups_read(far_run *run); /* run_groups.c: model.freeze and optim.groups; after the other options */
 void run_groups_free(far_run *run);

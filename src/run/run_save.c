@@ -52,6 +52,7 @@ far_status run_save(far_run *run, bool is_best)
     char *folder = NULL;
     fari_ckpt_state state;
     far_status st = FAR_OK;
+    FAR_TRY(run_replicas_compare(run));
     if (run_is_follower(run)) { /* parameters are the same on all ranks */
         run->saved_step = run->step;
         return FAR_OK;

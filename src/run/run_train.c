@@ -138,6 +138,8 @@ static bool has_evaluation(const far_run *run)
 static far_status after_step(far_run *run, bool *is_over_out)
 {
     bool is_best = false, is_last = run->step == run->steps_total;
+    run_replicas_flip(run);
+    if (is_due(far_config_i64(run->config, "train.compare_every"), run->step)) FAR_TRY(run_replicas_compare(run));
     const double began_s = run_clock_s();
     if (has_evaluation(run) && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
         if (!run_is_follower(run)) {

@@ -89,6 +89,27 @@ def case_verify(tmp):
     expect(farandole("verify", config), 2, "--ranks N")
 
 
+def case_a_flipped_bit_names_its_rank(tmp):
+    need_mpi()
+    whole = train(tmp, "whole")
+    for ranks, flip, every, words in (
+        (3, "2:7", 5, ["rank 2 on", "the 2 other ranks agree", "after step 10", "after step 5 all were the same"]),
+        (3, "0:20", 0, ["rank 0 on", "after step 32", "after step 16 all"]),  # before a checkpoint
+        (2, "1:7", 5, ["rank 0 on", "rank 1 on", "different bits", "no majority", "after step 10"]),
+    ):
+        run = tmp / f"f{ranks}{every}"
+        ran = farandole("train", tiny_config(tmp), f"run.dir={run}", f"--ranks={ranks}", "--quiet", "--flip", flip, f"train.compare_every={every}")
+        expect(ran, 1, *words)
+        assert ran.stderr.count("error:") == 1 and '"' in ran.stderr, ran.stderr
+        # nothing wrong was kept: going on gives the right bits
+        expect(farandole("train", "--resume", run, f"--ranks={ranks}", "--quiet"), 0)
+        want, got = checkpoints_of(whole), checkpoints_of(run)
+        for name in ("16/model.safetensors", "16/optimizer.safetensors", "32/model.safetensors", "32/optimizer.safetensors"):
+            assert want[name] == got[name], (run, name)
+    ran = farandole("train", tiny_config(tmp), "--flip=1", "--ranks=2")
+    expect(ran, 2, "a rank and a step")
+
+
 def case_mpirun_is_understood(tmp):
     need_mpi()
     one = train(tmp, "one")
