@@ -32,6 +32,8 @@ FAR_API bool far_ranks_are_watched(void);
 FAR_API far_status far_ranks_join(far_ranks **ranks_out);
 FAR_API int32_t far_ranks_count(const far_ranks *ranks);
 FAR_API int32_t far_ranks_rank(const far_ranks *ranks);
+/** Collective. What the first rank has in *value_io, to all. @return FAR_OK, FAR_E_PEER: a rank has failed; FAR_E_NOMEM. */
+FAR_API far_status far_ranks_agree(far_ranks *ranks, int64_t *value_io);
 /**
  * The last word of this rank: `status` with the calling thread's error message. Waits for the others': where all are well without limit,
  * after a failure for some seconds.

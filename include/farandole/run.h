@@ -67,6 +67,11 @@ typedef struct far_run_opts {
         has_flip; /**< FAR_RUN_TRAIN on several ranks, to see that the comparison of ranks finds it: a bit is made wrong */
     int32_t flip_rank; /**< on that rank */
     int64_t flip_step; /**< after that step, in a parameter, a running statistic or the optimizer's state */
+    /**
+     * FAR_RUN_TRAIN, FAR_RUN_BENCH: a file to write where the time of some steps goes, of all ranks, as a Chrome trace (chrome://tracing,
+     * ui.perfetto.dev); NULL: none. Borrowed.
+     */
+    const char *timeline;
 } far_run_opts;
 
 /**

@@ -201,6 +201,17 @@ far_status fari_file_close_synced(int fd, const char *path)
     return st;
 }
 
+far_status fari_file_write_stretch(const char *path, int64_t offset, const void *data, size_t bytes)
+{
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno("write", path, errno);
+    far_status st = FAR_OK;
+    if (lseek(fd, (off_t)offset, SEEK_SET) != (off_t)offset) st = fail_errno("write", path, errno);
+    if (st == FAR_OK) st = fari_file_write(fd, path, data, bytes);
+    if (close(fd) != 0 && st == FAR_OK && errno != EINTR) st = fail_errno("write", path, errno);
+    return st;
+}
+
 far_status fari_file_write_atomic(const char *path, const void *data, size_t bytes)
 {
     int fd = -1;

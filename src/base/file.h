@@ -27,6 +27,8 @@ far_status fari_file_write_atomic(const char *path, const void *data, size_t byt
 far_status fari_file_create(const char *path, int *fd_out);
 far_status fari_file_write(int fd, const char *path, const void *data, size_t bytes);
 far_status fari_file_close_synced(int fd, const char *path);
+/* Puts these bytes at an offset of a file that exists; others may write other stretches of it at the same time. */
+far_status fari_file_write_stretch(const char *path, int64_t offset, const void *data, size_t bytes);
 
 far_status fari_folder_make(const char *path); /* with its parents; fine where it exists */
 far_status fari_folder_sync(const char *path); /* makes renames and new names in it last */

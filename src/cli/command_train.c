@@ -164,6 +164,7 @@ static cli_exit train(const cli_args *args, const far_config *config, far_ranks 
                           .should_stop = cli_stop_asked,
                           .layout = cli_value(args, "--layout"),
                           .joined = ranks,
+                          .timeline = cli_value(args, "--timeline"),
                           .has_flip = cli_has(args, "--flip"),
                           .accept_other_bits = cli_has(args, "--accept-other-bits") };
     (void)flip_of(args, &opts.flip_rank, &opts.flip_step); /* checked before */
@@ -242,6 +243,7 @@ static const cli_option options[] = {
     { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },
     { "--flip", "RANK:STEP", "after that step one bit on that rank is wrong: train.compare_every has to find it",
       NULL },
+    { "--timeline", "FILE", "write where the time of three steps goes: a Chrome trace, for ui.perfetto.dev", NULL },
     { "--quiet", NULL, "no progress and no summary, only warnings and errors", NULL },
     { "--json", NULL, "the summary as JSON", NULL },
 };

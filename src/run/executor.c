@@ -40,6 +40,7 @@ static int32_t make_ready(fari_executor *exec, int32_t instr)
 {
     const fari_instr *what = &exec->plan->instrs[instr];
     if (what->kind == FARI_INSTR_SEND || what->kind == FARI_INSTR_RECV) {
+        if (exec->is_tracing) exec->times[instr] = (fari_instr_time){ .begin_s = fari_exec_clock_s(), .thread = -1 };
         fari_exec_comm_start(exec->comm, what->aux);
         return 0;
     }
@@ -183,6 +184,15 @@ static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
     return st;
 }
 
+static far_status run_traced(fari_executor *exec, int32_t idx, const fari_worker *self)
+{
+    if (!exec->is_tracing) return run_timed(exec, idx, self->scratch);
+    const double begin_s = fari_exec_clock_s();
+    const far_status st = run_timed(exec, idx, self->scratch);
+    exec->times[idx] = (fari_instr_time){ begin_s, fari_exec_clock_s(), self->idx };
+    return st;
+}
+
 /* ---- the pool ---- */
 
 /* Under lock: the first failure ends the step, on every rank. */
@@ -217,7 +227,10 @@ static void message_done(void *ctx, int32_t message, far_status st)
     fari_executor *exec = ctx;
     (void)pthread_mutex_lock(&exec->lock);
     if (st == FAR_OK) {
-        retire(exec, exec->plan->part->messages[message].instr, FAR_OK, 0);
+        const int32_t instr = exec->plan->part->messages[message].instr;
+        if (exec->is_tracing) exec->times[instr].end_s = fari_exec_clock_s();
+        retire(exec, instr, FAR_OK, 0);
+        fari_exec_idle_end(exec, instr);
     } else {
         fail_step(exec, st);
         (void)pthread_cond_broadcast(&exec->wake);
@@ -241,13 +254,16 @@ static void work(fari_executor *exec, fari_worker *self)
             continue;
         }
         const int32_t idx = heap_pop(exec);
+        exec->running++;
         (void)pthread_mutex_unlock(&exec->lock);
-        far_status st = run_timed(exec, idx, self->scratch);
+        far_status st = run_traced(exec, idx, self);
         if (exec->hashes != NULL) fari_exec_hash(exec, idx);
         /* of several ranks the others wait for messages: there the step goes on to its end */
         if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);
         (void)pthread_mutex_lock(&exec->lock);
+        exec->running--;
         retire(exec, idx, st, 1);
+        if (exec->comm != NULL) fari_exec_idle_begin(exec);
     }
 }
 
@@ -304,8 +320,12 @@ static far_status executor_allocate(fari_executor *exec)
     exec->workers = fari_calloc((size_t)exec->threads, sizeof *exec->workers);
     if (exec->opts.is_timed) exec->seconds = fari_calloc(instrs, sizeof *exec->seconds);
     if (exec->opts.is_hashed) exec->hashes = fari_calloc(instrs, sizeof *exec->hashes);
+    if (exec->opts.is_traced) exec->times = fari_calloc(instrs, sizeof *exec->times);
+    if (exec->opts.is_traced && plan->part != NULL)
+        exec->idle_waits = fari_calloc((size_t)plan->part->message_count + 1, sizeof *exec->idle_waits);
     if (exec->buffer_data == NULL || exec->heap == NULL || exec->waits == NULL || exec->workers == NULL ||
-        (exec->opts.is_timed && exec->seconds == NULL) || (exec->opts.is_hashed && exec->hashes == NULL))
+        (exec->opts.is_timed && exec->seconds == NULL) || (exec->opts.is_hashed && exec->hashes == NULL) ||
+        (exec->opts.is_traced && (exec->times == NULL || (plan->part != NULL && exec->idle_waits == NULL))))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the executor");
     if (exec->opts.shared_arena != NULL) {
         exec->arena = exec->opts.shared_arena;
@@ -391,6 +411,8 @@ void fari_executor_destroy(fari_executor *exec)
     fari_free(exec->workers);
     fari_free(exec->seconds);
     fari_free(exec->hashes);
+    fari_free(exec->times);
+    fari_free(exec->idle_waits);
     (void)pthread_cond_destroy(&exec->wake);
     (void)pthread_cond_destroy(&exec->finished);
     (void)pthread_mutex_destroy(&exec->lock);
@@ -407,9 +429,13 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     exec->status = FAR_OK;
     exec->remaining = plan->instr_count;
     exec->heap_count = 0;
+    exec->idle_s = 0.0;
+    exec->idle_since_s = -1.0;
+    exec->idle_wait_count = 0;
     exec->generation++;
     for (int32_t i = 0; i < plan->instr_count; i++)
         if (plan->indegree[i] == 0) (void)make_ready(exec, i);
+    if (exec->comm != NULL) fari_exec_idle_begin(exec);
     (void)pthread_cond_broadcast(&exec->wake);
     work(exec, &exec->workers[0]);
     while (exec->busy > 0) (void)pthread_cond_wait(&exec->finished, &exec->lock);

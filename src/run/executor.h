@@ -18,6 +18,7 @@ typedef struct fari_exec_opts {
         *boxes;     /* [inputs] what step->feed will hold, where that is more than plan->part->feeds say; borrowed */
     bool is_hashed; /* keeps a hash of what every call has made: fari_executor_hashes */
     bool is_timed;  /* can keep the seconds of every instruction: fari_executor_seconds; switched on at first */
+    bool is_traced; /* can keep when every instruction ran: fari_executor_times; switched off at first */
     void *
         shared_arena; /* NULL: own; else a block of at least fari_plan_run_bytes, shared with plans that never run at once */
 } fari_exec_opts;
@@ -61,4 +62,24 @@ const uint64_t *fari_executor_hashes(const fari_executor *exec);
 void fari_executor_flip(fari_executor *exec, int32_t instr);
 /* Between steps: whether the next ones are timed. Two looks at the clock an instruction are seen where instructions are short. */
 void fari_executor_time(fari_executor *exec, bool is_on);
+
+/* executor_trace.c. Clocks are those of run_clock_s: CLOCK_MONOTONIC in seconds. */
+
+/* When an instruction of the last step ran; of a message, from when it was handed over until it was there. */
+typedef struct fari_instr_time {
+    double begin_s, end_s;
+    int32_t thread; /* -1: a message */
+} fari_instr_time;
+/* While the rank had nothing to compute: until a message arrived, or the last one had gone. */
+typedef struct fari_exec_wait {
+    double begin_s, end_s;
+    int32_t instr; /* the SEND or RECV that ended it */
+} fari_exec_wait;
+/* Of the last step: the waits together. 0 where one rank runs alone: something is always ready there. */
+double fari_executor_idle_s(const fari_executor *exec);
+/* [instr_count]; NULL when not traced. */
+const fari_instr_time *fari_executor_times(const fari_executor *exec);
+const fari_exec_wait *fari_executor_waits(const fari_executor *exec, int64_t *count_out);
+/* Between steps: whether the next ones are traced. */
+void fari_executor_trace(fari_executor *exec, bool is_on);
 #endif

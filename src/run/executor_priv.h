@@ -17,12 +17,14 @@ struct fari_executor {
     fari_exec_opts opts;
     char *arena;
     bool owns_arena;
-    char **buffer_data;   /* [buffer_count] */
-    double *seconds;      /* [instr_count] or NULL */
-    uint64_t *hashes;     /* [instr_count] or NULL */
-    int32_t flipped;      /* a call whose result is spoilt, -1: none */
-    bool is_timing;       /* changes between steps only */
-    fari_worker *workers; /* [threads]; worker 0 is the caller's thread */
+    char **buffer_data;     /* [buffer_count] */
+    double *seconds;        /* [instr_count] or NULL */
+    uint64_t *hashes;       /* [instr_count] or NULL */
+    int32_t flipped;        /* a call whose result is spoilt, -1: none */
+    bool is_timing;         /* changes between steps only */
+    fari_instr_time *times; /* [instr_count] or NULL */
+    bool is_tracing;        /* changes between steps only */
+    fari_worker *workers;   /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
     struct fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */
 
@@ -40,11 +42,20 @@ struct fari_executor {
     far_status status;
     fari_error_copy error;
     const fari_step *step;
+    int32_t running;            /* instructions at work */
+    double idle_s;              /* of this step: nothing to compute */
+    double idle_since_s;        /* negative: something is */
+    fari_exec_wait *idle_waits; /* [messages] or NULL */
+    int64_t idle_wait_count;
     /* read without the lock, to spin a little before sleeping */
     _Atomic int64_t ready;
     int32_t spins;
 };
 
+/* executor_trace.c. Under lock, of a rank among several: nothing runs and nothing is ready; message `instr` has changed that. */
+void fari_exec_idle_begin(fari_executor *exec);
+void fari_exec_idle_end(fari_executor *exec, int32_t instr);
+double fari_exec_clock_s(void);
 void *fari_exec_view_data(const fari_executor *exec, int64_t view);
 void fari_exec_hash(fari_executor *exec, int32_t idx); /* executor_hash.c */
 far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch);

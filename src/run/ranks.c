@@ -62,6 +62,19 @@ fari_comm *fari_ranks_comm(const far_ranks *ranks)
     return ranks->comm;
 }
 
+far_status far_ranks_agree(far_ranks *ranks, int64_t *value_io)
+{
+    fari_comm *comm = ranks->comm;
+    int64_t *all = fari_calloc((size_t)comm->world_size, sizeof *all);
+    if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)comm->world_size);
+    far_status st = comm->ops->gather_begin(comm, value_io, sizeof *value_io, all);
+    if (st == FAR_OK) st = comm->ops->gather_end(comm);
+    if (st != FAR_OK) return st; /* not freed: it may still be written */
+    *value_io = all[0];
+    fari_free(all);
+    return FAR_OK;
+}
+
 far_status far_ranks_part(far_ranks *ranks, far_status status, far_status *worst_out)
 {
     fari_error_copy error;

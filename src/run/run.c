@@ -151,7 +151,8 @@ static far_status run_prepare(far_run *run)
         run->compared_step = run->step;
         return run_shared_weights(run);
     }
-    if (run->opts.purpose == FAR_RUN_VERIFY) return run_shared_weights(run);
+    if (run->opts.purpose == FAR_RUN_VERIFY || (run->opts.purpose == FAR_RUN_BENCH && run->comm != NULL))
+        return run_shared_weights(run);
     if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
         return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
                         run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");

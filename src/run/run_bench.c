@@ -32,8 +32,7 @@ static far_status one(far_run *run, int64_t done, int64_t total)
     double loss = NAN;
     FAR_TRY(run_step(run, &loss));
     run_report(run, "bench", done, total, NAN, 0.0, NULL);
-    if (run->opts.should_stop != NULL && run->opts.should_stop(run->opts.stop_context))
-        return FAR_FAIL(FAR_E_STOPPED, "stopped on request");
+    if (run_wants_stop(run)) return FAR_FAIL(FAR_E_STOPPED, "stopped on request");
     return FAR_OK;
 }
 
@@ -59,7 +58,8 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     double *each = fari_alloc((size_t)steps * sizeof *each);
     far_status st = FAR_OK;
     if (each == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " times", steps);
-    const double data_before = run->clocks.data_s, began_s = run_clock_s(), cpu_began_s = cpu_clock_s();
+    const double data_before = run->clocks.data_s, exposed_before = run->clocks.exposed_s;
+    const double began_s = run_clock_s(), cpu_began_s = cpu_clock_s();
     for (int64_t i = 0; i < steps; i++) {
         const double before = run->clocks.step_s;
         FAR_TRY_GOTO(one(run, i + 1, steps), done);
@@ -68,6 +68,7 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     bench->wall_s = (run_clock_s() - began_s) / (double)steps;
     bench->cpu_s = (cpu_clock_s() - cpu_began_s) / (double)steps;
     bench->waiting_s = (run->clocks.data_s - data_before) / (double)steps;
+    bench->exposed_s = (run->clocks.exposed_s - exposed_before) / (double)steps;
     qsort(each, (size_t)steps, sizeof *each, by_value);
     bench->steps = steps;
     bench->step_s = each[steps / 2];
@@ -81,7 +82,8 @@ done:
 static far_status profile_steps(far_run *run, double step_s)
 {
     const double wanted = PROFILED_S / fmax(step_s, 1e-7);
-    const int64_t steps = wanted < PROFILED_MIN ? PROFILED_MIN : wanted > PROFILED_MAX ? PROFILED_MAX : (int64_t)wanted;
+    int64_t steps = wanted < PROFILED_MIN ? PROFILED_MIN : wanted > PROFILED_MAX ? PROFILED_MAX : (int64_t)wanted;
+    FAR_TRY(run_agree(run, &steps));
     run->is_profiling = true;
     for (int64_t i = 0; i < steps; i++) FAR_TRY(one(run, i + 1, steps));
     run->is_profiling = false;
@@ -94,12 +96,15 @@ static far_status measure(far_run *run, const far_bench_opts *opts, run_bench *b
     FAR_TRY(far_loader_seek(run->loader, 0, 0));
     fari_thread_touch();
     for (int64_t i = 0; i < WARM_STEPS; i++) FAR_TRY(one(run, i + 1, WARM_STEPS));
-    FAR_TRY(time_steps(run, steps_wanted(opts, run_median_step_s(run)), bench));
+    int64_t steps = steps_wanted(opts, run_median_step_s(run));
+    FAR_TRY(run_agree(run, &steps));
+    FAR_TRY(time_steps(run, steps, bench));
     FAR_TRY(profile_steps(run, bench->step_s));
     bench->peak_bytes = getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
     FAR_TRY(fari_profile_families(run->profile, bench->families, &bench->family_count));
     for (int32_t i = 0; i < bench->family_count; i++) bench->busy_s += fari_family_seconds(&bench->families[i]);
     bench->profiled_s = fari_profile_wall_s(run->profile);
+    FAR_TRY(run_bench_ranks(run, bench));
     return fari_cpu_peak(run->threads, &bench->peak_flops, &bench->peak_bandwidth);
 }
 
@@ -121,7 +126,7 @@ far_status far_run_time_steps(far_run *run, int64_t steps, double *seconds_out)
 
 /* ---- for people ---- */
 
-static const char *time_text(double seconds, char text_out[32])
+const char *run_time_text(double seconds, char text_out[32])
 {
     if (seconds < 1e-3) (void)snprintf(text_out, 32, "%.0f us", seconds * 1e6);
     else if (seconds < 1.0) (void)snprintf(text_out, 32, "%.3g ms", seconds * 1e3);
@@ -139,7 +144,7 @@ static void print_families(const run_bench *bench, fari_text *text)
         const fari_family *f = &bench->families[i];
         const double all = fari_family_seconds(f);
         if (all < 0.002 * bench->busy_s) break;
-        fari_text_add(text, "  %-21s %8s %4.0f %%", f->name, time_text(all, seconds), 100.0 * all / bench->busy_s);
+        fari_text_add(text, "  %-21s %8s %4.0f %%", f->name, run_time_text(all, seconds), 100.0 * all / bench->busy_s);
         if (f->flops > 1e-3 * f->bytes)
             fari_text_add(text, " %9.3g GFLOP/s", 1e-9 * f->flops / all * (double)bench->threads);
         else fari_text_add(text, "                  ");
@@ -157,9 +162,11 @@ static void print_text(const far_run *run, const run_bench *bench, fari_text *te
                   far_config_text(run->config, "model.name"), preset[0] != '\0' ? " " : "", preset, run->train.batch,
                   (int)run->threads, far_isa());
     fari_text_add(text, "speed              %.4g samples/s: %s a step, the median of %" PRId64 " (%s to %s)", samples_s,
-                  time_text(bench->step_s, a), bench->steps, time_text(bench->least_s, b), time_text(bench->most_s, c));
-    fari_text_add(text, ", %s of processor time, and %s waiting for data\n", time_text(bench->cpu_s, a),
-                  time_text(bench->waiting_s, b));
+                  run_time_text(bench->step_s, a), bench->steps, run_time_text(bench->least_s, b),
+                  run_time_text(bench->most_s, c));
+    fari_text_add(text, ", %s of processor time, and %s waiting for data\n", run_time_text(bench->cpu_s, a),
+                  run_time_text(bench->waiting_s, b));
+    run_bench_ranks_text(run, bench, text);
     fari_text_add(
         text, "arithmetic         %.3g GFLOP a step, %.3g GFLOP/s: %.0f %% of the %.3g GFLOP/s of this machine\n",
         1e-9 * run->train.plan->flops, 1e-9 * rate, 100.0 * rate / bench->peak_flops, 1e-9 * bench->peak_flops);
@@ -200,8 +207,9 @@ static void print_json(const far_run *run, const run_bench *bench, fari_text *te
     add(text, "flops", run->train.plan->flops, ", ");
     add(text, "peak_flops_per_s", bench->peak_flops, ", ");
     add(text, "share_of_peak", run->train.plan->flops / bench->step_s / bench->peak_flops, ", ");
-    add(text, "bandwidth_bytes_per_s", bench->peak_bandwidth, ",\n  ");
-    fari_text_add(text, "\"planned_bytes\": %" PRId64 ", \"peak_bytes\": %" PRId64 ",\n  \"families\": [",
+    add(text, "bandwidth_bytes_per_s", bench->peak_bandwidth, ",\n");
+    run_bench_ranks_json(run, bench, text);
+    fari_text_add(text, "  \"planned_bytes\": %" PRId64 ", \"peak_bytes\": %" PRId64 ",\n  \"families\": [",
                   far_run_planned_bytes(run), bench->peak_bytes);
     for (int32_t i = 0; i < bench->family_count; i++) {
         const fari_family *f = &bench->families[i];
@@ -234,10 +242,15 @@ far_status far_run_bench(far_run *run, const far_bench_opts *opts, bool is_json,
     fari_text text = { 0 };
     run_bench bench = { .threads = run->threads };
     if (run->opts.purpose != FAR_RUN_BENCH) return FAR_FAIL(FAR_E_ARG, "this run was not opened to be timed");
-    FAR_TRY(measure(run, opts != NULL ? opts : &defaults, &bench));
+    const far_status st = measure(run, opts != NULL ? opts : &defaults, &bench);
+    if (st != FAR_OK) {
+        fari_free(bench.ranks);
+        return st;
+    }
     run_expenses_find(run, &bench);
     if (is_json) print_json(run, &bench, &text);
     else print_text(run, &bench, &text);
+    fari_free(bench.ranks);
     if (text.failed) {
         fari_text_free(&text);
         return FAR_FAIL(FAR_E_NOMEM, "no memory to print what was measured");

@@ -215,12 +215,15 @@ static far_status allocate(far_run *run)
     fari_exec_opts opts = run_exec_opts(run);
     if (run->train.plan != NULL) {
         opts.is_timed = true;
+        opts.is_traced = run->opts.timeline != NULL;
         opts.comm = run->comm;
         opts.is_hashed = run->opts.purpose == FAR_RUN_VERIFY;
         opts.boxes = run->comm != NULL ? run->train.boxes : NULL;
         FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
         FAR_TRY(fari_profile_create(run->train.plan, &run->profile));
+        if (opts.is_traced) FAR_TRY(fari_timeline_create(run->train.plan, &run->timeline));
         opts.is_timed = false;
+        opts.is_traced = false;
         opts.is_hashed = false;
         opts.comm = NULL;
         opts.boxes = NULL;
@@ -321,6 +324,7 @@ void run_unbuild(far_run *run)
     run_groups_free(run);
     far_loader_close(run->loader);
     fari_profile_destroy(run->profile);
+    fari_timeline_destroy(run->timeline);
     run_native_close(&run->native);
     run_side_close(&run->train);
     run_side_close(&run->eval);

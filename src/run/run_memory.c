@@ -35,6 +35,7 @@ static int64_t executor_bytes(const far_run *run)
     if (run_is_training(run)) bytes += run_samples_bytes(run);
     if (run->train.plan != NULL)
         bytes += fari_profile_bytes(run->train.plan) + run->train.plan->instr_count * (int64_t)sizeof(double);
+    if (run->train.plan != NULL && run->opts.timeline != NULL) bytes += fari_timeline_bytes(run->train.plan);
     if (run->native.count > 1) threads += run->threads - 1;
     if (run->loader_bytes > 0) threads += run_loader_threads(run);
     if (run->eval_loader_bytes > 0) threads += run_loader_threads(run);

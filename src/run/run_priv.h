@@ -12,6 +12,7 @@
 #include "run/metrics_log.h"
 #include "run/profile.h"
 #include "run/store.h"
+#include "run/timeline.h"
 #include <farandole/data.h>
 #include <farandole/model.h>
 #include <farandole/optim.h>
@@ -56,6 +57,7 @@ typedef struct run_word {
 /* Seconds of this life of the run. */
 typedef struct run_clocks {
     double step_s, data_s, eval_s, save_s;
+    double exposed_s; /* of step_s and between steps: waiting for other ranks with nothing to compute */
     int64_t steps;
     double recent_s[RUN_RECENT_STEPS]; /* of the last steps, a ring */
 } run_clocks;
@@ -155,8 +157,9 @@ struct far_run {
     double started_s; /* clock at the start of training */
     run_clocks clocks;
     run_samples samples;
-    bool is_profiling;     /* FAR_RUN_BENCH: the next steps are */
-    fari_profile *profile; /* of training; NULL where nothing trains */
+    bool is_profiling;       /* FAR_RUN_BENCH: the next steps are */
+    fari_profile *profile;   /* of training; NULL where nothing trains */
+    fari_timeline *timeline; /* until it is written; NULL: none wanted */
 
     far_score scores[RUN_SCORES_MAX];
     int64_t score_count;
@@ -271,7 +274,9 @@ void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
 void run_advise(const far_run *run);                 /* run_advice.c: warnings at the start of a training */
 double run_clock_s(void);                            /* run_clock.c */
-bool run_is_profiled(const far_run *run);            /* whether the next step is */
+bool run_timeline_is_due(const far_run *run);        /* run_timeline.c: whether the next step is traced */
+far_status run_timeline_flush(far_run *run); /* after a step: collective; writes the file once there is enough */
+bool run_is_profiled(const far_run *run);    /* whether the next step is */
 void run_clock_step(far_run *run, double data_s, double step_s);
 double run_median_step_s(const far_run *run);
 /* run_facts.c: run.json and, once there is one, profile.json. ending: "running", "done", "stopped" or "failed". */

@@ -34,12 +34,16 @@ static bool is_due(int64_t every, int64_t step)
 /* The step, timed; now and then instruction by instruction. */
 static far_status timed_step(far_run *run, const fari_step *step, double waited_s)
 {
+    const bool is_traced = run_timeline_is_due(run);
     const bool is_profiled = run_is_profiled(run);
     fari_executor_time(run->train.exec, is_profiled);
+    fari_executor_trace(run->train.exec, is_traced);
     const double began_s = run_clock_s();
     FAR_TRY(fari_executor_step(run->train.exec, step));
-    const double took_s = run_clock_s() - began_s;
+    const double ended_s = run_clock_s(), took_s = ended_s - began_s;
+    if (is_traced) fari_timeline_add(run->timeline, run->train.exec, run->step, began_s - waited_s, began_s, ended_s);
     run_clock_step(run, waited_s, took_s);
+    run->clocks.exposed_s += fari_executor_idle_s(run->train.exec);
     if (is_profiled) fari_profile_add(run->profile, run->step, fari_executor_seconds(run->train.exec), took_s);
     return FAR_OK;
 }
@@ -65,7 +69,10 @@ far_status run_step(far_run *run, double *loss_out)
     const far_status st = timed_step(run, &step, waited_s);
     if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);
     FAR_TRY(st);
+    const double computed_s = run_clock_s();
     FAR_TRY(run_shared_step_end(run));
+    if (run->comm != NULL) run->clocks.exposed_s += run_clock_s() - computed_s;
+    FAR_TRY(run_timeline_flush(run));
     FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
     run->last_lr = lr;
     run->step++;
