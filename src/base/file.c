@@ -105,6 +105,14 @@ void fari_file_close(int fd)
     if (fd >= 0) (void)close(fd); /* read-only: nothing to lose */
 }
 
+far_status fari_file_bytes(const char *path, int64_t *bytes_out)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return fail_errno("look at", path, errno);
+    *bytes_out = (int64_t)info.st_size;
+    return FAR_OK;
+}
+
 /* Files whose size says nothing (pipes, /proc) are read until they end. */
 static far_status read_to_end(int fd, const char *path, int64_t limit_bytes, char **data_out, size_t *bytes_out)
 {
@@ -185,6 +193,27 @@ far_status fari_file_write(int fd, const char *path, const void *data, size_t by
     while (done < bytes) {
         const size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
         const ssize_t put = write(fd, (const char *)data + done, piece);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return fail_errno("write", path, errno);
+        done += (size_t)put;
+    }
+    return FAR_OK;
+}
+
+far_status fari_file_create_shared(const char *path, int *fd_out)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return fail_errno("create", path, errno);
+    *fd_out = fd;
+    return FAR_OK;
+}
+
+far_status fari_file_write_at(int fd, const char *path, int64_t offset, const void *data, size_t bytes)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        const size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        const ssize_t put = pwrite(fd, (const char *)data + done, piece, (off_t)(offset + (int64_t)done));
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return fail_errno("write", path, errno);
         done += (size_t)put;

@@ -19,6 +19,7 @@ far_status fari_file_open(const char *path, int *fd_out, int64_t *bytes_out);
 /* Exactly these bytes; FAR_E_FORMAT where the file ends before (somebody cut it), FAR_E_IO. */
 far_status fari_file_read_at(int fd, const char *path, int64_t offset, void *data_out, size_t bytes);
 void fari_file_close(int fd);
+far_status fari_file_bytes(const char *path, int64_t *bytes_out); /* FAR_E_NOTFOUND, FAR_E_IO */
 
 /* Writes under a temporary name in the same folder, syncs, renames: after a crash the old or the new content is there. */
 far_status fari_file_write_atomic(const char *path, const void *data, size_t bytes);
@@ -26,6 +27,9 @@ far_status fari_file_write_atomic(const char *path, const void *data, size_t byt
 /* Creates (or empties) a file; then any number of writes; close syncs to disk and tells failures that appear only there. */
 far_status fari_file_create(const char *path, int *fd_out);
 far_status fari_file_write(int fd, const char *path, const void *data, size_t bytes);
+/* The same of a file that several processes write into, each its own bytes: what it holds stays. */
+far_status fari_file_create_shared(const char *path, int *fd_out);
+far_status fari_file_write_at(int fd, const char *path, int64_t offset, const void *data, size_t bytes);
 far_status fari_file_close_synced(int fd, const char *path);
 /* Puts these bytes at an offset of a file that exists; others may write other stretches of it at the same time. */
 far_status fari_file_write_stretch(const char *path, int64_t offset, const void *data, size_t bytes);

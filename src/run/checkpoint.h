@@ -2,7 +2,7 @@
  *
  *   checkpoints/1200/model.safetensors       parameters and running statistics, as PyTorch names them
  *   checkpoints/1200/optimizer.safetensors   momenta
- *   checkpoints/1200/manifest.json           step, position in the data, sizes and XXH3-128 of the files and of each tensor
+ *   checkpoints/1200/manifest.json           step, position in the data, sizes of the files, XXH3-128 of each tensor (by pieces of 1 MiB)
  *   checkpoints/last, checkpoints/best       links to folders
  *
  * A folder gets its name only when all in it is on disk, so a kill at any moment leaves the checkpoints before it whole. */
@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FARI_CKPT_VERSION 1
-#define FARI_CKPT_TEXT 80 /* bytes of the texts in a state */
+#define FARI_CKPT_VERSION 2 /* 1: no tensor's checksum is one of pieces */
+#define FARI_CKPT_TEXT 80   /* bytes of the texts in a state */
 #define FARI_CKPT_LIBRARIES 16
 
 typedef struct fari_ckpt_tensor {

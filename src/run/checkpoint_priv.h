@@ -14,6 +14,9 @@
 #define FARI_CKPT_BEST "best-" /* and a step: a best checkpoint whose step another life of the run has taken */
 #define FARI_CKPT_NAME 64
 
+/* The folder that checkpoint `step` is written in before it has its name; allocated, NULL when there is no memory. */
+char *fari_ckpt_temporary(const char *folder, int64_t step);
+
 /* The name that a link in the folder reads, "" where it is none. FAR_E_IO, FAR_E_NOMEM. */
 far_status fari_ckpt_read_link(const char *folder, const char *link, char name_out[FARI_CKPT_NAME]);
 /* The number a folder's name stands for; false for other names ("0012", "last", ".tmp-3"). */

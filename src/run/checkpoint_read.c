@@ -89,8 +89,8 @@ static far_status parse_state(const char *path, const json_t *root, fari_ckpt_st
     const char *name;
     memset(state_out, 0, sizeof *state_out);
     FAR_TRY(fari_json_i64(path, root, "version", &version));
-    if (version != FARI_CKPT_VERSION)
-        return FAR_FAIL(FAR_E_VERSION, "%s has format version %" PRId64 "; this program reads version %d", path,
+    if (version < 1 || version > FARI_CKPT_VERSION)
+        return FAR_FAIL(FAR_E_VERSION, "%s has format version %" PRId64 "; this program reads versions 1 to %d", path,
                         version, FARI_CKPT_VERSION);
     FAR_TRY(fari_json_i64(path, root, "step", &state_out->step));
     FAR_TRY(fari_json_i64(path, root, "epoch", &state_out->epoch));
@@ -146,20 +146,46 @@ static far_status check_hash(const char *path, const char *what, const char *nam
                     name[0] != '\0' ? " " : "", name);
 }
 
-static far_status check_file(const fari_st_file *file, const json_t *entry)
+/* Bytes [first, first + bytes) of tensor i have the checksum `want`. */
+static far_status check_range(const fari_st_file *file, int64_t i, int64_t first, int64_t bytes, const json_t *want)
 {
     char hash[FARI_XXH128_HEX], what[256];
+    const fari_st_info *info = fari_st_at(file, i);
+    FAR_TRY(fari_st_hash_range(file, i, first, bytes, hash));
+    (void)snprintf(what, sizeof what, "tensor \"%.120s\" at bytes %" PRId64 " to %" PRId64, info->name,
+                   info->first_byte + first, info->first_byte + first + bytes);
+    return check_hash(fari_st_path(file), what, "", hash, want);
+}
+
+/* One checksum, or one for each piece of the tensor. */
+static far_status check_tensor(const fari_st_file *file, int64_t i, const json_t *entry, const json_t *want)
+{
+    const fari_st_info *info = fari_st_at(file, i);
+    int64_t piece = 0;
+    if (!json_is_array(want)) return check_range(file, i, 0, info->bytes, want);
+    FAR_TRY(fari_json_i64(fari_st_path(file), entry, "piece_bytes", &piece));
+    if (piece < 1 || (int64_t)json_array_size(want) != (info->bytes - 1) / piece + 1)
+        return FAR_FAIL(FAR_E_FORMAT,
+                        "%s is damaged: tensor \"%s\" of %" PRId64 " bytes has %zu checksums of %" PRId64
+                        " bytes each in the manifest",
+                        fari_st_path(file), info->name, info->bytes, json_array_size(want), piece);
+    for (int64_t first = 0, p = 0; first < info->bytes; first += piece, p++) {
+        const int64_t left = info->bytes - first;
+        FAR_TRY(check_range(file, i, first, left < piece ? left : piece, json_array_get(want, (size_t)p)));
+    }
+    return FAR_OK;
+}
+
+static far_status check_file(const fari_st_file *file, const json_t *entry)
+{
+    char hash[FARI_XXH128_HEX];
     const char *path = fari_st_path(file);
     json_t *tensors;
     FAR_TRY(fari_st_hash_head(file, hash));
     FAR_TRY(check_hash(path, "its header", "", hash, json_object_get(entry, "head_xxh3_128")));
     FAR_TRY(fari_json_object(path, entry, "tensors_xxh3_128", &tensors));
     for (int64_t i = 0; i < fari_st_count(file); i++) {
-        const fari_st_info *info = fari_st_at(file, i);
-        FAR_TRY(fari_st_hash(file, i, hash));
-        (void)snprintf(what, sizeof what, "tensor \"%.120s\" at bytes %" PRId64 " to %" PRId64, info->name,
-                       info->first_byte, info->first_byte + info->bytes);
-        FAR_TRY(check_hash(path, what, "", hash, json_object_get(tensors, info->name)));
+        FAR_TRY(check_tensor(file, i, entry, json_object_get(tensors, fari_st_at(file, i)->name)));
     }
     return FAR_OK;
 }

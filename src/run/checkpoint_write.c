@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "run/checkpoint.h"
+#include "run/checkpoint_parts.h"
 #include "run/checkpoint_priv.h"
 #include "run/safetensors.h"
 #include <errno.h>
@@ -48,44 +49,28 @@ static void add_state(fari_text *text, const fari_ckpt_state *state)
     fari_text_add(text, "}\n  },\n");
 }
 
-/* Writes one safetensors file into the folder and says in the manifest what is in it. */
-static far_status add_file(fari_text *manifest, const char *folder, const char *name, const fari_ckpt_tensor *tensors,
-                           int64_t count, const char *end)
+/* What is in one file. A tensor of one piece has one checksum, a larger one a list. */
+static void add_file(fari_text *text, const fari_ckpt_parts *parts, int32_t file, const char (*hashes)[FARI_XXH128_HEX])
 {
-    static const fari_st_meta meta[] = { { "format",
-                                           "pt" } }; /* what PyTorch's own writer puts; some readers ask for it */
-    char whole[FARI_XXH128_HEX], one[FARI_XXH128_HEX], head_hash[FARI_XXH128_HEX];
-    int64_t file_bytes = 0, head_bytes = 0;
-    char *head = NULL;
-    far_status st = FAR_OK;
-    char *path = fari_path_join(folder, name);
-    fari_st_tensor *parts = fari_calloc((size_t)count, sizeof *parts);
-    if (path == NULL || parts == NULL) {
-        st = FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %s", folder);
-        goto free_all;
+    char head_hash[FARI_XXH128_HEX];
+    int64_t last = -1;
+    fari_xxh128_hex(parts->heads[file], (size_t)parts->head_bytes[file], head_hash);
+    fari_text_add(text, "    \"%s\": {\n      \"bytes\": %" PRId64 ",\n      \"piece_bytes\": %" PRId64 ",\n",
+                  file == 0 ? FARI_CKPT_MODEL : FARI_CKPT_OPTIMIZER, parts->file_bytes[file], FARI_CKPT_PIECE);
+    fari_text_add(text, "      \"head_xxh3_128\": \"%s\",\n      \"tensors_xxh3_128\": {", head_hash);
+    for (int64_t p = 0; p < parts->piece_count; p++) {
+        const fari_ckpt_piece *piece = &parts->pieces[p], *next = piece + 1;
+        if (piece->file != file) continue;
+        const bool has_more = p + 1 < parts->piece_count && next->file == file && next->tensor == piece->tensor;
+        if (piece->tensor != last) {
+            fari_text_add(text, "%s\n        ", last >= 0 ? "," : "");
+            fari_text_json(text, parts->tensors[file][piece->tensor].name);
+            fari_text_add(text, has_more ? ": [" : ": ");
+        } else fari_text_add(text, ", ");
+        fari_text_add(text, "\"%s\"%s", hashes[p], piece->first > 0 && !has_more ? "]" : "");
+        last = piece->tensor;
     }
-    for (int64_t i = 0; i < count; i++)
-        parts[i] = (fari_st_tensor){ tensors[i].name, tensors[i].dtype, tensors[i].shape, tensors[i].data };
-    FAR_TRY_GOTO(fari_st_head(parts, count, meta, FAR_COUNT(meta), NULL, &head, &head_bytes, &file_bytes), free_all);
-    fari_xxh128_hex(head, (size_t)head_bytes, head_hash);
-    FAR_TRY_GOTO(fari_st_write(path, parts, count, meta, FAR_COUNT(meta), &file_bytes, whole), free_all);
-
-    fari_text_add(manifest, "    \"%s\": {\n      \"bytes\": %" PRId64 ",\n      \"xxh3_128\": \"%s\",\n", name,
-                  file_bytes, whole);
-    fari_text_add(manifest, "      \"head_xxh3_128\": \"%s\",\n      \"tensors_xxh3_128\": {", head_hash);
-    for (int64_t i = 0; i < count; i++) {
-        const size_t bytes = (size_t)(far_shape_elems(&parts[i].shape) * far_dtype_bytes(parts[i].dtype));
-        fari_xxh128_hex(parts[i].data, bytes, one);
-        fari_text_add(manifest, "%s\n        ", i > 0 ? "," : "");
-        fari_text_json(manifest, parts[i].name);
-        fari_text_add(manifest, ": \"%s\"", one);
-    }
-    fari_text_add(manifest, "\n      }\n    }%s\n", end);
-free_all:
-    fari_free(head);
-    fari_free(parts);
-    fari_free(path);
-    return st;
+    fari_text_add(text, "\n      }\n    }%s\n", file + 1 < FARI_CKPT_FILES ? "," : "");
 }
 
 static far_status write_manifest(const char *folder, fari_text *text)
@@ -278,18 +263,31 @@ static far_status remove_old(const char *folder, int64_t keep)
     return st == FAR_OK ? remove_old_best(folder) : st;
 }
 
-/* All files of the checkpoint, in a folder that has no name yet. */
-static far_status write_files(const char *temporary, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
-                              int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count)
+/* All bytes are there: whoever should have written some would not have reported otherwise, but files are easily looked at. */
+static far_status check_bytes(const char *temporary, const char *name, int64_t want)
+{
+    int64_t bytes = 0;
+    char *path = fari_path_join(temporary, name);
+    if (path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to look at %s", temporary);
+    far_status st = fari_file_bytes(path, &bytes);
+    if (st == FAR_OK && bytes != want)
+        st = FAR_FAIL(FAR_E_IO, "%s has %" PRId64 " bytes, not %" PRId64 ": do all ranks see the same files?", path,
+                      bytes, want);
+    fari_free(path);
+    return st;
+}
+
+/* The last file of the checkpoint, in a folder that has no name yet. */
+static far_status write_last(const char *temporary, const fari_ckpt_parts *parts, const fari_ckpt_state *state,
+                             const char (*hashes)[FARI_XXH128_HEX])
 {
     fari_text manifest = { 0 };
     far_status st;
-    FAR_TRY_GOTO(fari_remove_tree(temporary), free_text);
-    FAR_TRY_GOTO(fari_folder_make(temporary), free_text);
+    FAR_TRY(check_bytes(temporary, FARI_CKPT_MODEL, parts->file_bytes[0]));
+    FAR_TRY(check_bytes(temporary, FARI_CKPT_OPTIMIZER, parts->file_bytes[1]));
     add_state(&manifest, state);
     fari_text_add(&manifest, "  \"files\": {\n");
-    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_MODEL, model, model_count, ","), free_text);
-    FAR_TRY_GOTO(add_file(&manifest, temporary, FARI_CKPT_OPTIMIZER, optimizer, optimizer_count, ""), free_text);
+    for (int32_t f = 0; f < FARI_CKPT_FILES; f++) add_file(&manifest, parts, f, hashes);
     fari_text_add(&manifest, "  },");
     FAR_TRY_GOTO(write_manifest(temporary, &manifest), free_text);
     st = fari_folder_sync(temporary);
@@ -311,14 +309,27 @@ static far_status publish(const char *folder, const char *temporary, int64_t ste
     return fari_folder_sync(folder);
 }
 
-far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
-                          int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count, bool is_best,
-                          int64_t keep)
+char *fari_ckpt_temporary(const char *folder, int64_t step)
+{
+    return fari_printf("%s/" TEMPORARY "%" PRId64, folder, step);
+}
+
+far_status fari_ckpt_parts_discard(const char *folder, int64_t step)
+{
+    char *temporary = fari_ckpt_temporary(folder, step);
+    if (temporary == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to clear checkpoint %" PRId64, step);
+    const far_status st = fari_remove_tree(temporary);
+    fari_free(temporary);
+    return st;
+}
+
+far_status fari_ckpt_parts_publish(const fari_ckpt_parts *parts, const char *folder, const fari_ckpt_state *state,
+                                   const char (*hashes)[FARI_XXH128_HEX], bool is_best, int64_t keep)
 {
     fari_error_copy error; /* what went wrong first is what counts */
-    char *temporary = fari_printf("%s/" TEMPORARY "%" PRId64, folder, state->step);
+    char *temporary = fari_ckpt_temporary(folder, state->step);
     if (temporary == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %" PRId64, state->step);
-    far_status st = write_files(temporary, state, model, model_count, optimizer, optimizer_count);
+    far_status st = write_last(temporary, parts, state, hashes);
     if (st == FAR_OK) st = publish(folder, temporary, state->step, is_best);
     if (st != FAR_OK) {
         fari_error_save(&error);
@@ -333,6 +344,32 @@ far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, cons
         return fari_error_prefix(
             st, "checkpoint %" PRId64 " is written, but older ones could not be removed: ", state->step);
     return FAR_OK;
+}
+
+far_status fari_ckpt_save(const char *folder, const fari_ckpt_state *state, const fari_ckpt_tensor *model,
+                          int64_t model_count, const fari_ckpt_tensor *optimizer, int64_t optimizer_count, bool is_best,
+                          int64_t keep)
+{
+    fari_error_copy error;
+    fari_ckpt_parts *parts = NULL;
+    far_status st;
+    FAR_TRY(fari_ckpt_parts_create(model, model_count, optimizer, optimizer_count, 0, 1, &parts));
+    char(*hashes)[FARI_XXH128_HEX] = fari_calloc((size_t)parts->piece_count + 1, sizeof *hashes);
+    st = hashes == NULL ? FAR_FAIL(FAR_E_NOMEM, "no memory to write checkpoint %" PRId64, state->step)
+                        : fari_ckpt_parts_discard(folder, state->step);
+    if (st == FAR_OK) {
+        st = fari_ckpt_parts_write(parts, folder, state->step, NULL, hashes);
+        if (st != FAR_OK) {
+            fari_error_save(&error);
+            (void)fari_ckpt_parts_discard(folder, state->step);
+            fari_error_restore(&error);
+        }
+    }
+    if (st == FAR_OK)
+        st = fari_ckpt_parts_publish(parts, folder, state, (const char(*)[FARI_XXH128_HEX])hashes, is_best, keep);
+    fari_free(hashes);
+    fari_ckpt_parts_destroy(parts);
+    return st;
 }
 
 /* One name in the folder that a killed write may have left. */

@@ -528,6 +528,11 @@ far_status fari_st_hash(const fari_st_file *file, int64_t idx, char hex_out[33])
     return hash_range(file, info->first_byte, info->bytes, hex_out);
 }
 
+far_status fari_st_hash_range(const fari_st_file *file, int64_t idx, int64_t first, int64_t bytes, char hex_out[33])
+{
+    return hash_range(file, fari_st_at(file, idx)->first_byte + first, bytes, hex_out);
+}
+
 far_status fari_st_hash_head(const fari_st_file *file, char hex_out[33])
 {
     return hash_range(file, 0, file->data_first, hex_out);

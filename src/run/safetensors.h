@@ -91,5 +91,7 @@ far_status fari_st_read(const fari_st_file *file, int64_t idx, int64_t first, in
 far_status fari_st_read_raw(const fari_st_file *file, int64_t idx, void *data_out);
 /* XXH3-128 of a tensor's bytes, and of the part before the data. */
 far_status fari_st_hash(const fari_st_file *file, int64_t idx, char hex_out[33]);
+/* The same of bytes [first, first + bytes) of a tensor, which it has. */
+far_status fari_st_hash_range(const fari_st_file *file, int64_t idx, int64_t first, int64_t bytes, char hex_out[33]);
 far_status fari_st_hash_head(const fari_st_file *file, char hex_out[33]);
 #endif
