@@ -48,7 +48,10 @@ typedef enum far_init_kind {
     FAR_INIT_NORMAL,         /**< mean 0, standard deviation `value` */
     FAR_INIT_XAVIER_UNIFORM, /**< bound sqrt(6 / (fan_in + fan_out)) times `value` (0 means 1) */
     FAR_INIT_HE_NORMAL,      /**< deviation sqrt(2 / fan_out) (torchvision's resnet) times `value` (0 means 1) */
-    FAR_INIT_TORCH_UNIFORM /**< bound 1 / sqrt(fan_in): PyTorch's default for convolution and linear, weight and bias */
+    FAR_INIT_TORCH_UNIFORM, /**< bound 1 / sqrt(fan_in): PyTorch's default for convolution and linear, weight and bias */
+    /** A convolution that gives back its input: 1 in the kernel's middle from channel c to channel c, for as many as both sides have,
+        0 elsewhere; and xavier_uniform times `value` added (Zagoruyko and Komodakis, DiracNets, 2017). Not for grouped weights. */
+    FAR_INIT_DIRAC
 } far_init_kind;
 
 typedef struct far_init {

@@ -15,7 +15,8 @@ void fari_layer_axes(const fari_layer *layer, const char *key, int64_t out[3])
 far_init fari_layer_weight_init(const far_options *opts)
 {
     static const far_init_kind kinds[] = { FAR_INIT_ZERO,   FAR_INIT_HE_NORMAL, FAR_INIT_XAVIER_UNIFORM,
-                                           FAR_INIT_NORMAL, FAR_INIT_UNIFORM,   FAR_INIT_CONST };
+                                           FAR_INIT_NORMAL, FAR_INIT_UNIFORM,   FAR_INIT_CONST,
+                                           FAR_INIT_DIRAC };
     const far_init_kind kind =
         kinds[far_options_enum(opts, "init")]; /* FAR_INIT_ZERO asks builders for their default */
     return (far_init){ kind,

@@ -18,10 +18,12 @@
 #define OPT_PAD(help_) FARI_OPT_INTS("pad", "0", 0, FARI_EXTENT_MAX, help_)
 #define OPT_AXIS(help_) FARI_OPT_INT("axis", "1", -FAR_NDIM_MAX, FAR_NDIM_MAX - 1, help_)
 #define OPT_BIAS FARI_OPT_BOOL("bias", "yes", "add a trained number a channel")
-#define OPT_INIT                                                                                                       \
-    FARI_OPT_ENUM("init", "default", "default|he_normal|xavier_uniform|normal|uniform|zero", "how the weights start"), \
-        FARI_OPT_FLOAT("init_value", "0", 0, 1e6,                                                                      \
-                       "factor of he_normal and xavier_uniform (0: 1), deviation of normal, bound of uniform"),        \
+#define OPT_INIT                                                                                                                                                      \
+    FARI_OPT_ENUM("init", "default", "default|he_normal|xavier_uniform|normal|uniform|zero|dirac",                                                                    \
+                  "how the weights start"),                                                                                                                           \
+        FARI_OPT_FLOAT(                                                                                                                                               \
+            "init_value", "0", 0, 1e6,                                                                                                                                \
+            "factor of he_normal and xavier_uniform (0: 1), deviation of normal, bound of uniform; with dirac, what is added at random, in units of xavier_uniform"), \
         FARI_OPT_ENUM("bias_init", "default", "default|zero", "how the bias starts")
 
 /* A list of one number an axis. One number stands for all axes of the layer's input; what is left out after several is zero. */

@@ -2,7 +2,8 @@
    The input's channels are image planes. Every layer is shared by the planes and called once per plane; only at the deepest level
    are the planes concatenated on channels, mixed and split again. A plane goes down, and up, before the next one does: batch norm
    takes its statistics per plane, and its running averages move once per plane, in plane order.
-   Initialisation: Xavier uniform weights, zero biases, norms 1 and 0. */
+   Initialisation: Xavier uniform weights, zero biases, norms 1 and 0; with init=dirac the convolutions of blocks start near the identity, so that
+   a deep network without residual blocks begins as one with them does. */
 #include "models/blocks.h"
 #include "models/model.h"
 #include <farandole/conv.h>
@@ -27,16 +28,20 @@ typedef struct uresnet {
     int64_t channels[DEPTH_MAX + 1]; /* of each level */
     bool is_residual;
     int32_t join, down, up;
+    far_init block_init; /* of the weights of blocks */
 } uresnet;
 
+static const far_init xavier = { .kind = FAR_INIT_XAVIER_UNIFORM };
+
 /* A convolution that keeps the extents. */
-static far_value conv(const uresnet *net, const char *name, far_value x, int64_t channels, int64_t kernel)
+static far_value conv(const uresnet *net, const char *name, far_value x, int64_t channels, int64_t kernel,
+                      far_init init)
 {
     return far_conv(net->graph, name, x,
                     &(far_conv_opts){ .out_channels = channels,
                                       .kernel = { kernel },
                                       .pad = { kernel / 2 },
-                                      .weight_init = { .kind = FAR_INIT_XAVIER_UNIFORM },
+                                      .weight_init = init,
                                       .bias_init = { .kind = FAR_INIT_CONST } });
 }
 
@@ -48,17 +53,17 @@ static far_value unit_end(const uresnet *net, const char *at, far_value x)
 
 static far_value unit(const uresnet *net, const char *at, far_value x, int64_t channels, int64_t kernel)
 {
-    return unit_end(net, at, conv(net, fari_path_of("%s.conv", at).text, x, channels, kernel));
+    return unit_end(net, at, conv(net, fari_path_of("%s.conv", at).text, x, channels, kernel, xavier));
 }
 
 /* One convolution, or two and the addition of the block's input; channels stay. */
 static far_value block(const uresnet *net, const char *at, far_value x, int64_t kernel)
 {
     const int64_t channels = far_graph_shape(net->graph, x).dim[1];
-    far_value y = conv(net, fari_path_of("%s.conv1", at).text, x, channels, kernel);
+    far_value y = conv(net, fari_path_of("%s.conv1", at).text, x, channels, kernel, net->block_init);
     y = fari_norm_act(net->graph, fari_path_of("%s.bn1", at).text, y, &net->style, net->style.act, NULL);
     if (!net->is_residual) return y;
-    y = conv(net, fari_path_of("%s.conv2", at).text, y, channels, kernel);
+    y = conv(net, fari_path_of("%s.conv2", at).text, y, channels, kernel, net->block_init);
     return fari_norm_act(net->graph, fari_path_of("%s.bn2", at).text, y, &net->style, net->style.act, &x);
 }
 
@@ -81,7 +86,7 @@ static far_value downsample(const uresnet *net, const char *at, far_value x, int
                              &(far_conv_opts){ .out_channels = channels,
                                                .kernel = { 2 },
                                                .stride = { 2 },
-                                               .weight_init = { .kind = FAR_INIT_XAVIER_UNIFORM },
+                                               .weight_init = xavier,
                                                .bias_init = { .kind = FAR_INIT_CONST } }));
 }
 
@@ -98,7 +103,7 @@ static far_value upsample(const uresnet *net, const char *at, far_value x, int64
                                        &(far_conv_transpose_opts){ .out_channels = channels,
                                                                    .kernel = { 2 },
                                                                    .stride = { 2 },
-                                                                   .weight_init = { .kind = FAR_INIT_XAVIER_UNIFORM },
+                                                                   .weight_init = xavier,
                                                                    .bias_init = { .kind = FAR_INIT_CONST } }));
 }
 
@@ -144,7 +149,7 @@ static far_value decode(const uresnet *net, far_value x, const far_value skips[D
         x = join(net, at.text, x, skips[d], net->channels[d]);
         x = stack(net, at.text, x, 3, net->blocks);
     }
-    return conv(net, "head.conv", stack(net, "head", x, 3, net->blocks_final), net->classes, 1);
+    return conv(net, "head.conv", stack(net, "head", x, 3, net->blocks_final), net->classes, 1, xavier);
 }
 
 static uresnet uresnet_from(far_graph *graph, const far_options *opts, int32_t planes)
@@ -164,7 +169,10 @@ static uresnet uresnet_from(far_graph *graph, const far_options *opts, int32_t p
                     .is_residual = far_options_bool(opts, "residual"),
                     .join = far_options_enum(opts, "join"),
                     .down = far_options_enum(opts, "down"),
-                    .up = far_options_enum(opts, "up") };
+                    .up = far_options_enum(opts, "up"),
+                    .block_init = xavier };
+    if (far_options_enum(opts, "init") == 1)
+        net.block_init = (far_init){ .kind = FAR_INIT_DIRAC, .value = far_options_f64(opts, "init_noise") };
     for (int64_t d = 0; d <= net.depth; d++) net.channels[d] = doubles ? width << d : width * (d + 1);
     return net;
 }
@@ -211,6 +219,9 @@ static const far_config_key uresnet_options[] = {
                   "2x2 maximum and a 1x1 convolution, or a 2x2 convolution with stride 2"),
     FARI_OPT_ENUM("up", "bilinear", "bilinear|conv_transpose",
                   "bilinear and a 1x1 convolution, or a 2x2 transposed convolution"),
+    FARI_OPT_ENUM("init", "xavier", "xavier|dirac",
+                  "how blocks start: at random, or giving on their input; dirac learns sooner without residual blocks"),
+    FARI_OPT_FLOAT("init_noise", "0.25", 0, 100, "what dirac adds to that at random, in units of xavier"),
     FARI_OPT_NORM("batch"),
     FARI_OPT_ACT("leaky_relu"),
 };

@@ -30,9 +30,21 @@ static void fans(const far_shape *shape, double *fan_in_out, double *fan_out_out
     *fan_out_out = shape->ndim >= 2 ? (double)shape->dim[0] * field : (double)shape->dim[0];
 }
 
-/* Element `elem` of a tensor that starts by `init`. */
-static double init_value(const far_init *init, uint64_t key, int64_t elem, double fan_in, double fan_out)
+/* Whether element `elem` of a weight [out, in, kernel...] leads a channel to the one of the same number, through the kernel's middle. */
+static bool is_identity(const far_shape *shape, int64_t elem)
 {
+    for (int32_t i = shape->ndim - 1; i >= 2; i--) {
+        if (elem % shape->dim[i] != shape->dim[i] / 2) return false;
+        elem /= shape->dim[i];
+    }
+    return shape->ndim >= 2 && elem % shape->dim[1] == elem / shape->dim[1];
+}
+
+/* Element `elem` of a tensor that starts by `init`. */
+static double init_value(const far_init *init, const far_shape *shape, uint64_t key, int64_t elem, double fan_in,
+                         double fan_out)
+{
+    const double xavier = sqrt(6.0 / (fan_in + fan_out));
     const double scale = init->value != 0.0 ? init->value : 1.0;
     const double symmetric = 2.0 * fari_rng_unit_f64(key, (uint64_t)elem) - 1.0;
     switch (init->kind) {
@@ -40,9 +52,10 @@ static double init_value(const far_init *init, uint64_t key, int64_t elem, doubl
     case FAR_INIT_CONST: return init->value;
     case FAR_INIT_UNIFORM: return init->value * symmetric;
     case FAR_INIT_NORMAL: return init->value * fari_rng_normal(key, (uint64_t)elem);
-    case FAR_INIT_XAVIER_UNIFORM: return scale * sqrt(6.0 / (fan_in + fan_out)) * symmetric;
+    case FAR_INIT_XAVIER_UNIFORM: return scale * xavier * symmetric;
     case FAR_INIT_HE_NORMAL: return scale * sqrt(2.0 / fan_out) * fari_rng_normal(key, (uint64_t)elem);
     case FAR_INIT_TORCH_UNIFORM: return symmetric / sqrt(fan_in);
+    case FAR_INIT_DIRAC: return (is_identity(shape, elem) ? 1.0 : 0.0) + init->value * xavier * symmetric;
     }
     return 0.0;
 }
@@ -56,7 +69,7 @@ static void kept_fill(const fari_store *store, const fari_kept *kept, uint64_t s
     fans(&kept->shape, &fan_in, &fan_out);
     if (kept->init.fan_in > 0) fan_in = (double)kept->init.fan_in;
     for (int64_t i = 0; i < elems; i++) {
-        const double value = init_value(&kept->init, key, i, fan_in, fan_out);
+        const double value = init_value(&kept->init, &kept->shape, key, i, fan_in, fan_out);
         if (kept->dtype == FAR_F64) ((double *)data)[i] = value;
         else ((float *)data)[i] = (float)value;
     }

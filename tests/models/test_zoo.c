@@ -293,6 +293,13 @@ FAR_TEST(parameters_start_as_published)
         { "resnet18", "zero_gamma=yes", { 4, { 2, 3, 64, 64 } }, "layer2.0.bn1.weight", FAR_INIT_CONST, 1 },
         { "resnet50", "", { 4, { 2, 3, 64, 64 } }, "fc.bias", FAR_INIT_TORCH_UNIFORM, 0 },
         { "a21", "", { 4, { 1, 3, 64, 128 } }, "bottleneck.block.3.conv1.weight", FAR_INIT_XAVIER_UNIFORM, 0 },
+        { "a21",
+          "init=dirac init_noise=0.5",
+          { 4, { 1, 3, 64, 128 } },
+          "bottleneck.block.3.conv1.weight",
+          FAR_INIT_DIRAC,
+          0.5 },
+        { "a21", "init=dirac", { 4, { 1, 3, 64, 128 } }, "bottleneck.reduce.conv.weight", FAR_INIT_XAVIER_UNIFORM, 0 },
         { "a21", "", { 4, { 1, 3, 64, 128 } }, "head.conv.bias", FAR_INIT_CONST, 0 },
         { "a21", "", { 4, { 1, 3, 64, 128 } }, "stem.bn.bias", FAR_INIT_CONST, 0 },
         { "alexnet_bn", "", { 4, { 2, 3, 227, 227 } }, "conv3.weight", FAR_INIT_NORMAL, 0.01 },
@@ -314,7 +321,7 @@ FAR_TEST(parameters_start_as_published)
                           (inits[i].kind == FAR_INIT_CONST && inits[i].value == 0.0 && init.kind == FAR_INIT_ZERO),
                       "%s of %s starts by rule %d, not %d", inits[i].param, inits[i].model, (int)init.kind,
                       (int)inits[i].kind);
-        if (inits[i].kind == FAR_INIT_CONST || inits[i].kind == FAR_INIT_NORMAL)
+        if (inits[i].kind == FAR_INIT_CONST || inits[i].kind == FAR_INIT_NORMAL || inits[i].kind == FAR_INIT_DIRAC)
             FAR_CHECK_NEAR(init.value, inits[i].value, 0);
         far_options_destroy(opts);
         far_graph_destroy(graph);
