@@ -23,6 +23,22 @@ int64_t fari_plan_grain_calls(const fari_plan *plan);
 void fari_plan_json_message(const fari_plan *plan, int64_t i, fari_text *text);
 void fari_plan_json_feed(const fari_plan *plan, int64_t i, fari_text *text);
 void fari_plan_json_holds(const fari_plan *plan, int64_t buffer, fari_text *text);
+
+/* print_memory.c: what fills the arena of a rank where a step takes most. */
+typedef enum fari_memory_part {
+    FARI_MEMORY_OWN,   /* what it computes of activations and their gradients */
+    FARI_MEMORY_HALO,  /* of these, what others compute and it reads: rows of neighbours */
+    FARI_MEMORY_WHOLE, /* levels that are not cut in rows, where others are: gathered by one rank for each sample */
+    FARI_MEMORY_INPUT,
+    FARI_MEMORY_SUMS, /* gradients of parameters, statistics, partial sums */
+    FARI_MEMORY_PACKED,
+    FARI_MEMORY_GAPS, /* between all these: together they make the arena */
+    FARI_MEMORY_PARTS
+} fari_memory_part;
+far_status fari_plan_memory(const fari_plan *plan, int64_t bytes_out[FARI_MEMORY_PARTS]);
+void fari_plan_print_memory_text(const fari_plan *plan, fari_text *text);
+void fari_plan_print_memory_json(const fari_plan *plan, fari_text *text); /* two members, each with a comma behind */
+
 /* "12.3 MB": three digits and a unit of powers of 1,000. */
 const char *fari_bytes_text(int64_t bytes, char text_out[32]);
 #endif

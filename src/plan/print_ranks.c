@@ -102,7 +102,9 @@ void fari_plan_print_rank_text(const fari_plan *plan, fari_text *text)
                   fari_plan_grain_calls(plan), 1e-9 * plan->flops);
     fari_text_add(text, "  memory         %s: ", fari_bytes_text(fari_plan_run_bytes(plan) + plan->store_bytes, bytes));
     fari_text_add(text, "%s in one arena, ", fari_bytes_text(plan->arena_bytes, bytes));
-    fari_text_add(text, "%s kept\n", fari_bytes_text(plan->store_bytes, bytes));
+    fari_text_add(text, "%s kept, ", fari_bytes_text(plan->store_bytes, bytes));
+    fari_text_add(text, "%s scratch of threads\n", fari_bytes_text(plan->scratch_bytes * plan->opts.threads, bytes));
+    fari_plan_print_memory_text(plan, text);
     fari_text_add(text, "  sends          %" PRId64 " messages, %s", t.all.sent,
                   fari_bytes_text(t.all.sent_bytes, bytes));
     for (int32_t s = 0, shown = 0; s < SIZES; s++)
@@ -138,6 +140,7 @@ void fari_plan_print_rank_json(const fari_plan *plan, fari_text *text)
                   (int)rank, (int)(rank / spatial), (int)(rank % spatial), plan->instr_count,
                   fari_plan_grain_calls(plan), plan->flops, fari_plan_run_bytes(plan) + plan->store_bytes,
                   plan->arena_bytes, plan->store_bytes);
+    fari_plan_print_memory_json(plan, text);
     json_sum(&t.all, text);
     fari_text_add(text, ", \"sent_by_size\": {");
     for (int32_t s = 0; s < SIZES; s++)

@@ -36,6 +36,21 @@ def case_ranks_take_less_memory_each():
     expect(farandole("plan", UNET, "--ranks=4", "--memory=1M"), 4, "rank", "more ranks")
 
 
+def case_what_fills_a_rank_is_named():
+    """Its own part falls with the ranks; rows of neighbours and levels that are not cut come on top."""
+    own = {}
+    for ranks in (2, 4):
+        each = ok_json("plan", UNET, "--json", f"--layout=spatial={ranks}", "grain.rows=16", "grain.min_rows=4")["each"]
+        for rank in each:
+            parts = rank["fullest"]
+            assert sum(parts.values()) == rank["arena_bytes"] and min(parts.values()) >= 0, rank
+            assert parts["halo"] > 0 and parts["own"] > 0.2 * rank["arena_bytes"] and parts["gaps"] < 0.2 * rank["arena_bytes"], rank
+        own[ranks] = max(rank["fullest"]["own"] for rank in each)
+    assert 0.45 * own[2] < own[4] < 0.55 * own[2], own
+    assert all(r["fullest"]["halo"] == 0 for r in ok_json("plan", UNET, "--json", "--layout=data=2")["each"])
+    expect(farandole("plan", UNET, "--layout=spatial=2", "grain.rows=16"), 0, "rows of neighbours")
+
+
 def case_the_whole_plan_of_a_rank():
     plan = ok_json("plan", UNET, "--ranks=4", "--rank=2")
     assert plan["rank"] == 2 and plan["layout"] == {"data": 4, "spatial": 1}
