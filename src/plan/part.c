@@ -20,6 +20,7 @@ void fari_part_destroy(fari_part *part)
     fari_free(part->spans);
     fari_free(part->span0);
     fari_free(part->feeds);
+    fari_free(part->results);
     fari_free(part);
 }
 
@@ -41,7 +42,7 @@ int64_t fari_part_own_bytes(const fari_plan *plan)
     if (part == NULL) return 0;
     return part->message_cap * (int64_t)sizeof(fari_message) + part->part_cap * (int64_t)sizeof(fari_message_part) +
            part->span_cap * (int64_t)sizeof(fari_span) + (plan->buffer_count + 1) * (int64_t)sizeof(int64_t) +
-           part->feed_count * (int64_t)sizeof(fari_feed_box);
+           part->feed_count * (int64_t)sizeof(fari_feed_box) + part->result_cap * (int64_t)sizeof(fari_result);
 }
 
 /* ---- spans ---- */
@@ -74,9 +75,9 @@ int64_t fari_part_whole_offset(const fari_plan *plan, int32_t buffer, int64_t lo
     return span != NULL ? span->lo + (local - span->local) : local;
 }
 
-static int64_t local_offset(const fari_plan *plan, int32_t buffer, int64_t whole)
+int64_t fari_part_local_offset(const fari_plan *plan, int32_t buffer, int64_t whole)
 {
-    const fari_span *span = span_of_whole(plan->part, buffer, whole);
+    const fari_span *span = plan->part != NULL ? span_of_whole(plan->part, buffer, whole) : NULL;
     return span != NULL ? span->local + (whole - span->lo) : whole;
 }
 
@@ -301,7 +302,7 @@ static far_status list_all(listing *l)
 static far_status put_view(fari_plan *plan, int32_t buffer, const fari_view *view, int64_t bytes, bool is_write)
 {
     fari_view own = *view;
-    own.data = (void *)(uintptr_t)local_offset(plan, buffer, (int64_t)(uintptr_t)view->data); /* NOLINT: an offset */
+    own.data = (void *)(uintptr_t)fari_part_local_offset(plan, buffer, (int64_t)(uintptr_t)view->data); /* NOLINT: an offset */
     return fari_lower_view(plan, buffer, &own, bytes, is_write);
 }
 
@@ -424,6 +425,32 @@ static far_status hand_out_results(fari_lowering *low)
     return FAR_OK;
 }
 
+static far_status result_add(fari_part *part, const fari_result *result)
+{
+    if (!fari_reserve((void **)&part->results, &part->result_cap, part->result_count + 1, sizeof(fari_result)))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
+    part->results[part->result_count++] = *result;
+    return FAR_OK;
+}
+
+/* Who has the outputs that have a batch axis: whoever wants them whole asks there. */
+static far_status note_results(fari_lowering *low)
+{
+    const fari_plan *plan = low->plan;
+    const far_graph *graph = plan->graph;
+    for (int64_t k = 0; k < graph->output_count; k++) {
+        const far_value value = graph->outputs[k].value;
+        const fari_tensor *t = fari_tensor_of(graph, value);
+        if (t->batch_of == 0 || t->producer < 0) continue;
+        fari_result r = { .value = value };
+        for (const int64_t end = whole_bytes(plan, value); r.lo < end; r.lo = r.hi) {
+            r.rank = fari_flow_maker(low->walk.flow, value, r.lo, end, &r.hi);
+            FAR_TRY(result_add(plan->part, &r));
+        }
+    }
+    return FAR_OK;
+}
+
 far_status fari_part_lower(fari_lowering *low)
 {
     fari_plan *plan = low->plan;
@@ -431,6 +458,7 @@ far_status fari_part_lower(fari_lowering *low)
     listing l = { .low = low };
     far_status st = FAR_OK;
     FAR_TRY(hand_out_results(low));
+    FAR_TRY(note_results(low));
     FAR_TRY(sort_parts(part));
     for (int64_t p = 0; p < part->part_count; p++) { /* a tensor that only passes through */
         int32_t unused = -1;

@@ -49,6 +49,14 @@ typedef struct fari_feed_box {
     int64_t sample_lo, sample_hi, row_lo, row_hi; /* empty where the rank needs nothing of it */
 } fari_feed_box;
 
+/* Bytes [lo, hi) of one of the graph's outputs that have a batch axis, and who holds them after a step. Results over the whole batch are
+   everywhere and not listed. */
+typedef struct fari_result {
+    far_value value;
+    int32_t rank; /* FARI_EVERY_RANK: all hold them */
+    int64_t lo, hi;
+} fari_result;
+
 typedef struct fari_part {
     fari_message *messages; /* in the order of all ranks */
     int64_t message_count, message_cap;
@@ -59,6 +67,8 @@ typedef struct fari_part {
     int64_t span_count, span_cap;
     fari_feed_box *feeds; /* [graph inputs], by their ordinal */
     int32_t feed_count;
+    fari_result *results; /* of all ranks, by output and then ascending; without gaps */
+    int64_t result_count, result_cap;
 } fari_part;
 
 far_status fari_part_create(fari_plan *plan);
@@ -68,6 +78,8 @@ void fari_part_link(fari_plan *plan);
 int64_t fari_part_own_bytes(const fari_plan *plan);
 /* Where byte `local` of a rank's buffer lies in the whole buffer. */
 int64_t fari_part_whole_offset(const fari_plan *plan, int32_t buffer, int64_t local);
+/* The other way round. The byte has to be one that the rank touches. */
+int64_t fari_part_local_offset(const fari_plan *plan, int32_t buffer, int64_t whole);
 /* True when the buffer holds all of its tensor, byte for byte. */
 bool fari_part_is_whole(const fari_plan *plan, int32_t buffer);
 

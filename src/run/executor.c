@@ -452,6 +452,12 @@ const void *fari_executor_data(const fari_executor *exec, far_value value)
     return buffer >= 0 ? exec->buffer_data[buffer] : NULL;
 }
 
+const void *fari_executor_data_at(const fari_executor *exec, far_value value, int64_t at)
+{
+    const int32_t buffer = value >= 0 ? exec->plan->tensor_buffer[value] : -1;
+    return buffer >= 0 ? exec->buffer_data[buffer] + fari_part_local_offset(exec->plan, buffer, at) : NULL;
+}
+
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out)
 {
     const void *data = fari_executor_data(exec, value);

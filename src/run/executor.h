@@ -52,6 +52,8 @@ far_status fari_executor_find_bad(fari_executor *exec, const fari_step *step, fa
 /* Where a tensor lies after a step (an output, a kept gradient): dense, in the tensor's own order; NULL when it was never made. One of
    several ranks has parts of it: fari_part_whole_offset. */
 const void *fari_executor_data(const fari_executor *exec, far_value value);
+/* The same of byte `at` of the tensor and what this rank has behind it: ranges of plan->part->results. NULL when it was never made. */
+const void *fari_executor_data_at(const fari_executor *exec, far_value value, int64_t at);
 /* Copies a tensor as row-major doubles. */
 far_status fari_executor_read_f64(const fari_executor *exec, far_value value, double *elems_out);
 /* [instr_count] seconds of the last step's instructions; NULL when not timed. */

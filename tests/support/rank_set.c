@@ -143,6 +143,26 @@ static void merge_spans(const rank_run *run, far_value value, char *whole, bool 
         }
 }
 
+/* What every plan says of who has an output: without gaps, and true. */
+static void check_results(const rank_set *set, far_value value, const char *whole, int64_t bytes)
+{
+    for (int32_t r = 0; r < set->count && set->count > 1; r++) {
+        const fari_part *part = set->runs[r].plan->part;
+        int64_t at = 0;
+        for (int64_t i = 0; i < part->result_count; i++) {
+            const fari_result *result = &part->results[i];
+            if (result->value != value) continue;
+            const int32_t holder = result->rank == FARI_EVERY_RANK ? r : result->rank;
+            FAR_CHECK(result->lo == at && result->hi > result->lo);
+            at = result->hi;
+            FAR_CHECK(memcmp(fari_executor_data_at(set->runs[holder].exec, value, result->lo), whole + result->lo,
+                             (size_t)(result->hi - result->lo)) == 0);
+        }
+        const fari_tensor *t = fari_tensor_of(set->graph, value);
+        FAR_CHECK_EQ_I64(at, t->batch_of > 0 && t->producer >= 0 ? bytes : 0);
+    }
+}
+
 void *rank_set_gather(const rank_set *set, far_value value, int64_t *bytes_out)
 {
     const int64_t bytes = far_shape_elems(&fari_tensor_of(set->graph, value)->shape) *
@@ -156,6 +176,11 @@ void *rank_set_gather(const rank_set *set, far_value value, int64_t *bytes_out)
     for (int64_t i = 0; i < bytes; i++)
         FAR_CHECK_MSG(is_there[i], "no rank has byte %d of tensor %d", (int)i, (int)value);
     free(is_there);
+    for (int64_t i = 0; i < set->graph->output_count; i++)
+        if (set->graph->outputs[i].value == value) {
+            check_results(set, value, whole, bytes);
+            break;
+        }
     *bytes_out = bytes;
     return whole;
 }
