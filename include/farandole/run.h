@@ -3,7 +3,8 @@
  * A run: an experiment's configuration carried out. Data, network, plan, training, evaluation, checkpoints, metrics.
  * Life cycle  far_run_open, then far_run_plan_text, far_run_train or far_run_evaluate, then far_run_close.
  * Threads     one run belongs to one thread at a time; it starts `threads` workers of its own.
- * Collective  with far_run_opts.joined: far_run_open and far_run_train, on all ranks with the same configuration. Without: no call.
+ * Collective  with far_run_opts.joined: far_run_open, far_run_train, far_run_evaluate, far_run_predict and far_run_verify, on all ranks with
+ *             the same configuration. Without: no call.
  * Files       DIR/config.yaml, plan.json, metrics.jsonl, checkpoints/; see docs/architecture.md.
  */
 #ifndef FAR_RUN_H
@@ -60,7 +61,7 @@ typedef struct far_run_opts {
     const char *images;
     const char *layout; /**< what is dealt out over ranks, as "data=2,spatial=2"; NULL: as configured (layout) */
     /**
-     * FAR_RUN_TRAIN, FAR_RUN_VERIFY: the processes that train together; borrowed. NULL: this one alone. Rank 0 evaluates and writes the run's folder.
+     * The processes that work together; borrowed. NULL: this one alone. Rank 0 writes the run's folder.
      */
     far_ranks *joined;
     bool
@@ -93,7 +94,7 @@ typedef struct far_score {
     double value;
 } far_score;
 /**
- * Evaluates on the test part of the data.
+ * Evaluates on the test part of the data. Collective: each rank computes its share of every batch; scores are the same on all.
  * @param scores_out  borrowed until the next evaluation or the end of the run.
  */
 FAR_API far_status far_run_evaluate(far_run *run, const far_score **scores_out, int64_t *score_count_out);
@@ -119,6 +120,7 @@ typedef far_status (*far_prediction_fn)(void *context, const far_prediction *pre
 /**
  * Runs the samples that far_run_evaluate would score through the network and hands the results over one sample at a time: in the order
  * of the data; where samples are taken in sizes of their own, one size after the other, and within a size in the order of the data.
+ * Collective: results come to rank 0, a sample at a time, and `fn` is called there only.
  * @return as far_run_evaluate, or what `fn` returned.
  */
 FAR_API far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context);

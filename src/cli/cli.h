@@ -99,6 +99,8 @@ typedef struct cli_ranks {
 cli_exit cli_ranks_begin(const cli_args *args, cli_ranks *ranks_out);
 /* All end together; the first tells what any has failed with. ranks: NULL where there is one. */
 cli_exit cli_ranks_end(const cli_args *args, far_ranks *ranks, far_status status, cli_phase phase);
+/* The same before anything has begun, of a command line that is refused with `code`. Gives it. */
+cli_exit cli_ranks_refuse(const cli_ranks *ranks, cli_exit code);
 
 /* launch.c: --ranks. Starts the command again as so many ranks and waits for them. */
 cli_exit cli_launch(const cli_args *args, int32_t ranks);

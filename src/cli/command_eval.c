@@ -40,31 +40,42 @@ static void print_text(const char *weights, const far_score *scores, int64_t cou
     }
 }
 
-static cli_exit evaluate(const cli_args *args, const far_config *config, const char *weights, const char *folder)
+static void tell(const cli_args *args, const char *weights, const char *folder, const far_score *scores, int64_t count)
+{
+    if (cli_is_silent()) return;
+    if (cli_has(args, "--json")) {
+        print_json(weights, scores, count);
+        return;
+    }
+    json_t *classes = cli_class_names(folder);
+    print_text(weights, scores, count, classes);
+    json_decref(classes);
+}
+
+/* Ends together with the other ranks. */
+static cli_exit evaluate(const cli_args *args, const cli_weights *weights, far_ranks *ranks)
 {
     far_run *run = NULL;
     const far_score *scores = NULL;
     int64_t count = 0;
     cli_progress progress;
     cli_progress_begin(&progress, cli_has(args, "--quiet"));
-    const far_run_opts opts = {
-        .purpose = FAR_RUN_EVALUATE, .weights = weights, .progress = cli_progress_show, .progress_context = &progress
-    };
+    const far_run_opts opts = { .purpose = FAR_RUN_EVALUATE,
+                                .weights = weights->path,
+                                .progress = cli_is_silent() ? NULL : cli_progress_show,
+                                .progress_context = &progress,
+                                .layout = cli_value(args, "--layout"),
+                                .joined = ranks };
     cli_phase phase = CLI_OPENING;
-    far_status st = far_run_open(config, &opts, &run);
+    far_status st = far_run_open(weights->config, &opts, &run);
     if (st == FAR_OK) {
         phase = CLI_RUNNING;
         st = far_run_evaluate(run, &scores, &count);
     }
     cli_progress_end(&progress);
-    const char *used = weights != NULL ? weights : far_config_text(config, "model.weights");
-    if (st == FAR_OK && cli_has(args, "--json")) print_json(used, scores, count);
-    else if (st == FAR_OK) {
-        json_t *classes = cli_class_names(folder);
-        print_text(used, scores, count, classes);
-        json_decref(classes);
-    }
-    const cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, phase);
+    const cli_exit code = cli_ranks_end(args, ranks, st, phase);
+    const char *used = weights->path != NULL ? weights->path : far_config_text(weights->config, "model.weights");
+    if (code == CLI_OK) tell(args, used, weights->run, scores, count);
     far_run_close(run);
     return code;
 }
@@ -72,12 +83,16 @@ static cli_exit evaluate(const cli_args *args, const far_config *config, const c
 static cli_exit run_eval(const cli_args *args)
 {
     cli_weights weights;
-    if (args->word_count == 0)
-        return cli_usage_error(args->command, "evaluate what? name a run folder or a config file");
-    cli_exit code = cli_weights_open(args, args->words[0], &weights);
-    if (code != CLI_OK) return code;
-    code = evaluate(args, weights.config, weights.path, weights.run);
+    cli_ranks ranks = { 0 };
+    cli_exit code = cli_ranks_begin(args, &ranks);
+    if (code == CLI_OK && args->word_count == 0)
+        code = cli_usage_error(args->command, "evaluate what? name a run folder or a config file");
+    if (code == CLI_OK) code = cli_weights_open(args, args->words[0], &weights);
+    if (code != CLI_OK) return cli_ranks_refuse(&ranks, code);
+    code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch(args, ranks.wanted)
+                                                   : evaluate(args, &weights, ranks.joined);
     cli_weights_close(&weights);
+    far_ranks_leave(ranks.joined);
     return code;
 }
 
@@ -85,6 +100,8 @@ static const cli_option options[] = {
     { "--weights", "PATH", "a checkpoint folder or a safetensors file", NULL },
     { "--checkpoint", "WHICH", "of a run: best, last or a step; default: best", NULL },
     { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
+    { "--ranks", "N", "N processes on this machine share the work, with the same scores", NULL },
+    { "--layout", "data=D,spatial=S", "what ranks share out: samples, rows; default: samples", NULL },
     { "--memory", "SIZE", "memory it may use, as 512M or 16G; default: what there is", "memory" },
     { "--quiet", NULL, "no progress", NULL },
     { "--json", NULL, "the scores as JSON", NULL },
@@ -101,7 +118,9 @@ const cli_command cli_eval = {
     .examples = "farandole eval runs/lenet5-20250101-120000\n"
                 "    the best checkpoint of a run\n"
                 "farandole eval runs/lenet5-20250101-120000 --checkpoint last --json data.path=other-data\n"
-                "    the last checkpoint, on other data, for a program to read\n",
+                "    the last checkpoint, on other data, for a program to read\n"
+                "farandole eval runs/lenet5-20250101-120000 --ranks 4 --layout spatial=4\n"
+                "    four processes: each has a quarter of the rows of every image, and needs the memory for these\n",
     .exits = "3 data or weights cannot be read, 4 does not fit in memory",
     .options = options,
     .option_count = CLI_COUNT(options),

@@ -75,7 +75,8 @@ static void tell(const cli_args *args, const predict_out *out)
     (void)printf("%-20s %s, %s files\n", "folder", out->folder, cli_count_text(out->files, count));
 }
 
-static cli_exit predict(const cli_args *args, const cli_weights *weights, predict_out *out)
+/* Ends together with the other ranks; the first writes. */
+static cli_exit predict(const cli_args *args, const cli_weights *weights, far_ranks *ranks, predict_out *out)
 {
     far_run *run = NULL;
     cli_progress progress;
@@ -84,23 +85,24 @@ static cli_exit predict(const cli_args *args, const cli_weights *weights, predic
     const far_run_opts opts = { .purpose = FAR_RUN_PREDICT,
                                 .weights = weights->path,
                                 .images = cli_value(args, "--images"),
-                                .progress = cli_progress_show,
-                                .progress_context = &progress };
+                                .progress = cli_is_silent() ? NULL : cli_progress_show,
+                                .progress_context = &progress,
+                                .layout = cli_value(args, "--layout"),
+                                .joined = ranks };
     far_status st = far_run_open(weights->config, &opts, &run);
-    if (st == FAR_OK) st = folder_make(out->folder);
-    if (st == FAR_OK) {
-        phase = CLI_RUNNING;
-        st = far_run_predict(run, predict_out_take, out);
-    }
+    if (st == FAR_OK) phase = CLI_RUNNING;
+    if (st == FAR_OK && !cli_is_silent()) st = folder_make(out->folder);
+    if (st == FAR_OK) st = far_run_predict(run, predict_out_take, out);
     cli_progress_end(&progress);
-    cli_exit code = st == FAR_OK ? CLI_OK : cli_fail(args, st, phase);
-    const far_status closed = predict_out_close(out, st == FAR_OK);
-    if (code == CLI_OK && closed != FAR_OK) code = cli_fail(args, closed, CLI_RUNNING);
+    far_status closed = FAR_OK;
+    if (st == FAR_OK) st = closed = predict_out_close(out, true);
+    const cli_exit code = cli_ranks_end(args, ranks, st, phase);
+    if (st != FAR_OK && closed == FAR_OK) (void)predict_out_close(out, false);
     far_run_close(run);
     return code;
 }
 
-static cli_exit with_weights(const cli_args *args, const cli_weights *weights, predict_out *out)
+static cli_exit with_weights(const cli_args *args, const cli_weights *weights, far_ranks *ranks, predict_out *out)
 {
     char *own = NULL;
     json_t *names = cli_class_names(weights->run);
@@ -108,8 +110,8 @@ static cli_exit with_weights(const cli_args *args, const cli_weights *weights, p
     out->folder = cli_value(args, "--out");
     if (out->folder == NULL && weights->run != NULL) own = cli_path(weights->run, "predictions");
     if (out->folder == NULL) out->folder = own != NULL ? own : "predictions";
-    const cli_exit code = predict(args, weights, out);
-    if (code == CLI_OK) tell(args, out);
+    const cli_exit code = predict(args, weights, ranks, out);
+    if (code == CLI_OK && !cli_is_silent()) tell(args, out);
     json_decref(names);
     free(own);
     return code;
@@ -120,14 +122,18 @@ static cli_exit run_predict(const cli_args *args)
     cli_weights weights;
     predict_out out = { .has_probabilities = cli_has(args, "--probabilities"),
                         .has_overlays = cli_has(args, "--overlay") };
-    if (args->word_count == 0)
-        return cli_usage_error(args->command, "predict with what? name a run, a checkpoint or a config file");
-    cli_exit code = format_of(args, &out.format);
+    cli_ranks ranks = { 0 };
+    cli_exit code = cli_ranks_begin(args, &ranks);
+    if (code == CLI_OK && args->word_count == 0)
+        code = cli_usage_error(args->command, "predict with what? name a run, a checkpoint or a config file");
+    if (code == CLI_OK) code = format_of(args, &out.format);
     if (code == CLI_OK) code = top_of(args, &out.top);
     if (code == CLI_OK) code = cli_weights_open(args, args->words[0], &weights);
-    if (code != CLI_OK) return code;
-    code = with_weights(args, &weights, &out);
+    if (code != CLI_OK) return cli_ranks_refuse(&ranks, code);
+    code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch(args, ranks.wanted)
+                                                   : with_weights(args, &weights, ranks.joined, &out);
     cli_weights_close(&weights);
+    far_ranks_leave(ranks.joined);
     return code;
 }
 
@@ -141,6 +147,8 @@ static const cli_option options[] = {
     { "--weights", "PATH", "a checkpoint folder or a safetensors file", NULL },
     { "--checkpoint", "WHICH", "of a run: best, last or a step; default: best", NULL },
     { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
+    { "--ranks", "N", "N processes on this machine share the work, with the same files", NULL },
+    { "--layout", "data=D,spatial=S", "what ranks share out: samples, rows; default: samples", NULL },
     { "--memory", "SIZE", "memory it may use, as 512M or 16G; default: what there is", "memory" },
     { "--quiet", NULL, "no progress", NULL },
     { "--json", NULL, "what was written, as JSON", NULL },

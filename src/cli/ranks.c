@@ -21,6 +21,13 @@ cli_exit cli_ranks_begin(const cli_args *args, cli_ranks *ranks_out)
     return st == FAR_OK ? CLI_OK : cli_fail(args, st, CLI_RUNNING);
 }
 
+cli_exit cli_ranks_refuse(const cli_ranks *ranks, cli_exit code)
+{
+    if (ranks->joined != NULL) (void)far_ranks_part(ranks->joined, FAR_E_CONFIG, NULL);
+    far_ranks_leave(ranks->joined);
+    return code;
+}
+
 cli_exit cli_ranks_end(const cli_args *args, far_ranks *ranks, far_status status, cli_phase phase)
 {
     far_status worst = FAR_OK;

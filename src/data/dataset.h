@@ -42,6 +42,9 @@ far_status fari_label_counts(far_dataset *dataset, const int64_t *sample_ids, in
 /* far_loader_bytes, with the reason why a loader cannot be opened. */
 far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, int64_t *bytes_out);
 
+/* FAR_E_FORMAT: more samples of an epoch could not be read than may be left out. */
+far_status fari_loader_may_skip(int64_t skipped, int64_t samples);
+
 /* Pixels of 0..255 as floats: x / 255 in single precision, the division that torchvision's ToTensor does. */
 void fari_pixel_table(float table_out[256]);
 /* Many of them: divided by vectors, which is quicker than looking them up. The same numbers. */

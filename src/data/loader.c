@@ -447,19 +447,24 @@ static bool is_full(const far_loader *loader, const slot *s, int64_t number)
 }
 
 /* Leaving out is for single damaged files: where it is many, something else is wrong. */
+far_status fari_loader_may_skip(int64_t skipped, int64_t samples)
+{
+    int64_t most = samples / 10 > SKIPPED_MIN ? samples / 10 : SKIPPED_MIN;
+    if (most >= samples) most = samples - 1;
+    if (skipped <= most) return FAR_OK;
+    return FAR_FAIL(FAR_E_FORMAT,
+                    "%" PRId64 " samples could not be read in this epoch of %" PRId64
+                    ": more than the tenth that may be left out; the warnings say why",
+                    skipped, samples);
+}
+
 static void count_skipped(far_loader *loader, slot *s)
 {
-    const int64_t samples = loader->sample_count, tenth = samples / 10;
-    int64_t most = tenth > SKIPPED_MIN ? tenth : SKIPPED_MIN;
-    if (most >= samples) most = samples - 1;
     if (s->number % loader->batches == 0) loader->skipped = 0;
     loader->skipped += s->skipped;
-    if (loader->skipped <= most || s->status != FAR_OK) return;
-    s->status = FAR_FAIL(FAR_E_FORMAT,
-                         "%" PRId64 " samples could not be read in this epoch of %" PRId64
-                         ": more than the tenth that may be left out; the warnings say why",
-                         loader->skipped, samples);
-    fari_error_save(&s->error);
+    if (s->status != FAR_OK) return;
+    s->status = fari_loader_may_skip(loader->skipped, loader->sample_count);
+    if (s->status != FAR_OK) fari_error_save(&s->error);
 }
 
 far_status far_loader_next(far_loader *loader, far_batch *batch_out)

@@ -302,7 +302,8 @@ static far_status list_all(listing *l)
 static far_status put_view(fari_plan *plan, int32_t buffer, const fari_view *view, int64_t bytes, bool is_write)
 {
     fari_view own = *view;
-    own.data = (void *)(uintptr_t)fari_part_local_offset(plan, buffer, (int64_t)(uintptr_t)view->data); /* NOLINT: an offset */
+    own.data =
+        (void *)(uintptr_t)fari_part_local_offset(plan, buffer, (int64_t)(uintptr_t)view->data); /* NOLINT: an offset */
     return fari_lower_view(plan, buffer, &own, bytes, is_write);
 }
 

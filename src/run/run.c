@@ -156,7 +156,7 @@ static far_status run_prepare(far_run *run)
     if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
         return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
                         run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
-    return FAR_OK;
+    return run_shared_weights(run);
 }
 
 far_status far_run_open(const far_config *config, const far_run_opts *opts, far_run **run_out)

@@ -72,7 +72,7 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     far_shape label;
     char name[32];
     FAR_TRY(far_graph_create(is_training, &side->graph));
-    const far_value x = far_graph_input(side->graph, "image", FAR_F32, &image);
+    const far_value x = side->image = far_graph_input(side->graph, "image", FAR_F32, &image);
     if (is_training) FAR_TRY(run_groups_fix_norms(run, side->graph));
     FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
     for (int32_t i = 0; i < side->model.count && !is_training;
@@ -97,49 +97,6 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     return far_optim_apply(side->graph, &run->optim);
 }
 
-/* Which samples of a batch are read: those that this rank's part of the plan wants, with all of their rows. */
-static void side_feeds(run_side *side)
-{
-    const fari_part *part = side->plan->part;
-    int64_t lo = side->batch, hi = 0;
-    for (int32_t i = 0; part != NULL && i < part->feed_count; i++) {
-        const fari_feed_box *box = &part->feeds[i];
-        if (box->sample_hi <= box->sample_lo) continue;
-        if (box->sample_lo < lo) lo = box->sample_lo;
-        if (box->sample_hi > hi) hi = box->sample_hi;
-    }
-    if (part == NULL) hi = side->batch;
-    if (lo >= hi || part == NULL) lo = 0;
-    side->own_first = lo;
-    side->own_count = hi > lo ? hi - lo : 1; /* a rank without any reads one, which is nothing to it */
-    for (int32_t i = 0; part != NULL && i < part->feed_count && i < (int32_t)FAR_COUNT(side->boxes); i++) {
-        const far_shape shape = far_graph_shape(side->graph, part->feeds[i].input);
-        side->boxes[i] =
-            (fari_feed_box){ part->feeds[i].input, lo, lo + side->own_count, 0, shape.ndim >= 3 ? shape.dim[2] : 1 };
-    }
-}
-
-far_status run_side_plan(far_run *run, run_side *side)
-{
-    /* where many ranks are planned for, nobody needs the plan of one rank alone, which may be large */
-    fari_plan_opts opts = { .mesh = run->mesh, .threads = run->threads, .backend = run->backend };
-    if (run->comm != NULL && side == &run->train) opts.rank = run->comm->rank;
-    if (run->comm != NULL && side != &run->train) opts.mesh = (fari_mesh){ 1, 1 }; /* the first rank evaluates alone */
-    run_config_grain(run->config, &opts.grain);
-    FAR_TRY(fari_plan_create(side->graph, &opts, &side->plan));
-    side_feeds(side);
-    return FAR_OK;
-}
-
-/* Labels repeated for each plane, where the network has several and the data one. */
-int64_t run_plane_labels_bytes(const far_run *run, const run_side *side)
-{
-    if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
-        run->label_planes <= 1)
-        return 0;
-    return side->own_count * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
-}
-
 static far_status planes_allocate(far_run *run)
 {
     void *labels = NULL;
@@ -147,17 +104,6 @@ static far_status planes_allocate(far_run *run)
     FAR_TRY(fari_arena_map(run->plane_labels_bytes, &labels));
     run->plane_labels = labels;
     return FAR_OK;
-}
-
-void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2])
-{
-    memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
-    memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
-    if (run->plane_labels == NULL) return;
-    const int64_t pixels = side->own_count * side->height * side->width;
-    for (int64_t i = 0; i < pixels; i++)
-        for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];
-    feed_out[1] = run->plane_labels;
 }
 
 static int64_t samples_a_step(const far_run *run, const char *key)
@@ -216,20 +162,15 @@ static far_status allocate(far_run *run)
     if (run->train.plan != NULL) {
         opts.is_timed = true;
         opts.is_traced = run->opts.timeline != NULL;
-        opts.comm = run->comm;
         opts.is_hashed = run->opts.purpose == FAR_RUN_VERIFY;
-        opts.boxes = run->comm != NULL ? run->train.boxes : NULL;
-        FAR_TRY(fari_executor_create(run->train.plan, run->store, &opts, &run->train.exec));
+        FAR_TRY(run_side_start(run, &run->train, &opts));
         FAR_TRY(fari_profile_create(run->train.plan, &run->profile));
         if (opts.is_traced) FAR_TRY(fari_timeline_create(run->train.plan, &run->timeline));
         opts.is_timed = false;
         opts.is_traced = false;
         opts.is_hashed = false;
-        opts.comm = NULL;
-        opts.boxes = NULL;
     }
-    if (run->eval.plan != NULL) FAR_TRY(fari_executor_create(run->eval.plan, run->store, &opts, &run->eval.exec));
-    return FAR_OK;
+    return run->eval.plan != NULL ? run_side_start(run, &run->eval, &opts) : FAR_OK;
 }
 
 static far_status backend_create(far_run *run)
@@ -243,7 +184,7 @@ static far_status backend_create(far_run *run)
 /* The evaluation side: of a fixed size, or the largest of the samples' own. */
 static far_status eval_plan(far_run *run)
 {
-    if (run_is_follower(run) || run->opts.purpose == FAR_RUN_VERIFY) return FAR_OK;
+    if (run->opts.purpose == FAR_RUN_VERIFY) return FAR_OK;
     run->eval.batch = samples_a_step(run, "eval.batch");
     run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
     run->native.is_on = run_native_wanted(run);
@@ -309,14 +250,6 @@ far_status run_build(far_run *run)
     if (!run_is_training(run)) return FAR_OK;
     const far_loader_opts loader = run_train_loader_opts(run, &run->train);
     return far_loader_open(run->data.train, &loader, &run->loader);
-}
-
-void run_side_close(run_side *side)
-{
-    fari_executor_destroy(side->exec);
-    fari_plan_destroy(side->plan);
-    far_graph_destroy(side->graph);
-    *side = (run_side){ 0 };
 }
 
 void run_unbuild(far_run *run)

@@ -1,6 +1,8 @@
-/* Evaluation: every sample once, counts added up exactly, scores by name. */
+/* Evaluation: every sample once, counts added up exactly, scores by name. Of several ranks each computes its share of every batch; results
+   over a batch are on all of them, those of single samples are added up in the end. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/dataset.h"
 #include "run/run_priv.h"
 #include <inttypes.h>
 #include <string.h>
@@ -45,9 +47,9 @@ static int64_t batches_of(int64_t samples, int64_t batch)
 }
 
 /* Batches of the given samples (ids NULL: all) in their order, the last one filled up. */
-static far_loader_opts loader_opts(const far_run *run, int64_t batch, const int64_t *ids, int64_t count)
+static far_loader_opts loader_opts(const far_run *run, const run_side *side, const int64_t *ids, int64_t count)
 {
-    return (far_loader_opts){ .batch = batch,
+    return (far_loader_opts){ .batch = side->batch,
                               .sample_ids = ids,
                               .sample_count = count,
                               .last = FAR_LAST_PAD,
@@ -55,12 +57,15 @@ static far_loader_opts loader_opts(const far_run *run, int64_t batch, const int6
                               .threads = run_loader_threads(run),
                               .ahead = 2,
                               .augment = run_augment(run, false),
-                              .on_error = run_on_error(run) };
+                              .on_error = run_on_error(run),
+                              .own_first = side->own_first,
+                              .own_count = side->own_count };
 }
 
-static far_loader_opts native_opts(const far_run *run, const run_extent *extent, const int64_t *ids, int64_t count)
+static far_loader_opts native_opts(const far_run *run, const run_side *side, const run_extent *extent,
+                                   const int64_t *ids, int64_t count)
 {
-    far_loader_opts opts = loader_opts(run, extent->batch, ids, count);
+    far_loader_opts opts = loader_opts(run, side, ids, count);
     opts.augment.frame = run_native_frame(extent);
     return opts;
 }
@@ -73,6 +78,20 @@ static far_status step_side(far_run *run, const run_side *side, const far_batch 
     return fari_executor_step(side->exec, &step);
 }
 
+/* What any rank could not read, all leave out. ids [batch]: becomes batch->sample_ids. */
+static far_status agree_unread(const far_run *run, const run_side *side, far_batch *batch, int64_t *ids,
+                               int64_t *skipped_io)
+{
+    if (run->comm == NULL || run_on_error(run) != FAR_ON_ERROR_SKIP) return FAR_OK;
+    memcpy(ids, batch->sample_ids, (size_t)side->batch * sizeof *ids);
+    FAR_TRY(run_shared_unread(run, ids, side->batch));
+    batch->sample_ids = ids;
+    batch->skipped = 0;
+    for (int64_t i = 0; i < batch->count; i++) batch->skipped += ids[i] < 0;
+    *skipped_io += batch->skipped;
+    return FAR_OK;
+}
+
 /* All batches of a loader through one side; `done_io` counts those of all sides. */
 static far_status side_batches(far_run *run, const run_side *side, far_dataset *set, const far_loader_opts *opts,
                                const run_visitor *visitor, int64_t *done_io, int64_t total)
@@ -80,15 +99,21 @@ static far_status side_batches(far_run *run, const run_side *side, far_dataset *
     far_loader *loader = NULL;
     far_batch batch;
     far_status st = FAR_OK;
+    int64_t skipped = 0;
+    int64_t *ids = fari_alloc((size_t)side->batch * sizeof *ids);
+    if (ids == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", side->batch);
     FAR_TRY_GOTO(visitor->begin(visitor->context, side), done);
     FAR_TRY_GOTO(far_loader_open(set, opts, &loader), done);
     while ((st = run_sample_failed(run, far_loader_next(loader, &batch))) == FAR_OK) {
+        FAR_TRY_GOTO(agree_unread(run, side, &batch, ids, &skipped), done);
+        FAR_TRY_GOTO(fari_loader_may_skip(skipped, far_loader_info(loader).sample_count), done);
         FAR_TRY_GOTO(step_side(run, side, &batch), done);
         FAR_TRY_GOTO(visitor->batch(visitor->context, side, &batch, ++*done_io, total), done);
     }
     if (st == FAR_END) st = FAR_OK;
 done:
     far_loader_close(loader);
+    fari_free(ids);
     return st;
 }
 
@@ -107,8 +132,9 @@ static far_status native_batches(far_run *run, const run_part *part, const int64
     for (int64_t e = 0; e < native->count; e++) {
         run_side *side = NULL;
         if (first[e + 1] == first[e]) continue;
-        const far_loader_opts opts = native_opts(run, &native->extents[e], ids + first[e], first[e + 1] - first[e]);
         FAR_TRY(run_native_side(run, &native->extents[e], &side));
+        const far_loader_opts opts =
+            native_opts(run, side, &native->extents[e], ids + first[e], first[e + 1] - first[e]);
         FAR_TRY(side_batches(run, side, part->set, &opts, visitor, &done, total));
     }
     run_side_close(&run->native.other);
@@ -137,7 +163,7 @@ far_status run_each_batch(far_run *run, const run_part *part, const run_visitor 
 {
     int64_t *ids = NULL, *first = NULL, done = 0;
     if (!run->native.is_on) {
-        const far_loader_opts opts = loader_opts(run, run->eval.batch, part->ids, part->count);
+        const far_loader_opts opts = loader_opts(run, &run->eval, part->ids, part->count);
         return side_batches(run, &run->eval, part->set, &opts, visitor, &done,
                             batches_of(part_size(part), run->eval.batch));
     }
@@ -148,6 +174,15 @@ far_status run_each_batch(far_run *run, const run_part *part, const run_visitor 
     return st;
 }
 
+/* A side of that size as far as its loader goes; of several ranks with as large a share of a batch as that of the largest, whose plan is
+   the only one that is there. */
+static run_side side_like(const far_run *run, const run_extent *extent)
+{
+    const run_side *largest = &run->eval;
+    const int64_t share = (extent->batch * largest->own_count + largest->batch - 1) / largest->batch;
+    return (run_side){ .batch = extent->batch, .own_count = share };
+}
+
 static far_status native_loader_bytes(const far_run *run, const run_part *part, int64_t *bytes_io)
 {
     int64_t *ids = NULL, *first = NULL;
@@ -156,7 +191,9 @@ static far_status native_loader_bytes(const far_run *run, const run_part *part, 
     for (int64_t e = 0; e < run->native.count && st == FAR_OK; e++) {
         int64_t bytes = 0;
         if (first[e + 1] == first[e]) continue;
-        const far_loader_opts opts = native_opts(run, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
+        const run_side side = side_like(run, &run->native.extents[e]);
+        const far_loader_opts opts =
+            native_opts(run, &side, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
         st = run_loader_need(part->set, &opts, &bytes);
         bytes += part_size(part) * (int64_t)sizeof *ids;
         if (bytes > *bytes_io) *bytes_io = bytes;
@@ -179,7 +216,7 @@ far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out)
             FAR_TRY(native_loader_bytes(run, &parts[i], bytes_out));
             continue;
         }
-        const far_loader_opts opts = loader_opts(run, run->eval.batch, parts[i].ids, parts[i].count);
+        const far_loader_opts opts = loader_opts(run, &run->eval, parts[i].ids, parts[i].count);
         FAR_TRY(run_loader_need(parts[i].set, &opts, &bytes));
         if (bytes > *bytes_out) *bytes_out = bytes;
     }
@@ -212,18 +249,48 @@ static far_status score_begin(void *context, const run_side *side)
     return run_samples_side(s->run, side);
 }
 
+/* Entries of single samples: those that this rank has, one after the other. */
+static far_status read_entries(const run_side *side, const far_batch *batch, far_value value, int64_t entry_elems,
+                               double *elems_out, int64_t *count_out)
+{
+    const fari_part *part = side->plan->part;
+    const int64_t bytes = entry_elems * (int64_t)sizeof *elems_out;
+    *count_out = 0;
+    for (int64_t i = 0; i < part->result_count; i++) {
+        const fari_result *r = &part->results[i];
+        const int32_t rank = r->rank == FARI_EVERY_RANK ? 0 : r->rank;
+        if (r->value != value || rank != side->plan->opts.rank) continue;
+        if (r->lo % bytes != 0 || r->hi % bytes != 0)
+            return FAR_FAIL(FAR_E_INTERNAL, "the counts of a sample lie on two ranks");
+        for (int64_t sample = r->lo / bytes; sample < r->hi / bytes && sample < batch->count; sample++)
+            memcpy(elems_out + (*count_out)++ * entry_elems, fari_executor_data_at(side->exec, value, sample * bytes),
+                   (size_t)bytes);
+    }
+    return FAR_OK;
+}
+
 static far_status score_batch(void *context, const run_side *side, const far_batch *batch, int64_t done, int64_t total)
 {
     scoring *s = context;
     for (int32_t i = 0; i < s->out.count; i++) {
-        FAR_TRY(fari_executor_read_f64(side->exec, s->out.value[i], s->out.elems[i]));
         s->out.entries[i] = batch->count;
+        if (side->plan->part != NULL && far_meter_output_is_each(s->meter, i))
+            FAR_TRY(read_entries(side, batch, s->out.value[i], far_meter_output_elems(s->meter, i), s->out.elems[i],
+                                 &s->out.entries[i]));
+        else FAR_TRY(fari_executor_read_f64(side->exec, s->out.value[i], s->out.elems[i]));
     }
     far_meter_add(s->meter, batch->count - batch->skipped, s->out.borrowed, s->out.entries);
     s->run->eval_skipped += batch->skipped;
     FAR_TRY(run_samples_take(s->run, batch));
     run_report(s->run, "eval", done, total, far_meter_score(s->meter, 0), 0.0, NULL);
     return FAR_OK;
+}
+
+static far_status share_sums(const far_run *run, far_meter *meter)
+{
+    int64_t count = 0;
+    double *sums = far_meter_partial(meter, &count);
+    return run_shared_sum(run, sums, count);
 }
 
 far_status run_score(far_run *run, const run_part *part)
@@ -234,10 +301,11 @@ far_status run_score(far_run *run, const run_part *part)
     FAR_TRY(far_meter_create(run->eval.graph, run->recipe_opts, &s.meter));
     far_status st = run_samples_begin(run, part, part_size(part));
     if (st == FAR_OK) st = run_each_batch(run, part, &visitor);
+    if (st == FAR_OK) st = share_sums(run, s.meter);
     if (st == FAR_OK) take_scores(run, s.meter);
     const far_status pictured = run_samples_end(run, st == FAR_OK);
     if (st == FAR_OK) st = pictured;
-    if (st == FAR_OK && run->eval_skipped > 0)
+    if (st == FAR_OK && run->eval_skipped > 0 && !run_is_follower(run))
         fari_log(FAR_LOG_WARN, "evaluation left out %" PRId64 " samples that could not be read (data.on_error: skip)",
                  run->eval_skipped);
     outputs_free(&s.out);

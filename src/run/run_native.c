@@ -262,7 +262,7 @@ far_status run_native_side(far_run *run, const run_extent *extent, run_side **si
                  " needs more memory than was planned for the largest: %" PRId64 " bytes on top",
                  extent->batch, extent->height, extent->width, fari_plan_run_bytes(other->plan));
     }
-    FAR_TRY(fari_executor_create(other->plan, run->store, &opts, &other->exec));
+    FAR_TRY(run_side_start(run, other, &opts));
     *side_out = other;
     return FAR_OK;
 }

@@ -1,18 +1,30 @@
 /* What the network gives for each sample of the part of the data that is evaluated, handed over one sample at a time. */
 #include "base/mem.h"
+#include "run/run_collect.h"
 #include "run/run_priv.h"
 #include <math.h>
 #include <string.h>
 
-/* The logits of output `map` as the executor holds them. */
-static far_status output_view(const run_side *side, int32_t map, fari_view *view_out)
+/* The logits of output `map`, and which of them are sample `idx`: those of the batch as the executor holds them, or of several ranks those
+   of the sample alone. */
+static far_status output_view(const run_results *results, int64_t idx, int32_t map, fari_view *view_out,
+                              int64_t *idx_out)
 {
+    const run_side *side = results->side;
     const far_value value = side->model.logits[map];
     const fari_tensor *t = fari_tensor_of(side->graph, value);
-    const void *data = fari_executor_data(side->exec, value);
-    if (data == NULL) return FAR_FAIL(FAR_E_INTERNAL, "output %d of the network was not computed", (int)map);
+    const void *data = NULL;
     *view_out = (fari_view){ .dtype = fari_plan_dtype(side->plan, value), .order = t->order, .ndim = t->shape.ndim };
     memcpy(view_out->dim, t->shape.dim, sizeof view_out->dim);
+    *idx_out = idx;
+    if (results->collect != NULL) {
+        view_out->dim[0] = 1;
+        *idx_out = 0;
+        FAR_TRY(run_collect_output(results->collect, idx, map, &data));
+    } else {
+        data = fari_executor_data(side->exec, value);
+        if (data == NULL) return FAR_FAIL(FAR_E_INTERNAL, "output %d of the network was not computed", (int)map);
+    }
     memcpy(&view_out->data, &data, sizeof data); /* only read */
     return FAR_OK;
 }
@@ -64,26 +76,38 @@ int64_t run_results_bytes(const far_run *run)
     const int64_t pixels = run->eval.height * run->eval.width; /* the largest side */
     const int64_t labels = run->data.info.label == FAR_LABEL_MAP ? pixels * (int64_t)sizeof(int32_t) : 0;
     const int64_t image = is_padded(run) ? pixels * run->data.info.channels * (int64_t)sizeof(float) : 0;
-    return elems_of_sample(&run->eval) * (int64_t)sizeof(float) + labels + image;
+    const int64_t collect = run->comm != NULL ? run_collect_bytes(run, &run->eval, &run->data.info) : 0;
+    if (run_is_follower(run)) return collect;
+    return elems_of_sample(&run->eval) * (int64_t)sizeof(float) + labels + image + collect;
+}
+
+/* On the first rank, which looks at the samples. */
+static far_status results_allocate(const far_run *run, const run_side *side, run_results *results)
+{
+    const size_t pixels = (size_t)(side->height * side->width);
+    const bool has_maps = run->data.info.label == FAR_LABEL_MAP;
+    results->elems = fari_alloc((size_t)elems_of_sample(side) * sizeof *results->elems);
+    if (has_maps) results->labels = fari_alloc(pixels * sizeof *results->labels);
+    if (is_padded(run)) results->image = fari_alloc(pixels * (size_t)run->data.info.channels * sizeof *results->image);
+    if (results->elems != NULL && (results->labels != NULL || !has_maps) && (results->image != NULL || !is_padded(run)))
+        return FAR_OK;
+    return FAR_FAIL(FAR_E_NOMEM, "no memory for the results of a sample");
 }
 
 far_status run_results_open(const far_run *run, const run_side *side, far_dataset *set, run_results *results_out)
 {
-    const size_t pixels = (size_t)(side->height * side->width);
-    const bool has_maps = run->data.info.label == FAR_LABEL_MAP;
+    const far_dataset_info info = far_dataset_info_of(set);
     run_results results = { .run = run, .side = side, .set = set };
-    results.elems = fari_alloc((size_t)elems_of_sample(side) * sizeof *results.elems);
-    if (has_maps) results.labels = fari_alloc(pixels * sizeof *results.labels);
-    if (is_padded(run)) results.image = fari_alloc(pixels * (size_t)run->data.info.channels * sizeof *results.image);
+    far_status st = run_is_follower(run) ? FAR_OK : results_allocate(run, side, &results);
+    if (st == FAR_OK && side->plan->part != NULL) st = run_collect_open(run, side, &info, &results.collect);
+    if (st != FAR_OK) run_results_close(&results);
     *results_out = results;
-    if (results.elems != NULL && (results.labels != NULL || !has_maps) && (results.image != NULL || !is_padded(run)))
-        return FAR_OK;
-    run_results_close(results_out);
-    return FAR_FAIL(FAR_E_NOMEM, "no memory for the results of a sample");
+    return st;
 }
 
 void run_results_close(run_results *results)
 {
+    run_collect_close(results->collect);
     fari_free(results->elems);
     fari_free(results->image);
     fari_free(results->labels);
@@ -107,11 +131,11 @@ static far_status take_extent(const run_results *results, far_prediction *p)
     return FAR_OK;
 }
 
-static void take_image(const run_results *results, const far_batch *batch, int64_t idx, far_prediction *p)
+/* image: of the sample, padded. */
+static void take_image(const run_results *results, const float *image, far_prediction *p)
 {
     const run_side *side = results->side;
     const int64_t row = side->width * p->channels;
-    const float *image = batch->images + idx * side->height * row;
     p->image = image;
     if (p->height == side->height && p->width == side->width) return;
     for (int64_t y = 0; y < p->height; y++)
@@ -120,43 +144,49 @@ static void take_image(const run_results *results, const far_batch *batch, int64
     p->image = results->image;
 }
 
-static void take_labels(const run_results *results, const far_batch *batch, int64_t idx, far_prediction *p)
+/* labels: of the sample, NULL: none. */
+static void take_labels(const run_results *results, const int32_t *labels, far_prediction *p)
 {
     const far_run *run = results->run;
     const run_side *side = results->side;
     const int64_t given = run->data.info.label_planes, planes = given > 1 ? given : 1;
     const int64_t plane = p->map < planes ? p->map : planes - 1;
-    p->labels = NULL;
-    if (batch->labels == NULL) return;
-    if (run->data.info.label != FAR_LABEL_MAP) {
-        p->labels = batch->labels + idx;
-        return;
-    }
-    const int32_t *labels = batch->labels + idx * side->height * side->width * planes;
+    p->labels = labels;
+    if (labels == NULL || run->data.info.label != FAR_LABEL_MAP) return;
     for (int64_t y = 0; y < p->height; y++)
         for (int64_t x = 0; x < p->width; x++)
             results->labels[y * p->width + x] = labels[(y * side->width + x) * planes + plane];
     p->labels = results->labels;
 }
 
-static far_status take_output(const run_results *results, int64_t idx, far_prediction *p)
+static void take_output(const run_results *results, const fari_view *view, int64_t idx, far_prediction *p)
 {
     const run_side *side = results->side;
-    fari_view view;
-    FAR_TRY(output_view(side, p->map, &view));
     const far_shape whole = far_graph_shape(side->graph, side->model.logits[p->map]);
-    const bool is_pixelwise = run_is_pixelwise(results->run, side, &whole), is_map = is_pixelwise && view.ndim == 4;
-    p->shape.ndim = view.ndim - 1;
-    memcpy(p->shape.dim, view.dim + 1, (FAR_NDIM_MAX - 1) * sizeof view.dim[0]);
+    const bool is_pixelwise = run_is_pixelwise(results->run, side, &whole), is_map = is_pixelwise && view->ndim == 4;
+    p->shape.ndim = view->ndim - 1;
+    memcpy(p->shape.dim, view->dim + 1, (FAR_NDIM_MAX - 1) * sizeof view->dim[0]);
     if (is_map) {
         p->shape.dim[1] = p->height;
         p->shape.dim[2] = p->width;
     }
-    if (is_map && view.order == FARI_CHANNELS_LAST && view.dtype == FAR_F32)
-        read_map(&view, idx, &p->shape, results->elems);
-    else read_sample(&view, idx, &p->shape, results->elems);
+    if (is_map && view->order == FARI_CHANNELS_LAST && view->dtype == FAR_F32)
+        read_map(view, idx, &p->shape, results->elems);
+    else read_sample(view, idx, &p->shape, results->elems);
     p->elems = results->elems;
-    if (is_pixelwise && view.ndim == 5) p->shape = (far_shape){ 3, { view.dim[1], p->height, p->width } };
+    if (is_pixelwise && view->ndim == 5) p->shape = (far_shape){ 3, { view->dim[1], p->height, p->width } };
+}
+
+/* The sample as it went in: of a batch that lies here whole, or of several ranks. */
+static far_status find_inputs(const run_results *results, const far_batch *batch, int64_t idx, const float **image_out,
+                              const int32_t **labels_out)
+{
+    const run_side *side = results->side;
+    const int64_t pixels = side->height * side->width, planes = results->run->data.info.label_planes;
+    const int64_t labels = results->run->data.info.label == FAR_LABEL_MAP ? pixels * (planes > 1 ? planes : 1) : 1;
+    if (results->collect != NULL) return run_collect_inputs(results->collect, batch, idx, image_out, labels_out);
+    *image_out = batch->images + idx * pixels * results->run->data.info.channels;
+    *labels_out = batch->labels != NULL ? batch->labels + idx * labels : NULL;
     return FAR_OK;
 }
 
@@ -164,6 +194,9 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
                             void *context)
 {
     const far_run *run = results->run;
+    const float *image = NULL;
+    const int32_t *labels = NULL;
+    far_status told = FAR_OK;
     if (batch->sample_ids[idx] < 0) return FAR_OK; /* could not be read */
     far_prediction p = { .sample = batch->sample_ids[idx],
                          .map_count = results->side->model.count,
@@ -174,13 +207,19 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
                          .std = run->data.has_moments ? run->data.std : NULL,
                          .is_byte = run->data.info.is_integer && !far_config_bool(run->config, "data.augment.log1p") };
     FAR_TRY(take_extent(results, &p));
-    take_image(results, batch, idx, &p);
+    FAR_TRY(find_inputs(results, batch, idx, &image, &labels));
+    if (!run_is_follower(run)) take_image(results, image, &p);
     for (p.map = 0; p.map < p.map_count; p.map++) {
-        take_labels(results, batch, idx, &p);
-        FAR_TRY(take_output(results, idx, &p));
-        FAR_TRY(fn(context, &p));
+        fari_view view;
+        int64_t at = 0;
+        FAR_TRY(
+            output_view(results, idx, p.map, &view, &at)); /* also where `fn` has failed: others are still sending */
+        if (run_is_follower(run) || told != FAR_OK) continue;
+        take_labels(results, labels, &p);
+        take_output(results, &view, at, &p);
+        told = fn(context, &p);
     }
-    return FAR_OK;
+    return told;
 }
 
 typedef struct predicting {

@@ -41,7 +41,7 @@ typedef struct run_side {
     fari_plan *plan;
     fari_executor *exec;
     far_model_result model; /* what the network gives; of the evaluation side these are outputs */
-    far_value loss;
+    far_value image, loss;
     int64_t batch, height, width;
     int64_t own_first, own_count; /* samples of a batch that this rank reads: all, or what its part of the plan wants */
     fari_feed_box boxes[2];       /* how they are fed: whole samples */
@@ -97,8 +97,9 @@ typedef struct run_results {
     const far_run *run;
     const run_side *side;
     far_dataset *set;
-    float *elems, *image; /* image: of padded samples, without the padding */
-    int32_t *labels;      /* of one plane */
+    float *elems, *image;        /* image: of padded samples, without the padding */
+    int32_t *labels;             /* of one plane */
+    struct run_collect *collect; /* of several ranks; else NULL */
 } run_results;
 
 /* run_samples.c: pictures of some samples of an evaluation. */
@@ -181,14 +182,18 @@ bool run_is_pixelwise(const far_run *run, const run_side *side, const far_shape 
 far_status run_volume_check(const far_run *run); /* FAR_E_CONFIG: an augmentation that volumes do not have */
 far_status run_ranks_layout(far_run *run);       /* run_ranks.c: what the options say of ranks */
 /* run_shared.c: what the ranks of a run tell each other. Where one process runs alone these do nothing. */
-bool run_is_follower(const far_run *run);   /* a rank but the first: it neither evaluates nor writes */
+bool run_is_follower(const far_run *run);   /* a rank but the first: it does not write */
 int32_t run_core_share(const far_run *run); /* ranks that share this one's cores and memory */
 /* Collective, of a run that has a communicator: what each rank has in `own`. all_out [world_size][bytes]: free it. */
 far_status run_shared_gather(const far_run *run, const void *own, size_t bytes, void **all_out);
-far_status run_shared_compare(const far_run *run);            /* FAR_E_CONFIG names what ranks differ in */
-far_status run_shared_weights(const far_run *run);            /* FAR_E_PEER: they begin from other weights */
-far_status run_shared_folder(far_run *run, bool *is_used_io); /* the first rank's, to all */
-far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io);
+far_status run_shared_compare(const far_run *run);              /* FAR_E_CONFIG names what ranks differ in */
+far_status run_shared_weights(const far_run *run);              /* FAR_E_PEER: they begin from other weights */
+far_status run_shared_folder(far_run *run, bool *is_used_io);   /* the first rank's, to all */
+far_status run_shared_flag(const far_run *run, bool *is_on_io); /* collective: the first rank's, to all */
+/* Collective: sums over all ranks, exact where these are whole numbers or multiples of one quantum. */
+far_status run_shared_sum(const far_run *run, double *sums_io, int64_t count);
+/* Collective: sample numbers of a batch, -1 where any rank could not read a sample; ids_io [batch], of own samples as the loader has them. */
+far_status run_shared_unread(const far_run *run, int64_t *ids_io, int64_t batch);
 far_status run_shared_step_begin(far_run *run, int64_t skipped);
 far_status run_shared_step_end(far_run *run);
 bool run_wants_stop(far_run *run);
@@ -223,10 +228,7 @@ far_status run_plan_sides(far_run *run); /* run_build.c: graphs and plans of bot
 far_status run_build(far_run *run);      /* and memory */
 void run_unbuild(far_run *run);
 far_status run_graph_build(far_run *run, bool is_training, run_side *side); /* of the side's batch, height and width */
-far_status run_side_plan(far_run *run, run_side *side);
-void run_side_close(run_side *side);
 far_loader_opts run_train_loader_opts(const far_run *run, const run_side *side);
-int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);
 fari_exec_opts run_exec_opts(const far_run *run);
 bool run_native_wanted(const far_run *run); /* run_native.c */
 far_status run_native_plan(far_run *run);   /* which sizes there are; the largest becomes that of run->eval */
@@ -256,7 +258,7 @@ far_status run_score(far_run *run, const run_part *part); /* run_eval.c */
 far_status run_part_of(const far_run *run, run_part *part_out); /* the test part, without one the samples held back */
 far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor);
 far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out);
-/* run_predict.c. Buffers for samples of one side. */
+/* run_predict.c. Buffers for samples of one side. Collective. */
 far_status run_results_open(const far_run *run, const run_side *side, far_dataset *set, run_results *results_out);
 void run_results_close(run_results *results);
 int64_t run_results_bytes(const far_run *run);
@@ -266,9 +268,19 @@ far_status run_samples_side(far_run *run, const run_side *side); /* before the f
 far_status run_samples_take(far_run *run, const far_batch *batch);
 far_status run_samples_end(far_run *run, bool is_complete);
 int64_t run_samples_bytes(const far_run *run);
-/* Sample `idx` of a batch that went through the evaluation graph: `fn` for each of the network's outputs. */
+/* Sample `idx` of a batch that went through the evaluation graph: `fn` for each of the network's outputs. Collective; `fn` is called on
+   the first rank. */
 far_status run_results_each(const run_results *results, const far_batch *batch, int64_t idx, far_prediction_fn fn,
                             void *context);
+/* run_side.c: a graph planned for this rank, or as if it were the only one. */
+far_status run_side_plan(const far_run *run, run_side *side);
+far_status run_side_plan_alone(const far_run *run, run_side *side);
+far_status run_side_start(const far_run *run, run_side *side, fari_exec_opts *opts); /* its executor */
+void run_side_close(run_side *side);
+int64_t run_side_rows(const run_side *side); /* of an image; of a volume slices */
+/* The rank that answers for the input's rows of a sample of a batch, from `row` up to *row_end_out: it has read them. */
+int32_t run_side_holder(const run_side *side, int64_t sample, int64_t row, int64_t *row_end_out);
+int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */

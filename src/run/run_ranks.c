@@ -18,9 +18,6 @@ far_status run_ranks_layout(far_run *run)
     run->comm = run->opts.joined != NULL ? fari_ranks_comm(run->opts.joined) : NULL;
     if (run->opts.purpose != FAR_RUN_PLAN) ranks = run->comm != NULL ? run->comm->world_size : 1;
     if (layout == NULL && ranks > 1 && configured[0] != '\0') layout = configured;
-    if (ranks > 1 && run->opts.purpose != FAR_RUN_PLAN && run->opts.purpose != FAR_RUN_TRAIN &&
-        run->opts.purpose != FAR_RUN_BENCH && run->opts.purpose != FAR_RUN_VERIFY)
-        return FAR_FAIL(FAR_E_UNSUPPORTED, "several ranks train, are timed and planned for; all else runs on one");
     return fari_mesh_parse(layout, ranks, &run->mesh);
 }
 

@@ -142,6 +142,7 @@ done:
 static far_status take_sample(void *context, const far_prediction *p)
 {
     taking *take = context;
+    if (take->run->samples.has_failed) return FAR_OK;
     if (p->shape.ndim == 1) return p->map == 0 ? take_class(take, p) : FAR_OK;
     const bool is_map = p->shape.ndim == 3 && p->shape.dim[1] == p->height && p->shape.dim[2] == p->width;
     return is_map ? take_map(take, p) : FAR_OK;
@@ -158,7 +159,8 @@ static bool is_chosen(const run_samples *samples, int64_t position)
 int64_t run_samples_bytes(const far_run *run)
 {
     const int64_t pixels = run->eval.height * run->eval.width;
-    if (far_config_i64(run->config, "run.samples") == 0) return 0;
+    if (far_config_i64(run->config, "run.samples") == 0 || run->eval.graph == NULL) return 0;
+    if (run_is_follower(run)) return run_results_bytes(run);
     /* results, a map of classes, a picture and what becomes of it as PNG */
     return run_results_bytes(run) + pixels * (int64_t)(sizeof(int32_t) + 6);
 }
@@ -169,8 +171,7 @@ static far_status excuse(run_samples *samples, far_status st)
     if (st == FAR_OK || st == FAR_E_NOMEM) return st;
     fari_log(FAR_LOG_WARN, "no pictures of samples: %s", far_error_message());
     far_error_clear();
-    samples->has_failed = true;
-    samples->is_on = false;
+    samples->has_failed = true; /* other ranks go on to send theirs, so nothing ends here */
     return FAR_OK;
 }
 
@@ -196,8 +197,10 @@ far_status run_samples_begin(far_run *run, const run_part *part, int64_t total)
     samples->position = 0;
     samples->is_on = run->opts.purpose == FAR_RUN_TRAIN && samples->wanted > 0 && !samples->has_failed &&
                      (is_last || samples->written_s == 0.0 || run_clock_s() - samples->written_s > AGAIN_AFTER_S);
+    if (run->opts.purpose == FAR_RUN_TRAIN) FAR_TRY(run_shared_flag(run, &samples->is_on));
     if (!samples->is_on) return FAR_OK;
     samples->set = part->set;
+    if (run_is_follower(run)) return FAR_OK;
     FAR_TRY(excuse(samples, samples_open(run)));
     samples->index.bytes = 0;
     fari_text_add(&samples->index,
@@ -241,7 +244,7 @@ far_status run_samples_end(far_run *run, bool is_complete)
 {
     run_samples *samples = &run->samples;
     far_status st = FAR_OK;
-    if (samples->is_on && is_complete) {
+    if (samples->is_on && is_complete && !samples->has_failed && !run_is_follower(run)) {
         fari_text_add(&samples->index, "\n  ]\n}\n");
         st = excuse(samples, write_index(run));
         samples->written_s = run_clock_s();

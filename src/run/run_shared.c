@@ -1,5 +1,5 @@
 /* What the ranks of a run tell each other beside the messages of their plans: that they are about to do the same, where the run's folder is,
-   how evaluations came out, whether somebody wants to stop. The first rank evaluates and writes; all hold the same parameters. */
+   what evaluations have counted, whether somebody wants to stop. The first rank writes; all hold the same parameters. */
 #include "base/mem.h"
 #include "run/ranks.h"
 #include "run/run_priv.h"
@@ -134,24 +134,39 @@ far_status run_shared_folder(far_run *run, bool *is_used_io)
 
 /* ---- while training ---- */
 
-far_status run_shared_verdict(far_run *run, bool *is_best_io, bool *is_over_io)
+far_status run_shared_flag(const far_run *run, bool *is_on_io)
 {
-    struct {
-        double best, patience_metric;
-        int64_t patience_used;
-        bool is_best, is_over, is_early;
-    } own = { run->best, run->patience_metric, run->patience_used, *is_best_io, *is_over_io, run->is_early }, *first;
     void *all = NULL;
     if (run->comm == NULL) return FAR_OK;
-    FAR_TRY(run_shared_gather(run, &own, sizeof own, &all));
-    first = all;
-    run->best = first->best;
-    run->patience_metric = first->patience_metric;
-    run->patience_used = first->patience_used;
-    run->is_early = first->is_early;
-    *is_best_io = first->is_best;
-    *is_over_io = first->is_over;
+    FAR_TRY(run_shared_gather(run, is_on_io, sizeof *is_on_io, &all));
+    memcpy(is_on_io, all, sizeof *is_on_io);
     fari_free(all);
+    return FAR_OK;
+}
+
+far_status run_shared_sum(const far_run *run, double *sums_io, int64_t count)
+{
+    void *gathered = NULL;
+    if (run->comm == NULL || count == 0) return FAR_OK;
+    FAR_TRY(run_shared_gather(run, sums_io, (size_t)count * sizeof *sums_io, &gathered));
+    const double *all = gathered;
+    for (int64_t k = 0; k < count; k++) sums_io[k] = all[k];
+    for (int64_t r = 1; r < run->comm->world_size; r++)
+        for (int64_t k = 0; k < count; k++) sums_io[k] += all[r * count + k];
+    fari_free(gathered);
+    return FAR_OK;
+}
+
+far_status run_shared_unread(const far_run *run, int64_t *ids_io, int64_t batch)
+{
+    void *gathered = NULL;
+    if (run->comm == NULL) return FAR_OK;
+    FAR_TRY(run_shared_gather(run, ids_io, (size_t)batch * sizeof *ids_io, &gathered));
+    const int64_t *all = gathered;
+    for (int64_t r = 0; r < run->comm->world_size; r++)
+        for (int64_t i = 0; i < batch; i++)
+            if (all[r * batch + i] < 0) ids_io[i] = -1;
+    fari_free(gathered);
     return FAR_OK;
 }
 

@@ -111,6 +111,7 @@ static far_status evaluate_now(far_run *run, bool *is_best_out)
     const run_part held = { data->train, data->held, data->held_count }, test = { data->test, NULL, 0 };
     FAR_TRY(run_score(run, data->held_count > 0 ? &held : &test));
     *is_best_out = run_metric_take(run);
+    if (run_is_follower(run)) return FAR_OK;
     fari_metrics_log_begin(run->metrics, run->step);
     fari_metrics_log_i64(run->metrics, "epoch", run->epoch);
     fari_metrics_log_f64(run->metrics, "time_s", trained_s(run));
@@ -138,7 +139,7 @@ static int64_t every(const far_run *run, const char *key)
 
 static bool has_evaluation(const far_run *run)
 {
-    return (run->eval.exec != NULL || run_is_follower(run)) && (run->data.held_count > 0 || run->data.test != NULL);
+    return run->eval.exec != NULL && (run->data.held_count > 0 || run->data.test != NULL);
 }
 
 /* Evaluation and checkpoint, where they are due. `is_over_out`: patience is used up. */
@@ -149,11 +150,8 @@ static far_status after_step(far_run *run, bool *is_over_out)
     if (is_due(far_config_i64(run->config, "train.compare_every"), run->step)) FAR_TRY(run_replicas_compare(run));
     const double began_s = run_clock_s();
     if (has_evaluation(run) && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
-        if (!run_is_follower(run)) {
-            FAR_TRY(evaluate_now(run, &is_best));
-            is_last = run_patience_ends(run) || is_last;
-        }
-        FAR_TRY(run_shared_verdict(run, &is_best, &is_last));
+        FAR_TRY(evaluate_now(run, &is_best));
+        is_last = run_patience_ends(run) || is_last;
     }
     *is_over_out = is_last;
     const double evaluated_s = run_clock_s();

@@ -107,12 +107,13 @@ static far_status check_fit(const far_run *run, const alone *one)
 static far_status alone_open(far_run *run, alone *one)
 {
     one->side.graph = run->train.graph;
+    one->side.image = run->train.image;
     one->side.model = run->train.model;
     one->side.loss = run->train.loss;
     one->side.batch = run->train.batch;
     one->side.height = run->train.height;
     one->side.width = run->train.width;
-    FAR_TRY(run_side_plan(run, &one->side));
+    FAR_TRY(run_side_plan_alone(run, &one->side));
     one->planes_bytes = run_plane_labels_bytes(run, &one->side);
     FAR_TRY(check_fit(run, one));
     if (one->planes_bytes > 0) FAR_TRY(fari_arena_map(one->planes_bytes, &one->planes));
