@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define TOP_DEFAULT 5
 
@@ -89,10 +90,14 @@ static cli_exit predict(const cli_args *args, const cli_weights *weights, far_ra
                                 .progress_context = &progress,
                                 .layout = cli_value(args, "--layout"),
                                 .joined = ranks };
-    far_status st = far_run_open(weights->config, &opts, &run);
-    if (st == FAR_OK) phase = CLI_RUNNING;
-    if (st == FAR_OK && !cli_is_silent()) st = folder_make(out->folder);
-    if (st == FAR_OK) st = far_run_predict(run, predict_out_take, out);
+    const bool is_new = !cli_is_silent() && !cli_is_folder(out->folder);
+    far_status st = is_new ? folder_make(out->folder) : FAR_OK; /* while all ranks are opening: they end alike */
+    if (st == FAR_OK) st = far_run_open(weights->config, &opts, &run);
+    if (st != FAR_OK && is_new) (void)rmdir(out->folder);
+    if (st == FAR_OK) {
+        phase = CLI_RUNNING;
+        st = far_run_predict(run, predict_out_take, out);
+    }
     cli_progress_end(&progress);
     far_status closed = FAR_OK;
     if (st == FAR_OK) st = closed = predict_out_close(out, true);

@@ -129,7 +129,7 @@ def case_errors_are_told_once(tmp):
     for words, code, part in (
         (["eval", tmp / "r", "--ranks=3", "--layout=data=2"], 2, "are 2 ranks, not 3"),
         (["eval", "--ranks=2"], 2, "evaluate what"),
-        (["predict", tmp / "r", "--ranks=2", "--out", tmp / "file/there"], 1, "cannot make the folder"),
+        (["predict", tmp / "r", "--ranks=2", "--out", tmp / "file/there"], 3, "cannot make the folder"),
         (["predict", tmp / "r", "--ranks=2", "--format=csv"], 2, "--format png or npy"),
         (["predict", config(tmp, MAPS), "--ranks=2"], 2, "predictions need weights"),
     ):
