@@ -57,7 +57,7 @@ def check_plan(config, counts, more, height):
     failed = 0
     for ranks in counts:
         plan = planned(config, ranks, more)
-        share = -(-grains // ranks) / grains * one  # grains may not divide by the ranks
+        share = min(1.0, -(-grains // ranks) * whole["grain"]["rows"] / height) * one  # grains may not divide by the ranks
         is_kept = plan["own"] <= 1.03 * share
         failed += not is_kept
         print(f"             {ranks:5} {mb(plan['own'])} {mb(share)}     |" + " ".join(f"{plan[n] / 1e6:12.2f}" for n in NAMED)
