@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/doing.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include <dirent.h>
@@ -192,6 +193,7 @@ far_status fari_file_write(int fd, const char *path, const void *data, size_t by
     size_t done = 0;
     while (done < bytes) {
         const size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        fari_doing(FARI_DOING_WRITE, 0, path, NULL);
         const ssize_t put = write(fd, (const char *)data + done, piece);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return fail_errno("write", path, errno);

@@ -94,6 +94,7 @@ typedef struct cli_ranks {
     far_ranks *joined; /* NULL: this process is alone, or starts ranks */
     int32_t launched;  /* processes that a launcher has started, 1: none */
     int32_t wanted;    /* by --ranks, 0: nothing said */
+    int32_t restarts;  /* by --restarts */
 } cli_ranks;
 /* Joins the ranks that were started; all but the first fall silent. */
 cli_exit cli_ranks_begin(const cli_args *args, cli_ranks *ranks_out);
@@ -102,8 +103,10 @@ cli_exit cli_ranks_end(const cli_args *args, far_ranks *ranks, far_status status
 /* The same before anything has begun, of a command line that is refused with `code`. Gives it. */
 cli_exit cli_ranks_refuse(const cli_ranks *ranks, cli_exit code);
 
-/* launch.c: --ranks. Starts the command again as so many ranks and waits for them. */
+/* restarts.c: --ranks. Starts the command again as so many ranks and waits for them. */
 cli_exit cli_launch(const cli_args *args, int32_t ranks);
+/* The same of a training, with --restarts. config: what the ranks will read, too. */
+cli_exit cli_launch_lives(const cli_args *args, const far_config *config, const cli_ranks *ranks);
 /* A whole number; false: the option's value is none. Absent: `absent`. */
 bool cli_whole_number(const cli_args *args, const char *option, int32_t absent, int32_t *number_out);
 /* The code of a failure, without a word. */

@@ -226,7 +226,7 @@ static cli_exit run_train(const cli_args *args)
     if (code == CLI_OK) code = cli_config_open(args, resume != NULL ? resume : args->words[0], &config);
     if (code != CLI_OK && ranks.joined != NULL) (void)far_ranks_part(ranks.joined, FAR_E_CONFIG, NULL);
     if (code == CLI_OK)
-        code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch(args, ranks.wanted)
+        code = ranks.launched == 1 && ranks.wanted > 1 ? cli_launch_lives(args, config, &ranks)
                                                        : train(args, config, ranks.joined);
     far_config_destroy(config);
     far_ranks_leave(ranks.joined);
@@ -239,6 +239,8 @@ static const cli_option options[] = {
     { "--weights", "PATH", "start from these weights: a checkpoint folder or a safetensors file", "model.weights" },
     { "--threads", "N", "threads that compute; default: all cores this process may use", "threads" },
     { "--ranks", "N", "N processes on this machine train together, with the same result", NULL },
+    { "--restarts", "N", "of --ranks: start again so often, from the last checkpoint, where a rank dies or hangs",
+      NULL },
     { "--layout", "data=D,spatial=S", "what ranks share out: samples, rows; default: samples", NULL },
     { "--memory", "SIZE", "memory the run may use, as 512M or 16G; default: what there is", "memory" },
     { "--flip", "RANK:STEP", "after that step one bit on that rank is wrong: train.compare_every has to find it",

@@ -1,9 +1,8 @@
-/* farandole train --ranks N: the command again, N times, by mpirun, and seeing to it that they end together. */
-#include "cli.h"
+/* One life of the ranks that --ranks starts. */
+#include "launch.h"
 #include "progress.h"
 #include "stop.h"
 #include <errno.h>
-#include <farandole/ranks.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -31,9 +30,8 @@ static const char *const settings[][2] = {
     { "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1" },
 };
 
-#define LOOK_MS 100
-#define STOPPED_S 3.0 /* so long it may be on purpose */
-#define GRACE_S 3.0   /* from the death of a rank to that of the others */
+#define GRACE_S 3.0 /* from the death of a rank to that of the others */
+#define END_S 5.0   /* ranks may take so long to be gone once they are killed */
 
 static volatile sig_atomic_t asked; /* the signal that this process was sent last */
 static volatile sig_atomic_t asked_count;
@@ -45,157 +43,71 @@ static void on_signal(int number)
     if (asked_count++ == 0) cli_stop_say();
 }
 
-/* In PATH. */
-static bool has_program(const char *name)
+void cli_launch_prepare(void)
 {
-    char path[4096];
-    const char *folders = getenv("PATH");
-    while (folders != NULL && *folders != '\0') {
-        const size_t length = strcspn(folders, ":");
-        (void)snprintf(path, sizeof path, "%.*s/%s", (int)length, folders, name);
-        if (access(path, X_OK) == 0) return true;
-        folders += length + (folders[length] == ':');
-    }
-    return false;
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) (void)setenv(settings[i][0], settings[i][1], 0);
+    /* what the parent had ignored stays ignored: a shell does so for jobs in the background */
+    if (signal(SIGINT, on_signal) == SIG_IGN) (void)signal(SIGINT, SIG_IGN);
+    if (signal(SIGTERM, on_signal) == SIG_IGN) (void)signal(SIGTERM, SIG_IGN);
 }
 
-/* The command's own words without --ranks; NULL-terminated, to be freed. */
-static const char **words_of(const cli_args *args, const char *program, const char *ranks, const char *mpirun)
+bool cli_launch_is_asked_to_stop(void)
+{
+    return asked_count > 0;
+}
+
+/* ---- the command line of a life ---- */
+
+/* Whether words[at] is this option, and in how many words; 0: it is not. */
+static int words_of_option(const cli_args *args, int at, const char *name)
+{
+    const size_t length = strlen(name);
+    if (strcmp(args->argv[at], name) == 0) return 2;
+    return strncmp(args->argv[at], name, length) == 0 && args->argv[at][length] == '=';
+}
+
+/* How many words of the command line this life goes without, from `at` on. */
+static int words_left_out(const cli_args *args, const cli_life *life, int at)
+{
+    static const char *const of_us[] = { "--ranks", "--restarts" }, *const of_a_start[] = { "--resume", "--weights" };
+    int count = 0;
+    for (size_t i = 0; i < sizeof of_us / sizeof of_us[0] && count == 0; i++)
+        count = words_of_option(args, at, of_us[i]);
+    if (count == 0 && life->layout != NULL) count = words_of_option(args, at, "--layout");
+    for (size_t i = 0; i < sizeof of_a_start / sizeof of_a_start[0] && count == 0 && life->resume != NULL; i++)
+        count = words_of_option(args, at, of_a_start[i]);
+    if (count == 0 && life->resume != NULL && args->word_count > 0 && args->argv[at] == args->words[0]) count = 1;
+    return count;
+}
+
+/* NULL-terminated, to be freed; NULL: no memory. */
+static const char **words_of(const cli_args *args, const cli_life *life, const char *program, const char *number)
 {
     int count = 0;
-    const char **words = calloc((size_t)args->argc + 8, sizeof *words);
+    const char **words = calloc((size_t)args->argc + 12, sizeof *words);
     if (words == NULL) return NULL;
-    words[count++] = mpirun;
+    words[count++] = "mpirun";
     words[count++] = "-n";
-    words[count++] = ranks;
+    words[count++] = number;
     words[count++] = program;
     words[count++] = args->command->name;
     for (int i = 0; i < args->argc; i++) {
-        if (strcmp(args->argv[i], "--ranks") == 0) i++;
-        else if (strncmp(args->argv[i], "--ranks=", 8) != 0) words[count++] = args->argv[i];
+        const int left_out = words_left_out(args, life, i);
+        if (left_out == 0) words[count++] = args->argv[i];
+        else i += left_out - 1;
+    }
+    if (life->resume != NULL) {
+        words[count++] = "--resume";
+        words[count++] = life->resume;
+    }
+    if (life->layout != NULL) {
+        words[count++] = "--layout";
+        words[count++] = life->layout;
     }
     return words;
 }
 
-typedef struct launched {
-    pid_t mpirun;
-    int32_t ranks;
-    const far_ranks_watch *watch;
-    int32_t dead; /* the first rank that was gone without a word, -1: none */
-    double dead_s;
-    int64_t dead_step;
-    int32_t stopped; /* a rank that a signal has stopped, -1: none */
-    double stopped_s;
-    bool has_told_stopped;
-} launched;
-
-static void signal_ranks(const launched *all, int number)
-{
-    for (int32_t r = 0; r < all->ranks; r++) {
-        const far_rank_state state = far_ranks_watch_state(all->watch, r);
-        if (state.pid > 0 && !state.has_left) (void)kill((pid_t)state.pid, number);
-    }
-}
-
-/* As the kernel says: 'R', 'S', 'T' stopped, 'Z' a zombie that nobody has asked after yet; 0: gone. */
-static char state_of(int64_t pid)
-{
-    char path[64], line[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return 0;
-    const bool is_read = fgets(line, sizeof line, file) != NULL;
-    (void)fclose(file); /* read-only */
-    const char *after_name = strrchr(line, ')');
-    return is_read && after_name != NULL && after_name[1] == ' ' ? after_name[2] : 0;
-}
-
-static bool is_gone(int64_t pid)
-{
-    const char state = state_of(pid);
-    return state == 0 || state == 'Z' || state == 'X';
-}
-
-/* A rank that a signal has stopped makes all wait. */
-static void look_for_stopped(launched *all)
-{
-    for (int32_t r = 0; r < all->ranks; r++) {
-        const far_rank_state state = far_ranks_watch_state(all->watch, r);
-        if (state.pid == 0 || state.has_left || state_of(state.pid) != 'T') continue;
-        if (all->stopped == r) {
-            if (!all->has_told_stopped && cli_clock_s() - all->stopped_s > STOPPED_S) {
-                (void)fprintf(stderr,
-                              "farandole: rank %d of %d is stopped by a signal in step %" PRId64
-                              ", the others wait for it; kill -CONT %" PRId64 " lets it go on\n",
-                              (int)r, (int)all->ranks, state.step + 1, state.pid);
-                all->has_told_stopped = true;
-            }
-            return;
-        }
-        all->stopped = r;
-        all->stopped_s = cli_clock_s();
-        return;
-    }
-    all->stopped = -1;
-    all->has_told_stopped = false;
-}
-
-static void look_for_dead(launched *all)
-{
-    for (int32_t r = 0; r < all->ranks && all->dead < 0; r++) {
-        far_rank_state state = far_ranks_watch_state(all->watch, r);
-        if (state.pid == 0 || state.has_left || !is_gone(state.pid)) continue;
-        state = far_ranks_watch_state(all->watch, r); /* it may have left just before it ended */
-        if (state.has_left) continue;
-        all->dead = r;
-        all->dead_s = cli_clock_s();
-        all->dead_step = state.step;
-    }
-}
-
-/* A rank that leaves has told what it failed with. */
-static bool has_anybody_left(const launched *all)
-{
-    for (int32_t r = 0; r < all->ranks; r++)
-        if (far_ranks_watch_state(all->watch, r).has_left) return true;
-    return false;
-}
-
-/* "rank 2 of 4 on node7 was killed (signal 9) at step 17" */
-static void tell_dead(const launched *all, int status)
-{
-    char host[256] = "", how[64] = "ended without a word";
-    const char *folder = far_ranks_watch_folder(all->watch);
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-    (void)gethostname(host, sizeof host - 1);
-    if (code > 128 && code < 128 + NSIG)
-        (void)snprintf(how, sizeof how, "was ended by signal %d (%s)", code - 128, strsignal(code - 128));
-    (void)fprintf(stderr, "farandole: error: rank %d of %d on %s %s in step %" PRId64 "; the other ranks were ended\n",
-                  (int)all->dead, (int)all->ranks, host, how, all->dead_step + 1);
-    if (folder[0] != '\0')
-        (void)fprintf(stderr, "farandole: farandole train --resume %s goes on from its last checkpoint\n", folder);
-}
-
-/* Until mpirun has ended; its status. */
-static int await_ranks(launched *all)
-{
-    int status = 0, passed_on = 0;
-    for (;;) {
-        const pid_t ended = waitpid(all->mpirun, &status, WNOHANG);
-        if (ended == all->mpirun) return status;
-        if (asked_count > passed_on) {
-            passed_on = asked_count;
-            signal_ranks(all, asked);
-        }
-        look_for_dead(all);
-        look_for_stopped(all);
-        if (all->dead >= 0 && cli_clock_s() - all->dead_s > GRACE_S) { /* mpirun did not see to it */
-            signal_ranks(all, SIGKILL);
-            (void)kill(all->mpirun, cli_clock_s() - all->dead_s > 2.0 * GRACE_S ? SIGKILL : SIGTERM);
-        }
-        (void)usleep(LOOK_MS * 1000);
-    }
-}
+/* ---- a life ---- */
 
 static void become_mpirun(const char *const *words, pid_t parent)
 {
@@ -207,58 +119,98 @@ static void become_mpirun(const char *const *words, pid_t parent)
     _exit(127);
 }
 
-static cli_exit run_ranks(const char *const *words, int32_t ranks, const far_ranks_watch *watch)
+/* After a loss: mpirun mostly sees to it that the others end, but not that one that hangs does. */
+static void end_others(const cli_watch *watch, pid_t mpirun)
 {
-    launched all = { .ranks = ranks, .watch = watch, .dead = -1, .stopped = -1 };
-    const pid_t self = getpid();
-    /* what the parent had ignored stays ignored: a shell does so for jobs in the background */
-    if (signal(SIGINT, on_signal) == SIG_IGN) (void)signal(SIGINT, SIG_IGN);
-    if (signal(SIGTERM, on_signal) == SIG_IGN) (void)signal(SIGTERM, SIG_IGN);
-    all.mpirun = fork();
-    if (all.mpirun == 0) become_mpirun(words, self);
-    if (all.mpirun < 0) return cli_usage_error(NULL, "--ranks %d: no new process: %s", (int)ranks, strerror(errno));
-    const int status = await_ranks(&all);
-    look_for_dead(&all);
-    if (all.dead >= 0) {
-        tell_dead(&all, status);
+    const double since_s = cli_clock_s() - watch->lost_s;
+    if (watch->loss == CLI_LOSS_HUNG || since_s > GRACE_S) cli_watch_signal(watch, SIGKILL);
+    if (since_s > GRACE_S) (void)kill(mpirun, since_s > 2.0 * GRACE_S ? SIGKILL : SIGTERM);
+}
+
+/* Until mpirun has ended, and all ranks with it; its status. */
+static int await_ranks(cli_watch *watch, pid_t mpirun, const char *ending)
+{
+    int status = 0;
+    bool has_told = false;
+    while (waitpid(mpirun, &status, WNOHANG) != mpirun) {
+        cli_watch_look(watch);
+        if (asked_count > 0) cli_watch_pass_on(watch, asked, asked_count);
+        if (watch->loss != CLI_LOSS_NONE && !has_told) cli_watch_tell_loss(watch, ending);
+        has_told = watch->loss != CLI_LOSS_NONE;
+        if (has_told) end_others(watch, mpirun);
+        cli_watch_pause(watch);
+    }
+    cli_watch_look(watch);
+    cli_watch_settle(watch, watch->count > 0 && status != 0 && !cli_watch_has_left(watch));
+    if (watch->loss != CLI_LOSS_NONE && !has_told) cli_watch_tell_loss(watch, ending);
+    const double until = cli_clock_s() + END_S; /* where mpirun was killed itself */
+    for (; !cli_watch_all_gone(watch) && cli_clock_s() < until; cli_watch_pause(watch))
+        if (cli_clock_s() > until - END_S + 0.5 * GRACE_S) cli_watch_signal(watch, SIGKILL);
+    return status;
+}
+
+static cli_exit exit_of(const cli_watch *watch, int status)
+{
+    if (watch->loss != CLI_LOSS_NONE) return CLI_FAILED;
+    if (!WIFEXITED(status)) {
+        (void)fprintf(stderr, "farandole: error: mpirun was ended by signal %d\n", WTERMSIG(status));
         return CLI_FAILED;
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !has_anybody_left(&all))
+    const int code = WEXITSTATUS(status);
+    if (code != 0 && !cli_watch_has_left(watch))
         (void)fprintf(stderr,
                       "farandole: error: mpirun ended with exit code %d before all ranks had begun; with "
                       "OMPI_MCA_orte_execute_quiet=0 it says more\n",
-                      WEXITSTATUS(status));
-    if (WIFEXITED(status)) return WEXITSTATUS(status) > 128 ? CLI_FAILED : (cli_exit)WEXITSTATUS(status);
-    (void)fprintf(stderr, "farandole: error: mpirun was ended by signal %d\n", WTERMSIG(status));
-    return CLI_FAILED;
+                      code);
+    return code > 128 ? CLI_FAILED : (cli_exit)code;
 }
 
-cli_exit cli_launch(const cli_args *args, int32_t ranks)
+static cli_exit live(const char *const *words, const far_ranks_watch *board, cli_life *life)
 {
-    static const char mpirun[] = "mpirun";
+    cli_watch watch;
+    const char *ending =
+        life->is_last ? "the other ranks were ended" : "the other ranks are ended, and all start again";
+    const pid_t self = getpid();
+    if (!cli_watch_begin(&watch, board)) return cli_usage_error(NULL, "no memory to watch ranks");
+    watch.is_whole = true;
+    const pid_t mpirun = fork();
+    if (mpirun == 0) become_mpirun(words, self);
+    if (mpirun < 0) {
+        cli_watch_end(&watch);
+        return cli_usage_error(NULL, "--ranks %d: no new process: %s", (int)life->ranks, strerror(errno));
+    }
+    const int status = await_ranks(&watch, mpirun, ending);
+    const cli_exit code = exit_of(&watch, status);
+    life->loss = watch.loss;
+    if (watch.count == 0 && code != CLI_OK) life->loss = CLI_LOSS_DEAD; /* mpirun got nobody to begin */
+    if (far_ranks_watch_folder(board)[0] != '\0')
+        (void)snprintf(life->folder, sizeof life->folder, "%s", far_ranks_watch_folder(board));
+    cli_watch_end(&watch);
+    return code;
+}
+
+cli_exit cli_launch_once(const cli_args *args, cli_life *life)
+{
     char program[4096], number[16];
-    if (!far_ranks_are_supported())
-        return cli_usage_error(NULL,
-                               "--ranks %d: this Farandole was built without MPI, which several ranks need; install "
-                               "libopenmpi-dev and openmpi-bin, and build again",
-                               (int)ranks);
-    if (!has_program(mpirun))
-        return cli_usage_error(
-            NULL, "--ranks %d: there is no mpirun here, which starts the ranks; Debian has it in openmpi-bin",
-            (int)ranks);
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return cli_usage_error(NULL, "--ranks %d: /proc does not tell where this program is", (int)ranks);
-    program[length] = '\0';
-    (void)snprintf(number, sizeof number, "%d", (int)ranks);
-    const char **words = words_of(args, program, number, mpirun);
-    if (words == NULL) return cli_usage_error(NULL, "no memory to start ranks");
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) (void)setenv(settings[i][0], settings[i][1], 0);
-    far_ranks_watch *watch = NULL;
+    far_ranks_watch *board = NULL;
     cli_exit code = CLI_FAILED;
-    const far_status st = far_ranks_watch_open(ranks, &watch);
-    if (st == FAR_OK) code = run_ranks(words, ranks, watch);
-    else code = cli_fail(args, st, CLI_RUNNING);
-    far_ranks_watch_close(watch);
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0)
+        return cli_usage_error(NULL, "--ranks %d: /proc does not tell where this program is", (int)life->ranks);
+    program[length] = '\0';
+    (void)snprintf(number, sizeof number, "%d", (int)life->ranks);
+    const char **words = words_of(args, life, program, number);
+    if (words == NULL) return cli_usage_error(NULL, "no memory to start ranks");
+    life->loss = CLI_LOSS_NONE;
+    const far_status st = far_ranks_watch_open(life->ranks, &board);
+    if (st == FAR_OK) {
+        (void)setenv("FARANDOLE_BOARD", far_ranks_watch_path(board), 1);
+        code = live(words, board, life);
+        (void)unsetenv("FARANDOLE_BOARD");
+    } else {
+        code = cli_fail(args, st, CLI_RUNNING);
+    }
+    far_ranks_watch_close(board);
     free(words);
     return code;
 }

@@ -1,5 +1,6 @@
 /* The command `farandole`. */
 #include "cli.h"
+#include "node_watch.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error with words */
+    if (argc == 4 && strcmp(argv[1], CLI_WATCH_WORD) == 0) return cli_node_watch_main(argv[2], argv[3]);
     const cli_command *command = cli_command_find(command_word(argv[1]));
     if (command == NULL) return unknown_command(argv[1]);
     cli_exit code = cli_args_parse(command, argc - 2, argv + 2, &args);

@@ -107,6 +107,8 @@ void cli_progress_keep(cli_progress *progress, const char *folder, int32_t rank)
     progress->log = log;
     (void)fprintf(log, "%s%s, farandole %s\n%s", ftell(log) > 0 ? "\n" : "", stamp, far_version(), progress->early);
     (void)fflush(log);
+    /* what libraries, sanitizers and the C library have to say of this rank */
+    if (rank > 0 && dup2(fileno(log), STDERR_FILENO) >= 0) (void)dup2(fileno(log), STDOUT_FILENO);
     (void)pthread_mutex_unlock(&line_lock);
 }
 

@@ -31,7 +31,7 @@ void cli_progress_say(cli_progress *progress, const char *line);
 /* The terminal's line goes; log lines go to stderr again. */
 void cli_progress_end(cli_progress *progress);
 /* Keeps all lines in FOLDER/log.txt (of another rank than 0: log.rankN.txt) from now on, those so far included; also where none are
-   shown. */
+   shown. Of another rank than 0, what anything here writes to stdout or stderr goes there, too. */
 void cli_progress_keep(cli_progress *progress, const char *folder, int32_t rank);
 void cli_progress_close(cli_progress *progress); /* log.txt */
 double cli_clock_s(void);

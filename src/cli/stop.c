@@ -1,5 +1,6 @@
 #include "stop.h"
 #include "cli.h"
+#include "node_watch.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -52,5 +53,6 @@ void cli_stop_unwatch(void)
 bool cli_stop_asked(void *context)
 {
     (void)context;
+    cli_node_watch_care(); /* asked once a step */
     return is_asked != 0;
 }

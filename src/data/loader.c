@@ -1,6 +1,7 @@
 /* Batches made ahead. Batch number s (counted through the epochs) lies in slot s % slot_count; workers take runs of its samples. A slot is free
    again when the batch that was lent from it has been given back, which the next far_loader_next does. */
 #include "base/arena.h"
+#include "base/doing.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -249,6 +250,7 @@ static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
         return FAR_OK;
     }
     const int64_t sample = sample_at(loader, s, place);
+    fari_doing(FARI_DOING_READ, sample, NULL, NULL);
     const far_status st = fari_maker_make(maker, &w->scratch, epoch, sample, image, label);
     if (st != FAR_OK && loader->opts.on_error == FAR_ON_ERROR_SKIP && fari_is_damage(st)) {
         if (fari_dataset_tells(maker->dataset, sample)) fari_log(FAR_LOG_WARN, "left out: %s", far_error_message());
@@ -325,6 +327,7 @@ static void *work(void *arg)
     (void)pthread_mutex_lock(&loader->mutex);
     while (!loader->is_stopped) {
         if (!has_work(loader)) {
+            fari_doing(FARI_DOING_NOTHING, 0, NULL, NULL);
             (void)pthread_cond_wait(&loader->work, &loader->mutex);
             continue;
         }
@@ -483,6 +486,7 @@ far_status far_loader_next(far_loader *loader, far_batch *batch_out)
         end_run(s, loader->own_count, &out);
     }
     (void)pthread_cond_broadcast(&loader->work);
+    if (!is_full(loader, s, number)) fari_doing(FARI_DOING_AWAIT_OWN, FARI_DOING_READ, NULL, NULL);
     while (!is_full(loader, s, number)) (void)pthread_cond_wait(&loader->ready, &loader->mutex);
     if (s->status == FAR_OK) count_skipped(loader, s);
     const far_status st = s->status;

@@ -303,6 +303,9 @@ static const far_config_key fixed[] = {
     { "run.samples", FAR_CONFIG_INT, "8", "samples",
       "Held-out samples of which the run's folder keeps pictures, truth and prediction of the last evaluation; 0: none.",
       NULL, 0, 1000, true },
+    { "run.hang_s", FAR_CONFIG_FLOAT, "auto", "seconds",
+      "Of several ranks: one that gets no further for so long is named with what it does, and all are ended; 0: never. auto: ten times the longest that any step of work has taken so far, at least a minute, and ten minutes before the first training step.",
+      "auto", FROM(0), true },
     { "log.level", FAR_CONFIG_ENUM, "info", "", "How much is said.", "error|warn|info|debug|trace", ANY, true },
 };
 

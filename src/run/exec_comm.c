@@ -1,7 +1,10 @@
 #include "run/exec_comm.h"
 #include "base/arena.h"
+#include "base/doing.h"
 #include "base/mem.h"
 #include <pthread.h>
+
+#define IDLE_LOOKS 64 /* some milliseconds */
 
 struct fari_exec_comm {
     const fari_plan *plan;
@@ -22,7 +25,8 @@ struct fari_exec_comm {
     bool is_stopping, is_abandoned;
     /* the thread's own */
     int64_t *finished; /* [message_count] */
-    int64_t in_flight;
+    bool *is_open;     /* [message_count] started, not done */
+    int64_t in_flight, idle_looks;
 };
 
 /* Under lock: waits until there is something to start or to wait for. */
@@ -42,6 +46,32 @@ static int32_t queue_take(fari_exec_comm *ec)
     return message;
 }
 
+/* Once nothing has come for a while: what this rank waits for, the first in the order that all ranks share; others can name who holds
+   them up. A receive where there is one. */
+static void tell_awaited(const fari_exec_comm *ec)
+{
+    const fari_plan *plan = ec->plan;
+    int64_t found = -1;
+    for (int64_t i = plan->part->message_count - 1; i >= 0; i--)
+        if (ec->is_open[i] && (found < 0 || !ec->messages[i].is_send || ec->messages[found].is_send)) found = i;
+    if (found < 0) return;
+    const fari_node *node = plan->graph->nodes[plan->order[plan->part->messages[found].turn]];
+    fari_doing(FARI_DOING_AWAIT_RANK, ec->messages[found].peer, node->op->name, node->name);
+}
+
+/* Without lock: nothing is done. */
+static void idle(fari_exec_comm *ec)
+{
+    if (++ec->idle_looks == IDLE_LOOKS) tell_awaited(ec);
+    ec->comm->ops->pause(ec->comm);
+}
+
+static void gets_on(fari_exec_comm *ec)
+{
+    if (ec->idle_looks >= IDLE_LOOKS) fari_doing(FARI_DOING_NOTHING, 0, NULL, NULL);
+    ec->idle_looks = 0;
+}
+
 /* Without lock: starts one, or sees what is done. */
 static far_status progress(fari_exec_comm *ec, int32_t message)
 {
@@ -49,13 +79,19 @@ static far_status progress(fari_exec_comm *ec, int32_t message)
     int64_t count = 0;
     if (message >= 0) {
         FAR_TRY(ops->start(ec->comm, ec->binding, message));
+        ec->is_open[message] = true;
+        gets_on(ec);
         ec->in_flight++;
         return FAR_OK;
     }
     FAR_TRY(ops->poll(ec->comm, ec->binding, ec->finished, ec->plan->part->message_count, &count));
     ec->in_flight -= count;
-    for (int64_t i = 0; i < count; i++) ec->done(ec->ctx, (int32_t)ec->finished[i], FAR_OK);
-    if (count == 0) ops->pause(ec->comm);
+    for (int64_t i = 0; i < count; i++) {
+        ec->is_open[ec->finished[i]] = false;
+        ec->done(ec->ctx, (int32_t)ec->finished[i], FAR_OK);
+    }
+    if (count == 0) idle(ec);
+    else gets_on(ec);
     return FAR_OK;
 }
 
@@ -89,7 +125,8 @@ static far_status messages_make(fari_exec_comm *ec, char *const *buffer_data)
     ec->parts = fari_calloc((size_t)part->part_count + 1, sizeof *ec->parts);
     ec->queue = fari_calloc(count, sizeof *ec->queue);
     ec->finished = fari_calloc(count, sizeof *ec->finished);
-    if (ec->messages == NULL || ec->parts == NULL || ec->queue == NULL || ec->finished == NULL)
+    ec->is_open = fari_calloc(count, sizeof *ec->is_open);
+    if (ec->messages == NULL || ec->parts == NULL || ec->queue == NULL || ec->finished == NULL || ec->is_open == NULL)
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the messages of a rank");
     for (int64_t i = 0; i < part->message_count; i++) {
         const fari_message *m = &part->messages[i];
@@ -151,6 +188,7 @@ void fari_exec_comm_destroy(fari_exec_comm *ec)
     fari_free(ec->parts);
     fari_free(ec->queue);
     fari_free(ec->finished);
+    fari_free(ec->is_open);
     (void)pthread_cond_destroy(&ec->wake);
     (void)pthread_mutex_destroy(&ec->lock);
     fari_free(ec);
@@ -177,6 +215,7 @@ void fari_exec_comm_abandon(fari_exec_comm *ec, far_status status)
 int64_t fari_exec_comm_own_bytes(const fari_plan *plan)
 {
     if (plan->part == NULL) return 0;
-    return plan->part->message_count * (int64_t)(sizeof(fari_comm_message) + sizeof(int32_t) + sizeof(int64_t)) +
+    return plan->part->message_count *
+               (int64_t)(sizeof(fari_comm_message) + sizeof(int32_t) + sizeof(int64_t) + sizeof(bool)) +
            plan->part->part_count * (int64_t)sizeof(fari_comm_part);
 }

@@ -1,5 +1,6 @@
 #include "run/executor.h"
 #include "base/arena.h"
+#include "base/doing.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "run/exec_comm.h"
@@ -175,8 +176,17 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+static void tell(const fari_executor *exec, int32_t idx)
+{
+    const int32_t node = exec->plan->instrs[idx].node;
+    const fari_node *what = node >= 0 ? exec->plan->graph->nodes[node] : NULL;
+    fari_doing(FARI_DOING_COMPUTE, 0, what != NULL ? what->op->name : "the copy of a sample",
+               what != NULL ? what->name : NULL);
+}
+
 static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
 {
+    tell(exec, idx);
     if (!exec->is_timing) return fari_exec_run_instr(exec, idx, scratch);
     const double begin = seconds_now();
     const far_status st = fari_exec_run_instr(exec, idx, scratch);
@@ -249,6 +259,7 @@ static void work(fari_executor *exec, fari_worker *self)
                 __builtin_ia32_pause();
 #endif
             }
+            fari_doing(FARI_DOING_AWAIT_OWN, FARI_DOING_COMPUTE, NULL, NULL);
             (void)pthread_mutex_lock(&exec->lock);
             if (exec->heap_count == 0 && exec->remaining > 0) (void)pthread_cond_wait(&exec->wake, &exec->lock);
             continue;
@@ -438,6 +449,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     if (exec->comm != NULL) fari_exec_idle_begin(exec);
     (void)pthread_cond_broadcast(&exec->wake);
     work(exec, &exec->workers[0]);
+    fari_doing(FARI_DOING_AWAIT_OWN, FARI_DOING_COMPUTE, NULL, NULL);
     while (exec->busy > 0) (void)pthread_cond_wait(&exec->finished, &exec->lock);
     const far_status st = exec->status;
     (void)pthread_mutex_unlock(&exec->lock);

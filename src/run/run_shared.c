@@ -1,10 +1,12 @@
 /* What the ranks of a run tell each other beside the messages of their plans: that they are about to do the same, where the run's folder is,
    what evaluations have counted, whether somebody wants to stop. The first rank writes; all hold the same parameters. */
+#include "base/doing.h"
 #include "base/mem.h"
 #include "run/ranks.h"
 #include "run/run_priv.h"
 #include <farandole/info.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #define FOLDER_BYTES 4096
@@ -24,6 +26,7 @@ far_status run_shared_gather(const far_run *run, const void *own, size_t bytes, 
     fari_comm *comm = run->comm;
     void *all = fari_calloc((size_t)comm->world_size, bytes);
     if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)comm->world_size);
+    fari_doing(FARI_DOING_AWAIT_RANKS, 0, "to hear from them", NULL);
     far_status st = comm->ops->gather_begin(comm, own, bytes, all);
     if (st == FAR_OK) st = comm->ops->gather_end(comm);
     if (st != FAR_OK) return st; /* not freed: it may still be written */
@@ -113,6 +116,15 @@ far_status run_shared_weights(const far_run *run)
     return st;
 }
 
+/* run.hang_s, as the board has it. */
+static int64_t patience_ms(const far_run *run)
+{
+    const double seconds = far_config_f64(run->config, "run.hang_s");
+    if (!far_config_is_set(run->config, "run.hang_s")) return 0;
+    if (!(seconds > 0.0)) return -1;
+    return seconds < 1e12 ? (int64_t)ceil(1000.0 * seconds) : -1;
+}
+
 far_status run_shared_folder(far_run *run, bool *is_used_io)
 {
     struct {
@@ -129,6 +141,7 @@ far_status run_shared_folder(far_run *run, bool *is_used_io)
     if (run->folder == NULL) run->folder = fari_strdup(first->folder);
     fari_free(all);
     if (run->folder != NULL) fari_ranks_tell_folder(run->opts.joined, run->folder);
+    fari_ranks_tell_patience(run->opts.joined, patience_ms(run));
     return run->folder != NULL ? FAR_OK : FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
 }
 
@@ -191,6 +204,7 @@ far_status run_shared_step_begin(far_run *run, int64_t skipped)
 far_status run_shared_step_end(far_run *run)
 {
     if (run->comm == NULL) return FAR_OK;
+    fari_doing(FARI_DOING_AWAIT_RANKS, 0, "the end of the step", NULL);
     FAR_TRY(run->comm->ops->gather_end(run->comm));
     for (int32_t r = 0; r < run->comm->world_size; r++) {
         run->is_stop_agreed |= run->words[r].wants_stop != 0;

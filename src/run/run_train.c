@@ -1,5 +1,6 @@
 /* The loop over steps: batch, step, metrics; evaluation and checkpoints when they are due. */
 #include "base/arena.h"
+#include "base/doing.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/run_priv.h"
@@ -53,6 +54,7 @@ far_status run_step(far_run *run, double *loss_out)
     double hyper[(RUN_GROUPS_MAX + 1) * FAR_HYPER_COUNT];
     far_batch batch;
     const double asked_s = run_clock_s();
+    fari_doing(FARI_DOING_OTHER, 0, "begins a step", NULL);
     FAR_TRY(run_sample_failed(run, far_loader_next(run->loader, &batch)));
     const double waited_s = run_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);

@@ -168,6 +168,7 @@ def case_a_dead_rank_ends_all(tmp):
         out, err = ran.communicate(timeout=cli_run.LIMIT_S)
         assert ran.returncode == 1 and f"rank {rank} of 3" in err and "signal 9" in err and "in step" in err, err
         assert err.count("error:") == 1 and out == "", err + out
+        assert err.count("\n") >= 2 and err.count("rank") >= 3, f"not told what the others did: {err}"
         assert all(process_of(tmp, r) is None for r in range(3)), f"{time.monotonic() - killed:.1f} s later ranks live"
     # what it had promised is there, and goes on with any number of ranks
     run = tmp / "r1"
@@ -184,11 +185,146 @@ def case_a_rank_that_stands_still_is_named(tmp):
     pid = process_of(tmp, 1)
     os.kill(pid, signal.SIGSTOP)
     said = ran.stderr.readline()
-    assert "rank 1 of 3 is stopped" in said and "in step" in said and f"kill -CONT {pid}" in said, said
+    assert "rank 1 of 3 on" in said and "is stopped" in said and "in step" in said and f"kill -CONT {pid}" in said, said
     os.kill(pid, signal.SIGCONT)
     os.kill(ran.pid, signal.SIGTERM)
     out, err = ran.communicate(timeout=cli_run.LIMIT_S)
     assert ran.returncode == 75 and out == "", err + out
+
+
+def begin_by_mpirun(tmp, name, *words):
+    """The same by a launcher that is not ours: what watches the ranks is a process of its own."""
+    env = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
+               OMPI_MCA_btl_vader_single_copy_mechanism="none", OMPI_MCA_mpi_yield_when_idle="1")  # fmt: skip
+    ran = subprocess.Popen(["mpirun", "-n", "3", cli_run.CLI, "train", str(tiny_config(tmp)), f"run.dir={tmp / name}", "--quiet",
+                            "train.epochs=100000", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)  # fmt: skip
+    checkpoint_after(tmp / name, 0)
+    return ran
+
+
+def watcher_of(tmp):
+    first = process_of(tmp, 0)
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has just ended
+        if words[1:2] == [b"watch-ranks"] and words[2].startswith(f"/proc/{first}/".encode()):
+            return int(folder.name)
+    return None
+
+
+def has_words(pid):
+    """It runs: of a zombie nothing is left."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
+
+
+def case_mpirun_too_tells_of_the_dead(tmp):
+    need_mpi()
+    for rank, name in ((0, "a"), (2, "b")):
+        ran = begin_by_mpirun(tmp, name)
+        if rank == 2:  # a watcher that is killed is replaced
+            os.kill(old := watcher_of(tmp / name), signal.SIGKILL)
+            until = time.monotonic() + cli_run.LIMIT_S
+            while watcher_of(tmp / name) in (old, None) and time.monotonic() < until:
+                time.sleep(0.05)
+        watcher = watcher_of(tmp / name)
+        os.kill(process_of(tmp / name, rank), signal.SIGKILL)
+        out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+        assert ran.returncode != 0 and out == "", err + out
+        assert err.count("farandole: error:") == 1 and f"error: rank {rank} of 3 on" in err and "in step" in err, err
+        assert (rank == 2) == ("a new one does" in err) and f"--resume {tmp / name}" in err, err
+        assert (tmp / name / "lost.txt").read_text() in err and "error: rank" in (tmp / name / "log.txt").read_text()
+        assert all(process_of(tmp / name, r) is None for r in range(3))
+        until = time.monotonic() + 10
+        while has_words(watcher) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not has_words(watcher), "the watcher is left"
+
+
+def case_mpirun_too_ends_what_hangs(tmp):
+    need_mpi()
+    ran = begin_by_mpirun(tmp, "r", "run.hang_s=4")
+    os.kill(process_of(tmp, 1), signal.SIGSTOP)
+    out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+    assert ran.returncode != 0 and err.count("farandole: error:") == 1, err + out
+    assert "error: rank 1 of 3 on" in err and "2 ranks wait for it" in err and "waits for rank 1" in err, err
+    assert all(process_of(tmp, r) is None for r in range(3))
+
+
+def case_a_rank_that_hangs_ends_all(tmp):
+    need_mpi()
+    ran = begin(tmp, "r", "run.hang_s=4")
+    os.kill(process_of(tmp, 2), signal.SIGSTOP)
+    out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+    assert ran.returncode == 1 and out == "", err + out
+    assert err.count("error:") == 1 and "error: rank 2 of 3" in err and "2 ranks wait for it" in err, err
+    assert "waits for rank" in err and "waits for all" in err or err.count("waits for rank") == 2, err
+    assert all(process_of(tmp, r) is None for r in range(3))
+
+
+def checkpoint_after(run, step):
+    """Waits for a newer one."""
+    until = time.monotonic() + cli_run.LIMIT_S
+    while time.monotonic() < until:
+        newest = max((int(p.parent.name) for p in run.glob("checkpoints/[0-9]*/manifest.json")), default=0)
+        if newest > step:
+            return newest
+        time.sleep(0.02)
+    raise AssertionError("no new checkpoint")
+
+
+def case_restarts_go_on_to_the_same_bits(tmp):
+    need_mpi()
+    steps = ["train.steps=300", "train.checkpoint_every=10", "train.eval_every=300", "run.samples=0"]
+    one = train(tmp, "one", *steps)
+    ran = cli_run.start("train", tiny_config(tmp), f"run.dir={tmp}/r", "--quiet", "--ranks=3", "--restarts=2", *steps)
+    newest = 0
+    for rank in (0, 2):
+        newest = checkpoint_after(tmp / "r", newest)
+        while (pid := process_of(tmp, rank)) is None and ran.poll() is None:
+            pass
+        os.kill(pid, signal.SIGKILL)
+    out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+    assert ran.returncode == 0, err + out
+    assert "restart 1 of 2: from checkpoint" in err and "restart 2 of 2: from checkpoint" in err and "with 3 ranks" in err, err
+    want, got = checkpoints_of(one), checkpoints_of(tmp / "r")
+    for name in ("300/model.safetensors", "300/optimizer.safetensors"):
+        assert want[name] == got[name], name
+
+
+def case_restarts_with_fewer_ranks(tmp):
+    """Two lives that got nowhere: as where memory does not suffice for so many."""
+    need_mpi()
+    ran = cli_run.start("train", tiny_config(tmp), f"run.dir={tmp}/r", "--quiet", "--ranks=4", "--layout=data=2,spatial=2", "--restarts=2",
+                        "train.steps=100000", "train.checkpoint_every=100000", "train.eval_every=100000", *CUT)  # fmt: skip
+    for _ in range(2):
+        while not (tmp / "r/metrics.jsonl").exists() or (pid := process_of(tmp, 3)) is None:
+            assert ran.poll() is None, ran.communicate()
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+    while "2 of 2" not in (said := ran.stderr.readline()):
+        assert said, "it has ended"
+    assert "from the start with 2 ranks instead of 4" in said and "layout data=1,spatial=2" in said, said
+    while process_of(tmp, 1) is None:
+        assert ran.poll() is None, ran.communicate()
+    assert process_of(tmp, 2) is None and process_of(tmp, 3) is None
+    os.kill(ran.pid, signal.SIGTERM)
+    out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+    assert ran.returncode in (1, 75) and "restart 3" not in err, err + out
+
+
+def case_what_was_told_is_not_tried_again(tmp):
+    need_mpi()
+    config = tiny_config(tmp)
+    ran = expect(farandole("train", config, "--ranks=2", "--restarts=2", f"run.dir={tmp}/r", "optim.lr=1e30"), 1, "the loss is")
+    assert "restart 1" not in ran.stderr, ran.stderr
+    expect(farandole("train", config, "--restarts=2"), 2, "--restarts belongs to --ranks")
+    expect(farandole("train", config, "--ranks=2", "--restarts=x"), 2, "--restarts needs a number")
 
 
 def case_all_stop_together(tmp):
