@@ -9,11 +9,12 @@ static atomic_llong live_blocks;
 static atomic_llong forbidden_seen;
 static atomic_llong fail_countdown = -1; /* allocations until the one that fails; negative: none will */
 static atomic_bool forbidden;
+static _Thread_local bool is_exempt;
 
 /* Every allocation passes here first. False: this one has to fail. */
 static bool admit(void)
 {
-    if (atomic_load_explicit(&forbidden, memory_order_relaxed)) {
+    if (atomic_load_explicit(&forbidden, memory_order_relaxed) && !is_exempt) {
 #ifdef NDEBUG
         atomic_fetch_add_explicit(&forbidden_seen, 1, memory_order_relaxed);
 #else
@@ -105,6 +106,11 @@ bool fari_reserve(void **array_io, int64_t *cap_io, int64_t need, size_t elem_by
 void fari_alloc_forbid(bool forbid)
 {
     atomic_store(&forbidden, forbid);
+}
+
+void fari_alloc_exempt(bool exempt)
+{
+    is_exempt = exempt;
 }
 
 int64_t fari_alloc_forbidden_count(void)

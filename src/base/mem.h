@@ -18,6 +18,7 @@ bool fari_reserve(void **array_io, int64_t *cap_io, int64_t need, size_t elem_by
 
 void fari_alloc_forbid(
     bool forbid); /* an allocation of ours on any thread while forbidden aborts (debug) or is counted */
+void fari_alloc_exempt(bool exempt);      /* what the calling thread allocates is no part of a step */
 int64_t fari_alloc_forbidden_count(void); /* allocations seen while forbidden */
 void fari_alloc_fail_after(int64_t nth);  /* the nth allocation from here (0: the next) gives NULL, once; -1: never */
 int64_t fari_alloc_live(void);            /* blocks held now: zero when nothing leaks */

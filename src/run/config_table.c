@@ -145,6 +145,10 @@ static const far_config_key fixed[] = {
       FROM(1), true },
     { "train.checkpoint_every", FAR_CONFIG_INT, "auto", "steps", "Steps between checkpoints; auto: once an epoch.",
       "auto", FROM(1), true },
+    { "train.checkpoint_background", FAR_CONFIG_ENUM, "auto", "",
+      "Checkpoints are written while training goes on, from a copy of parameters and optimizer state; of several ranks each copies and "
+      "writes its share. auto: with several ranks, and with one where the copy is at most a tenth of the memory.",
+      "auto|true|false", ANY, true },
     { "train.patience", FAR_CONFIG_INT, "0", "evaluations",
       "Training ends early when eval.metric has not got better for so many evaluations; 0: never.", NULL, FROM(0),
       false },

@@ -220,6 +220,13 @@ far_status far_run_calibrate(far_run *run)
     return st;
 }
 
+/* Of parameters and optimizer state, for checkpoints in the background. */
+static int64_t copy_bytes(const far_run *run)
+{
+    const bool has_copy = run->saver != NULL && run_saver_is_background(run->saver);
+    return has_copy ? run_saver_most_bytes(run->saver) : 0;
+}
+
 /* The plan's JSON with the run's own figures in front. */
 static void plan_json(const far_run *run, const fari_plan *plan, const fari_prediction *prediction, fari_text *text)
 {
@@ -228,9 +235,9 @@ static void plan_json(const far_run *run, const fari_plan *plan, const fari_pred
     fari_plan_print_json(plan, &inner);
     fari_text_add(text,
                   "{\n  \"process_bytes\": %" PRId64 ",\n  \"data_bytes\": %" PRId64 ",\n  \"parameters\": %" PRId64
-                  ",\n  \"steps\": %" PRId64 ",\n",
+                  ",\n  \"steps\": %" PRId64 ",\n  \"checkpoint_copy_bytes\": %" PRId64 ",\n",
                   far_run_planned_bytes(run), run->loader_bytes + run->eval_loader_bytes + run->data.bytes,
-                  far_graph_param_elems(plan->graph), run->steps_total);
+                  far_graph_param_elems(plan->graph), run->steps_total, copy_bytes(run));
     fari_text_add(text,
                   "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction->step_s, number));
     fari_text_add(text, "%s,\n", fari_f64_text(prediction->measured_share, number));
@@ -277,6 +284,9 @@ far_status far_run_plan_text(far_run *run, bool is_json, char **text_out)
         run_native_report(run, &text);
         fari_text_add(&text, "input            %s for data and batches made ahead\n",
                       fari_bytes_text(run->loader_bytes + run->eval_loader_bytes + run->data.bytes, bytes));
+        if (copy_bytes(run) > 0)
+            fari_text_add(&text, "checkpoints      %s for a copy that is written while training goes on\n",
+                          fari_bytes_text(copy_bytes(run), bytes));
         fari_text_add(&text, "process          %s in all, with at most 40 MB for code and libraries on top\n",
                       fari_bytes_text(far_run_planned_bytes(run), bytes));
         if (run->train.plan != NULL) prediction_text(run, &prediction, &text);

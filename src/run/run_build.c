@@ -157,6 +157,7 @@ static far_status allocate(far_run *run)
     const far_graph *kept = run->train.graph != NULL ? run->train.graph : run->eval.graph;
     FAR_TRY(fari_store_create(kept, false, (uint64_t)far_config_i64(run->config, "seed"), &run->store));
     FAR_TRY(planes_allocate(run));
+    if (run->saver != NULL) FAR_TRY(run_saver_allocate(run->saver, run->store));
     FAR_TRY(fari_arena_map(run->arena_bytes, &run->arena));
     fari_exec_opts opts = run_exec_opts(run);
     if (run->train.plan != NULL) {
@@ -234,6 +235,7 @@ far_status run_plan_sides(far_run *run)
         if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
     if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
+    if (is_training) FAR_TRY(run_saver_plan(run));
     const int64_t heap = run_heap_bytes() - heap_before;
     if (heap > run->graph_bytes) run->graph_bytes = heap;
     return FAR_OK;
@@ -254,6 +256,7 @@ far_status run_build(far_run *run)
 
 void run_unbuild(far_run *run)
 {
+    run_saver_destroy(run->saver);
     run_groups_free(run);
     far_loader_close(run->loader);
     fari_profile_destroy(run->profile);

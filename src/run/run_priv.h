@@ -11,6 +11,7 @@
 #include "run/executor.h"
 #include "run/metrics_log.h"
 #include "run/profile.h"
+#include "run/run_saver.h"
 #include "run/store.h"
 #include "run/timeline.h"
 #include <farandole/data.h>
@@ -50,6 +51,7 @@ typedef struct run_side {
 /* What ranks tell each other while a step is computed. */
 typedef struct run_word {
     int64_t step, skipped, wants_stop;
+    int64_t is_written; /* the rank's share of the checkpoint under way */
 } run_word;
 
 #define RUN_RECENT_STEPS 128
@@ -147,7 +149,8 @@ struct far_run {
     int64_t skipped, eval_skipped; /* samples left out: of training, in this life of the run; of the last evaluation */
     int64_t steps_total, steps_per_epoch;
     int64_t step, epoch, batch_idx; /* where training stands: steps done; the next batch */
-    int64_t saved_step;             /* of the newest checkpoint, -1: none yet */
+    run_saver *saver;               /* NULL where nothing is written */
+    int64_t saved_step;             /* of the newest checkpoint, -1: none yet; it may be under way */
     int64_t compared_step;          /* after which all ranks held the same parameters */
     double best;                    /* NaN before the first evaluation */
     double patience_metric;         /* of the last evaluation that was better by train.min_delta; NaN before */
@@ -239,14 +242,18 @@ far_frame run_native_frame(const run_extent *extent);
 far_status run_native_side(far_run *run, const run_extent *extent, run_side **side_out);
 /* A part's samples by their size, in order: those of extent e are ids_out[first_out[e]] up to first_out[e + 1]. */
 far_status run_native_group(const far_run *run, const run_part *part, int64_t *ids_out, int64_t *first_out);
-far_status run_metric_choose(far_run *run);      /* run_metric.c: the score that makes a checkpoint the best */
-bool run_metric_take(far_run *run);              /* after an evaluation: whether it is the best so far */
-bool run_patience_ends(far_run *run);            /* whether train.patience is used up; says so */
-int64_t run_heap_bytes(void);                    /* run_memory.c: of the process, in use */
-void run_heap_trim(void);                        /* gives free heap back to the system */
-int64_t run_memory_limit(const far_run *run);    /* run_fit.c: bytes this process may take */
-far_status run_check_fit(const far_run *run);    /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
-far_status run_save(far_run *run, bool is_best); /* run_save.c */
+far_status run_metric_choose(far_run *run);   /* run_metric.c: the score that makes a checkpoint the best */
+bool run_metric_take(far_run *run);           /* after an evaluation: whether it is the best so far */
+bool run_patience_ends(far_run *run);         /* whether train.patience is used up; says so */
+int64_t run_heap_bytes(void);                 /* run_memory.c: of the process, in use */
+void run_heap_trim(void);                     /* gives free heap back to the system */
+int64_t run_memory_limit(const far_run *run); /* run_fit.c: bytes this process may take */
+far_status run_check_fit(const far_run *run); /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
+/* run_save.c. Collective, but for saver_plan. run_save begins a checkpoint, each step brings it on, run_save_finish waits for it. */
+far_status run_saver_plan(far_run *run);
+far_status run_save(far_run *run, bool is_best);
+far_status run_save_go_on(far_run *run);
+far_status run_save_finish(far_run *run);
 far_status run_restore(far_run *run, const char *which);
 far_status run_explain_nonfinite(far_run *run, const fari_step *step); /* run_nonfinite.c: words FAR_E_NONFINITE */
 far_status run_check_finite(const far_run *run);                       /* what a checkpoint would keep */

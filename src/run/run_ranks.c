@@ -31,6 +31,7 @@ static far_status rank_plan(const far_run *run, const run_side *side, int32_t ra
 /* What all ranks come to. */
 typedef struct ranks_sum {
     int64_t memory_most, memory_least, messages, bytes, idle;
+    int64_t copy; /* of what a rank writes of a checkpoint */
     int32_t most_rank;
 } ranks_sum;
 
@@ -89,9 +90,10 @@ static far_status check_memory(const far_run *run, const ranks_sum *sum)
 {
     char need[32], have[32];
     const int64_t limit = far_config_i64(run->config, "memory");
-    if (limit <= 0 || sum->memory_most <= limit) return FAR_OK;
+    const int64_t most = sum->memory_most + sum->copy;
+    if (limit <= 0 || most <= limit) return FAR_OK;
     return FAR_FAIL(FAR_E_NOFIT, "rank %d needs %s and memory is %s: more ranks, or a layout that cuts what is large",
-                    (int)sum->most_rank, fari_bytes_text(sum->memory_most, need), fari_bytes_text(limit, have));
+                    (int)sum->most_rank, fari_bytes_text(most, need), fari_bytes_text(limit, have));
 }
 
 far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text)
@@ -100,6 +102,7 @@ far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text)
     const int32_t ranks = fari_mesh_ranks(&run->mesh);
     char bytes[32], least[32];
     ranks_sum sum = { 0 };
+    if (run->saver != NULL && run_saver_is_background(run->saver)) sum.copy = run_saver_most_bytes(run->saver);
     if (is_json)
         fari_text_add(text, "{\n  \"ranks\": %d,\n  \"layout\": {\"data\": %d, \"spatial\": %d},\n  \"each\": [\n",
                       (int)ranks, (int)run->mesh.data, (int)run->mesh.spatial);
@@ -110,13 +113,17 @@ far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text)
     if (is_json)
         fari_text_add(text,
                       "  ],\n  \"memory_bytes_most\": %" PRId64 ",\n  \"messages\": %" PRId64
-                      ",\n  \"message_bytes\": %" PRId64 ",\n  \"idle_ranks\": %" PRId64 "\n}\n",
-                      sum.memory_most, sum.messages, sum.bytes, sum.idle);
+                      ",\n  \"message_bytes\": %" PRId64 ",\n  \"idle_ranks\": %" PRId64
+                      ",\n  \"checkpoint_copy_bytes\": %" PRId64 "\n}\n",
+                      sum.memory_most, sum.messages, sum.bytes, sum.idle, sum.copy);
     else
         fari_text_add(text, "all ranks        %" PRId64 " messages a step, %s; memory from %s to ", sum.messages,
                       fari_bytes_text(sum.bytes, bytes), fari_bytes_text(sum.memory_least, least));
     if (!is_json) {
         fari_text_add(text, "%s a rank\n", fari_bytes_text(sum.memory_most, bytes));
+        if (sum.copy > 0)
+            fari_text_add(text, "checkpoints      a rank copies and writes up to %s of each while training goes on\n",
+                          fari_bytes_text(sum.copy, bytes));
         if (sum.idle > 0)
             fari_text_add(text, "idle             %" PRId64 " ranks have no grain: smaller grains, or fewer ranks\n",
                           sum.idle);

@@ -45,31 +45,62 @@ static far_status describe(const far_run *run, fari_ckpt_state *state)
     return run_bits_describe(run, state);
 }
 
+#define COPY_SHARE 10 /* of one rank: the copy is at most so small a part of its memory, or there is none */
+
+far_status run_saver_plan(far_run *run)
+{
+    const char *set = far_config_text(run->config, "train.checkpoint_background");
+    const int32_t ranks = fari_mesh_ranks(&run->mesh);
+    if (run->opts.purpose != FAR_RUN_TRAIN && run->opts.purpose != FAR_RUN_PLAN) return FAR_OK;
+    FAR_TRY(run_saver_create(run->train.graph, run->comm != NULL ? run->comm->rank : 0, ranks, &run->saver));
+    const bool is_small = COPY_SHARE * run_saver_share_bytes(run->saver, 0) <= far_run_planned_bytes(run);
+    run_saver_set_background(run->saver,
+                             strcmp(set, "true") == 0 || (strcmp(set, "auto") == 0 && (ranks > 1 || is_small)));
+    return FAR_OK;
+}
+
+/* Collective: the shares of all ranks are on disk. */
+static far_status bring_together(far_run *run, bool is_background)
+{
+    size_t bytes = 0;
+    void *all = NULL;
+    const void *own = run_saver_own_hashes(run->saver, &bytes);
+    FAR_TRY(run_shared_gather(run, own, bytes, &all));
+    const far_status st = run_saver_publish(run->saver, all, is_background);
+    fari_free(all);
+    return st;
+}
+
+far_status run_save_go_on(far_run *run)
+{
+    bool is_written = false, have_all = true;
+    FAR_TRY(run_saver_poll(run->saver, &is_written)); /* also of one rank, and of the first where it gives the name */
+    if (!run_saver_has_shares(run->saver)) return FAR_OK;
+    for (int32_t r = 0; r < run->comm->world_size; r++) have_all &= run->words[r].is_written != 0;
+    return have_all ? bring_together(run, true) : FAR_OK;
+}
+
+far_status run_save_finish(far_run *run)
+{
+    FAR_TRY(run_saver_wait(run->saver));
+    return run_saver_has_shares(run->saver) ? bring_together(run, false) : FAR_OK;
+}
+
 far_status run_save(far_run *run, bool is_best)
 {
-    fari_ckpt_tensor *model = NULL, *optimizer = NULL;
-    int64_t model_count = 0, optimizer_count = 0;
     char *folder = NULL;
     fari_ckpt_state state;
     far_status st = FAR_OK;
     FAR_TRY(run_replicas_compare(run));
-    if (run_is_follower(run)) { /* parameters are the same on all ranks */
-        run->saved_step = run->step;
-        return FAR_OK;
-    }
     FAR_TRY(run_check_finite(run));
+    FAR_TRY(run_save_finish(run));
     FAR_TRY(describe(run, &state));
     FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
-    FAR_TRY_GOTO(collect(run->store, false, &model, &model_count), done);
-    FAR_TRY_GOTO(collect(run->store, true, &optimizer, &optimizer_count), done);
-    FAR_TRY_GOTO(fari_ckpt_save(folder, &state, model, model_count, optimizer, optimizer_count, is_best,
-                                far_config_i64(run->config, "train.keep")),
-                 done);
+    FAR_TRY_GOTO(run_saver_begin(run->saver, folder, &state, is_best, far_config_i64(run->config, "train.keep")), done);
     run->saved_step = run->step;
+    if (!run_saver_is_background(run->saver)) st = run_save_finish(run);
 done:
     fari_free(folder);
-    fari_free(model);
-    fari_free(optimizer);
     return st;
 }
 

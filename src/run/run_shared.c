@@ -197,7 +197,9 @@ far_status run_shared_step_begin(far_run *run, int64_t skipped)
     if (run->words == NULL) run->words = fari_calloc((size_t)run->comm->world_size + 1, sizeof *run->words);
     if (run->words == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)run->comm->world_size);
     fari_ranks_tell_step(run->opts.joined, run->step);
-    run->words[run->comm->world_size] = (run_word){ run->step, skipped, is_stop_asked(run) };
+    bool is_written = false;
+    if (run->saver != NULL) FAR_TRY(run_saver_poll(run->saver, &is_written));
+    run->words[run->comm->world_size] = (run_word){ run->step, skipped, is_stop_asked(run), is_written };
     return run->comm->ops->gather_begin(run->comm, &run->words[run->comm->world_size], sizeof *run->words, run->words);
 }
 

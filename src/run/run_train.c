@@ -148,6 +148,7 @@ static bool has_evaluation(const far_run *run)
 static far_status after_step(far_run *run, bool *is_over_out)
 {
     bool is_best = false, is_last = run->step == run->steps_total;
+    FAR_TRY(run_save_go_on(run));
     run_replicas_flip(run);
     if (is_due(far_config_i64(run->config, "train.compare_every"), run->step)) FAR_TRY(run_replicas_compare(run));
     const double began_s = run_clock_s();
@@ -219,10 +220,24 @@ static far_status write_report(const far_run *run, far_status ending)
     return FAR_OK;
 }
 
+/* A checkpoint under way is waited for, however training has ended; of several ranks that have failed it cannot be. */
+static far_status finish_saving(far_run *run, far_status ending)
+{
+    fari_error_copy error;
+    far_status st = FAR_OK;
+    fari_error_save(&error);
+    if (ending == FAR_OK || ending == FAR_E_STOPPED || run->comm == NULL) st = run_save_finish(run);
+    if (st != FAR_OK && (ending == FAR_OK || ending == FAR_E_STOPPED)) return st;
+    if (st != FAR_OK) fari_log(FAR_LOG_WARN, "%s", far_error_message());
+    fari_error_restore(&error);
+    return ending;
+}
+
 far_status far_run_train(far_run *run)
 {
     fari_error_copy error;
-    if (run->train.exec == NULL) return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
+    if (run->train.exec == NULL || run->opts.purpose != FAR_RUN_TRAIN)
+        return FAR_FAIL(FAR_E_ARG, "this run was not opened for training");
     if (far_config_i64(run->config, "train.patience") > 0 && !has_evaluation(run))
         return far_config_fail(run->config, "train.patience",
                                "there is nothing to evaluate on: the data has no test part; set data.holdout");
@@ -231,7 +246,7 @@ far_status far_run_train(far_run *run)
                  "there is nothing to evaluate on, so no scores and no best checkpoint: the data has no test part; "
                  "data.holdout=0.2 sets a fifth of it apart");
     if (!run_is_follower(run)) run_advise(run);
-    const far_status st = all_steps(run);
+    const far_status st = finish_saving(run, all_steps(run));
     fari_error_save(&error);
     if (run->comm != NULL && st != FAR_OK && st != FAR_E_STOPPED) /* the others need not wait for the report */
         run->comm->ops->abandon(run->comm, st, error.message);

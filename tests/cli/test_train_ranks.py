@@ -110,6 +110,68 @@ def case_a_flipped_bit_names_its_rank(tmp):
     expect(ran, 2, "a rank and a step")
 
 
+def begin_stuck(tmp, name, ranks):
+    """A training whose checkpoint 20 is a pipe that nobody reads: it is being written till somebody does. Checkpoint 10 is there."""
+    run = tmp / name
+    ran = cli_run.start("train", tiny_config(tmp), f"run.dir={run}", "--quiet", f"--ranks={ranks}", "train.checkpoint_every=10", "train.eval_every=100000")
+    wait_for(ran, run / "config.yaml")  # what killed writes left has been cleared away by then
+    (run / "checkpoints/.tmp-20").mkdir()
+    os.mkfifo(run / "checkpoints/.tmp-20/model.safetensors")
+    until = time.monotonic() + cli_run.LIMIT_S
+    while last_step(run) < 30 and ran.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return run, ran
+
+
+def last_step(run):
+    return max([row["step"] for row in rows_of(run)], default=0) if (run / "metrics.jsonl").exists() else 0
+
+
+def tensors_of(run):
+    """Without manifests, which know the configuration."""
+    return {name: data for name, data in checkpoints_of(run).items() if name.endswith(".safetensors")}
+
+
+def wait_for(ran, path):
+    until = time.monotonic() + cli_run.LIMIT_S
+    while not path.exists() and ran.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert ran.poll() is None, ran.communicate()
+
+
+def case_training_goes_on_while_a_checkpoint_is_written(tmp):
+    need_mpi()
+    whole = train(tmp, "whole", "train.checkpoint_every=10", "train.eval_every=100000")
+    for ranks in (3, 1):
+        run, ran = begin_stuck(tmp, f"r{ranks}", ranks)
+        assert last_step(run) == 30 and ran.poll() is None  # the next one waits for it
+        assert os.readlink(run / "checkpoints/last") == "10" and not (run / "checkpoints/20").exists()
+        if ranks == 1:
+            (run / "checkpoints/.tmp-20/model.safetensors").read_bytes()  # and now it cannot be written
+            wanted = "checkpoint 20 was not written"
+        else:
+            os.kill(process_of(run, 1), signal.SIGKILL)
+            wanted = "rank 1 of 3"
+        out, err = ran.communicate(timeout=cli_run.LIMIT_S)
+        assert ran.returncode == 1 and wanted in err and err.count("error:") == 1, (ran.returncode, err)
+        assert os.readlink(run / "checkpoints/last") == "10" and not (run / "checkpoints/20").exists()
+        expect(farandole("train", "--resume", run, "--quiet", f"--ranks={3 - ranks + 1}"), 0)
+        assert tensors_of(run) == tensors_of(whole), ranks
+
+
+def case_a_full_disk_on_one_rank(tmp):
+    need_mpi()
+    whole, run = train(tmp, "whole"), train(tmp, "run", "train.epochs=1")
+    limited = 'test "$OMPI_COMM_WORLD_RANK" != 2 || ulimit -f 2; exec "$@"'
+    argv = ["mpirun", "--oversubscribe", "--allow-run-as-root", "-n", "3", "bash", "-c", limited, "bash", cli_run.CLI, "train", "--resume", str(run), "--quiet", "train.epochs=2"]
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=cli_run.LIMIT_S)
+    expect(ran, 1, "rank 2 of 3", "checkpoint 32 was not written", "optimizer.safetensors", "too large")
+    assert ran.stderr.count("farandole: error:") == 1, ran.stderr
+    assert os.readlink(run / "checkpoints/last") == "16" and not (run / "checkpoints/.tmp-32").exists()
+    expect(farandole("train", "--resume", run, "--quiet", "--ranks=2", "train.epochs=2"), 0)
+    assert tensors_of(run) == tensors_of(whole)
+
+
 def case_mpirun_is_understood(tmp):
     need_mpi()
     one = train(tmp, "one")

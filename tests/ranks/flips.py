@@ -21,11 +21,6 @@ STEPS = 48
 WORDS = [f"train.steps={STEPS}", "train.checkpoint_every=12", "train.eval_every=12", "run.samples=0", "optim.name=lars", "optim.lr=0.1", "--quiet"]
 
 
-def tensors_of(run):
-    """Without manifests: those know the configuration, which says how often is compared."""
-    return {name: data for name, data in ranks_test.checkpoints_of(run).items() if name.endswith(".safetensors")}
-
-
 def due(step, every):
     """The first step at or after `step` at which ranks compare."""
     return next(s for s in range(step, STEPS + 1) if s % every == 0 or s % 12 == 0)
@@ -43,7 +38,7 @@ def one_run(tmp, seed, want):
     assert f"rank {wrong} on" in found[1], said
     assert ("no majority" in said) == (ranks == 2), said
     expect(farandole("train", "--resume", run, *WORDS, f"--ranks={draw.choice((1, 2, 3))}"), 0)
-    assert tensors_of(run) == want, "a checkpoint has other bits"
+    assert ranks_test.tensors_of(run) == want, "a checkpoint has other bits"
     shutil.rmtree(run)
     return f"{ranks} ranks, rank {wrong} wrong after step {step}: {found[2]}, after step {found[3]}"
 
@@ -55,7 +50,7 @@ def main():
     args = parser.parse_args()
     tmp = pathlib.Path(tempfile.mkdtemp(prefix="farandole-flips-"))
     expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/whole", *WORDS), 0)
-    want, failed = tensors_of(tmp / "whole"), 0
+    want, failed = ranks_test.tensors_of(tmp / "whole"), 0
     for seed in range(args.seed, args.seed + args.runs):
         try:
             print(f"seed {seed}: {one_run(tmp, seed, want)}", flush=True)
