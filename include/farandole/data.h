@@ -91,6 +91,14 @@ typedef struct far_dataset_ops {
      * The labels of sample `idx` alone, as `read` gives them, where that is less work. May be NULL: `read` is called.
      */
     far_status (*read_label)(void *context, int64_t idx, int32_t *label_out);
+    /**
+     * Reads rows [row, row + count) of sample `idx` in its own size and leaves the others alone: for readers that need not read a whole
+     * sample, of which a rank may want some rows only. May be NULL: read_region is called, or the sample is read whole and then cut.
+     * @param image_out  [count, W, C] f32.
+     * @param label_out  one i32, or [count, W, label_planes] i32; NULL when there are no labels.
+     */
+    far_status (*read_rows)(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
+                            int32_t *label_out);
 } far_dataset_ops;
 
 /**
@@ -303,13 +311,20 @@ typedef struct far_loader_opts {
      * of those places only, sample numbers of all; what could not be read is known of the own ones.
      */
     int64_t own_first, own_count;
+    /**
+     * Of these samples rows [row_first, row_first + row_count) only, as they lie in a batch (after cropping and flipping); row_count 0: all. No
+     * more of a sample is read than they need where the reader allows (far_dataset_ops.read_rows) and neither resizing, quarter turns,
+     * contrast nor on_error look at all of it. Labels outside the classes are found in what is read.
+     */
+    int64_t row_first, row_count;
 } far_loader_opts;
 
 /** Arrays are dense and lent until the next call on the loader. */
 typedef struct far_batch {
-    int64_t epoch, idx;        /**< batch `idx` of epoch `epoch`, both from 0 */
-    int64_t count;             /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
-    const float *images;       /**< [batch, H, W, C] f32, channels last; of the loader's own places where it has some */
+    int64_t epoch, idx; /**< batch `idx` of epoch `epoch`, both from 0 */
+    int64_t count;      /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
+    const float
+        *images; /**< [batch, H, W, C] f32, channels last; of the loader's own places and rows where it has some */
     const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes], likewise; NULL without labels */
     const int64_t *sample_ids; /**< [batch] */
     int64_t skipped; /**< of `count`: samples that could not be read and were left out, with sample number -1 */

@@ -52,7 +52,12 @@ far_status fari_augment_check(const far_augment *augment, const far_dataset_info
           augment->erase_area_max <= 1.0))
         return FAR_FAIL(FAR_E_ARG, "augmentation: erase %g of areas %g to %g", augment->erase, augment->erase_area_min,
                         augment->erase_area_max);
-    *sizes_out = (fari_augment_sizes){ height, width, info->channels, fari_label_planes(info), frame };
+    *sizes_out = (fari_augment_sizes){ .height = height,
+                                       .width = width,
+                                       .channels = info->channels,
+                                       .map_planes = fari_label_planes(info),
+                                       .frame = frame,
+                                       .row_count = height };
     return FAR_OK;
 }
 
@@ -127,6 +132,31 @@ static movement draw_movement(const far_augment *augment, const fari_augment_siz
     return m;
 }
 
+void fari_augment_rows(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, int64_t y,
+                       int64_t whole_height, int64_t *first_out, int64_t *count_out)
+{
+    const movement m = draw_movement(augment, sizes, key);
+    const int32_t k = augment->downsample;
+    const int64_t inside = (whole_height >> k) - y, height = inside < sizes->height ? inside : sizes->height;
+    const int64_t one = m.y0 + sizes->row_first * m.yy, other = one + (sizes->row_count - 1) * m.yy;
+    int64_t lo = one < other ? one : other, hi = (one < other ? other : one) + 1;
+    FAR_ASSERT(m.yx == 0); /* fari_augment_wants_whole */
+    if (lo < 0) lo = 0;
+    if (hi > height) hi = height;
+    if (lo >= hi) { /* all of them are padding: whether there is a sample is still asked */
+        lo = 0;
+        hi = 1;
+    }
+    *first_out = (y + lo) << k;
+    *count_out = (hi - lo) << k;
+}
+
+bool fari_augment_wants_whole(const far_augment *augment)
+{
+    const far_fit fit = augment->frame.fit;
+    return augment->turns || augment->contrast > 0.0 || fit == FAR_FIT_RESIZE || fit == FAR_FIT_RANDOM_RESIZED_CROP;
+}
+
 /* Pixels of `bytes` each, most often four. */
 static inline void copy_pixel(char *to, const char *from, size_t bytes)
 {
@@ -137,6 +167,7 @@ static inline void copy_pixel(char *to, const char *from, size_t bytes)
 /* What a frame is filled from: the pixels of the sample that lie in it, from its top left. */
 typedef struct source {
     const char *pixels;
+    int64_t first;                /* the row that `pixels` begin with */
     int64_t height, width, pitch; /* pixels; pitch: from row to row */
     size_t bytes;                 /* of a pixel */
     int fill;                     /* the bytes outside */
@@ -154,15 +185,16 @@ static void copy_run(const source *from, int64_t sy, int64_t sx, int64_t width, 
                                        : width;
     memset(to, from->fill, (size_t)first * from->bytes);
     if (last > first)
-        memcpy(to + (size_t)first * from->bytes, from->pixels + (size_t)(sy * from->pitch + sx + first) * from->bytes,
+        memcpy(to + (size_t)first * from->bytes,
+               from->pixels + (size_t)((sy - from->first) * from->pitch + sx + first) * from->bytes,
                (size_t)(last - first) * from->bytes);
     memset(to + (size_t)last * from->bytes, from->fill, (size_t)(width - last) * from->bytes);
 }
 
 static void move_pixels(const fari_augment_sizes *sizes, movement m, const source *from, char *to)
 {
-    const int64_t height = sizes->height, width = sizes->width;
-    for (int64_t y = 0; y < height; y++, to += (size_t)width * from->bytes) {
+    const int64_t end = sizes->row_first + sizes->row_count, width = sizes->width;
+    for (int64_t y = sizes->row_first; y < end; y++, to += (size_t)width * from->bytes) {
         int64_t sy = m.y0 + y * m.yy, sx = m.x0 + y * m.xy;
         if (m.yx == 0 && (sy < 0 || sy >= from->height)) {
             memset(to, from->fill, (size_t)width * from->bytes);
@@ -175,7 +207,9 @@ static void move_pixels(const fari_augment_sizes *sizes, movement m, const sourc
         char *pixel = to;
         for (int64_t x = 0; x < width; x++, sy += m.yx, sx += m.xx, pixel += from->bytes) {
             if (sy < 0 || sy >= from->height || sx < 0 || sx >= from->width) memset(pixel, from->fill, from->bytes);
-            else copy_pixel(pixel, from->pixels + (size_t)(sy * from->pitch + sx) * from->bytes, from->bytes);
+            else
+                copy_pixel(pixel, from->pixels + (size_t)((sy - from->first) * from->pitch + sx) * from->bytes,
+                           from->bytes);
         }
     }
 }
@@ -184,16 +218,17 @@ static void move_pixels(const fari_augment_sizes *sizes, movement m, const sourc
 static void move_sample(const fari_augment_sizes *sizes, movement m, const fari_raw *raw, float *image_out,
                         int32_t *map_out)
 {
-    const int64_t height = raw->height - raw->y, width = raw->width - raw->x, first = raw->y * raw->width + raw->x;
-    source from = { .height = height < sizes->height ? height : sizes->height,
+    const int64_t height = raw->whole_height - raw->y, width = raw->width - raw->x;
+    source from = { .first = raw->first - raw->y,
+                    .height = height < sizes->height ? height : sizes->height,
                     .width = width < sizes->width ? width : sizes->width,
                     .pitch = raw->width,
                     .bytes = sizeof *raw->image * (size_t)sizes->channels,
-                    .pixels = (const char *)(raw->image + first * sizes->channels) };
+                    .pixels = (const char *)(raw->image + raw->x * sizes->channels) };
     move_pixels(sizes, m, &from, (char *)image_out);
     if (sizes->map_planes == 0) return;
     from.bytes = sizeof *raw->map * (size_t)sizes->map_planes;
-    from.pixels = (const char *)(raw->map + first * sizes->map_planes);
+    from.pixels = (const char *)(raw->map + raw->x * sizes->map_planes);
     from.fill = 0xFF; /* all bits set: FAR_LABEL_IGNORE */
     move_pixels(sizes, m, &from, (char *)map_out);
 }
@@ -231,11 +266,12 @@ static void normalise(const far_augment *augment, int64_t channels, int64_t pixe
 static void clear_rectangle(const fari_augment_sizes *sizes, float *image, int64_t y, int64_t x, int64_t height,
                             int64_t width)
 {
-    const int64_t top = y < 0 ? 0 : y, left = x < 0 ? 0 : x;
-    const int64_t bottom = y + height < sizes->height ? y + height : sizes->height;
+    const int64_t first = sizes->row_first, end = first + sizes->row_count;
+    const int64_t top = y < first ? first : y, left = x < 0 ? 0 : x;
+    const int64_t bottom = y + height < end ? y + height : end;
     const int64_t right = x + width < sizes->width ? x + width : sizes->width;
     for (int64_t row = top; row < bottom && left < right; row++)
-        memset(image + (row * sizes->width + left) * sizes->channels, 0,
+        memset(image + ((row - first) * sizes->width + left) * sizes->channels, 0,
                sizeof *image * (size_t)((right - left) * sizes->channels));
 }
 
@@ -265,20 +301,22 @@ void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *si
     const bool pads = fari_frame_pads(&sizes->frame); /* padding is 0 after normalisation, so that comes first */
     const int64_t channels = sizes->channels;
     fari_raw raw = *as_read;
+    if (raw.whole_height == 0) raw.whole_height = raw.height;
     if (augment->downsample > 0) {
         downsample_image(raw.height, raw.width, channels, augment->downsample, raw.image);
         if (sizes->map_planes > 0)
             fari_augment_downsample_map(raw.height, raw.width, sizes->map_planes, augment->downsample, raw.map);
         raw.height >>= augment->downsample;
         raw.width >>= augment->downsample;
+        raw.first >>= augment->downsample;
+        raw.whole_height >>= augment->downsample;
     }
     const int64_t pixels = raw.height * raw.width;
     if (augment->log1p) take_log(raw.image, pixels * channels);
     fari_jitter_apply(augment, key, channels, pixels, raw.image);
     if (pads) normalise(augment, channels, pixels, raw.image);
-    if (!fari_augment_in_place(augment))
-        move_sample(sizes, draw_movement(augment, sizes, key), &raw, image_out, map_out);
-    if (!pads) normalise(augment, channels, sizes->height * sizes->width, image_out);
+    if (raw.image != image_out) move_sample(sizes, draw_movement(augment, sizes, key), &raw, image_out, map_out);
+    if (!pads) normalise(augment, channels, sizes->row_count * sizes->width, image_out);
     if (augment->erase > 0.0) erase(augment, sizes, key, image_out);
     if (augment->cutout > 0) {
         const int64_t y = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_Y, (uint64_t)sizes->height);

@@ -59,17 +59,27 @@ free_data:
 typedef struct idx_set {
     fari_idx images, labels;          /* labels.data NULL: without */
     int64_t image_bytes, label_bytes; /* of one sample */
+    int64_t height;
 } idx_set;
+
+static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
+                                int32_t *label_out)
+{
+    const idx_set *set = context;
+    const int64_t row_bytes = set->image_bytes / set->height;
+    fari_pixels_of(set->images.data + idx * set->image_bytes + row * row_bytes, count * row_bytes, image_out);
+    if (label_out == NULL) return FAR_OK;
+    const bool is_map = set->label_bytes > 1;
+    const int64_t of_row = is_map ? set->label_bytes / set->height : 0, labels = is_map ? count * of_row : 1;
+    const uint8_t *from = set->labels.data + idx * set->label_bytes + row * of_row;
+    for (int64_t i = 0; i < labels; i++) label_out[i] = from[i];
+    return FAR_OK;
+}
 
 static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
     const idx_set *set = context;
-    const uint8_t *pixels = set->images.data + idx * set->image_bytes;
-    fari_pixels_of(pixels, set->image_bytes, image_out);
-    if (label_out == NULL) return FAR_OK;
-    const uint8_t *labels = set->labels.data + idx * set->label_bytes;
-    for (int64_t i = 0; i < set->label_bytes; i++) label_out[i] = labels[i];
-    return FAR_OK;
+    return set_read_rows(context, idx, 0, set->height, image_out, label_out);
 }
 
 static int64_t set_bytes(const void *context)
@@ -127,7 +137,9 @@ static far_status check_labels(const char *path, const fari_idx *labels, far_dat
 far_status far_dataset_open_idx(const char *images_path, const char *labels_path, int32_t class_count,
                                 far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = { .read = set_read, .bytes = set_bytes, .close = set_close };
+    static const far_dataset_ops ops = {
+        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows
+    };
     far_dataset_info info = { .class_count = class_count };
     far_status st;
     idx_set *set = fari_calloc(1, sizeof *set);
@@ -135,6 +147,7 @@ far_status far_dataset_open_idx(const char *images_path, const char *labels_path
     FAR_TRY_GOTO(read_file(images_path, &set->images), close_set);
     FAR_TRY_GOTO(check_images(images_path, &set->images, &info), close_set);
     set->image_bytes = info.height * info.width * info.channels;
+    set->height = info.height;
     if (labels_path != NULL) {
         FAR_TRY_GOTO(read_file(labels_path, &set->labels), close_set);
         FAR_TRY_GOTO(check_labels(labels_path, &set->labels, &info), close_set);

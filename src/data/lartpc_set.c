@@ -25,12 +25,19 @@ typedef struct lartpc_set {
     bool *is_read;  /* [events] */
 } lartpc_set;
 
-static void scatter(const lartpc_set *set, int32_t plane, int64_t at, int64_t count, float *image_out,
+/* Rows of an image. */
+typedef struct band {
+    int64_t first, count;
+} band;
+
+static void scatter(const lartpc_set *set, int32_t plane, int64_t at, int64_t count, band rows, float *image_out,
                     int32_t *label_out)
 {
     const int64_t height = set->frame.height, width = set->frame.width, planes = set->frame.planes;
     for (int64_t i = at; i < at + count; i++) {
-        const int64_t x = set->ids[i] / height, y = set->ids[i] % height, pixel = (y * width + x) * planes + plane;
+        const int64_t x = set->ids[i] / height, y = set->ids[i] % height - rows.first;
+        const int64_t pixel = (y * width + x) * planes + plane;
+        if (y < 0 || y >= rows.count) continue;
         image_out[pixel] = set->values[i];
         if (label_out != NULL) label_out[pixel] = set->labels[i];
     }
@@ -54,11 +61,13 @@ static far_status fill(lartpc_set *set, int64_t idx)
     return st;
 }
 
-static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
+/* An event's voxels are few: all of them are gone through, and only the rows that are wanted become an image. */
+static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
+                                int32_t *label_out)
 {
     lartpc_set *set = context;
     far_status st = FAR_OK;
-    const size_t elems = (size_t)(set->frame.height * set->frame.width * set->frame.planes);
+    const size_t elems = (size_t)(count * set->frame.width * set->frame.planes);
     memset(image_out, 0, elems * sizeof *image_out);
     if (label_out != NULL) memset(label_out, 0, elems * sizeof *label_out);
     if (set->is_kept) FAR_TRY(fill(set, idx));
@@ -66,10 +75,17 @@ static far_status set_read(void *context, int64_t idx, float *image_out, int32_t
     for (int32_t p = 0; p < set->frame.planes && st == FAR_OK; p++) {
         const int64_t at = set->is_kept ? set->place[idx * set->frame.planes + p] : 0;
         if (!set->is_kept) st = read_plane(set, idx, p, at);
-        if (st == FAR_OK) scatter(set, p, at, fari_lartpc_count(set->file, idx, p), image_out, label_out);
+        if (st == FAR_OK)
+            scatter(set, p, at, fari_lartpc_count(set->file, idx, p), (band){ row, count }, image_out, label_out);
     }
     if (!set->is_kept) (void)pthread_mutex_unlock(&set->mutex);
     return st;
+}
+
+static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
+{
+    const lartpc_set *set = context;
+    return set_read_rows(context, idx, 0, set->frame.height, image_out, label_out);
 }
 
 static const char *set_class_name(const void *context, int32_t class_idx)
@@ -155,9 +171,11 @@ static far_status open_file(lartpc_set *set, const char *path, const far_lartpc_
 
 far_status far_dataset_open_lartpc(const char *path, const far_lartpc_opts *opts, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = {
-        .read = set_read, .class_name = set_class_name, .bytes = set_bytes, .close = set_close
-    };
+    static const far_dataset_ops ops = { .read = set_read,
+                                         .class_name = set_class_name,
+                                         .bytes = set_bytes,
+                                         .close = set_close,
+                                         .read_rows = set_read_rows };
     const far_lartpc_opts defaults = { 0 };
     far_status st;
     if (opts == NULL) opts = &defaults;

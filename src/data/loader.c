@@ -79,6 +79,12 @@ static int64_t own_count(const far_loader_opts *opts)
     return opts->own_count > 0 ? opts->own_count : opts->batch;
 }
 
+/* What cannot be read is left out whole, by all ranks alike: so each looks at the whole sample. */
+static fari_maker_rows rows_of(const far_loader_opts *opts)
+{
+    return (fari_maker_rows){ opts->row_first, opts->row_count, opts->on_error == FAR_ON_ERROR_SKIP };
+}
+
 static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)
 {
     const int64_t total = dataset->info.sample_count;
@@ -171,7 +177,7 @@ far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, 
     fari_maker maker = { 0 };
     layout lay = { 0 };
     FAR_TRY(check_opts(dataset, opts));
-    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
+    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, rows_of(opts), &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
     *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(&maker, &lay);
     return FAR_OK;
@@ -386,7 +392,7 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     fari_maker maker = { 0 };
     layout lay = { 0 };
     FAR_TRY(check_opts(dataset, opts));
-    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, &maker));
+    FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, rows_of(opts), &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
     if (dataset->ops.prepare != NULL)
         FAR_TRY(dataset->ops.prepare(dataset->context, (int32_t)lay.threads, maker.sizes.frame.height,

@@ -5,15 +5,30 @@
 #include <inttypes.h>
 #include <string.h>
 
-far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uint64_t seed, fari_maker *maker_out)
+static far_status take_rows(fari_maker *maker, fari_maker_rows rows)
+{
+    fari_augment_sizes *sizes = &maker->sizes;
+    if (rows.count == 0) return FAR_OK;
+    if (rows.first < 0 || rows.count < 0 || rows.first > sizes->height - rows.count)
+        return FAR_FAIL(FAR_E_ARG, "rows %" PRId64 " and the next %" PRId64 " of images of %" PRId64, rows.first,
+                        rows.count, sizes->height);
+    sizes->row_first = rows.first;
+    sizes->row_count = rows.count;
+    return FAR_OK;
+}
+
+far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uint64_t seed, fari_maker_rows rows,
+                           fari_maker *maker_out)
 {
     const far_dataset_info *info = &dataset->info;
     fari_maker m = { .dataset = dataset, .augment = *augment, .seed = seed };
     FAR_TRY(fari_augment_check(augment, info, &m.sizes));
+    FAR_TRY(take_rows(&m, rows));
     m.augment.frame = m.sizes.frame;
-    m.is_in_place = fari_augment_in_place(augment);
-    m.image_elems = m.sizes.height * m.sizes.width * m.sizes.channels;
-    m.label_elems = fari_label_elems(info, m.sizes.height, m.sizes.width);
+    m.wants_whole = rows.wants_whole || fari_augment_wants_whole(augment) || m.sizes.row_count == m.sizes.height;
+    m.is_in_place = fari_augment_in_place(augment) && (!m.wants_whole || m.sizes.row_count == m.sizes.height);
+    m.image_elems = m.sizes.row_count * m.sizes.width * m.sizes.channels;
+    m.label_elems = fari_label_elems(info, m.sizes.row_count, m.sizes.width);
     *maker_out = m;
     return FAR_OK;
 }
@@ -46,7 +61,10 @@ far_status fari_maker_needs_of(const fari_maker *maker, const int64_t *sample_id
     fari_maker_needs needs = { 0 };
     int64_t pixels = 0, width = 0;
     FAR_TRY(largest_region(maker, sample_ids, sample_count, &pixels, &width));
-    if (sizes->frame.fit != FAR_FIT_AS_IS) needs.whole = fari_region_needs_of(maker->dataset, width);
+    const int64_t made = sizes->row_count << maker->augment.downsample; /* rows that are read at most */
+    if (sizes->frame.fit != FAR_FIT_AS_IS || !maker->wants_whole)
+        needs.whole = fari_region_needs_of(maker->dataset, maker->wants_whole ? 0 : made, width);
+    if (!maker->wants_whole && made * width < pixels) pixels = made * width;
     if (!maker->is_in_place) {
         needs.raw = pixels * sizes->channels * (int64_t)sizeof(float);
         needs.raw_map = pixels * sizes->map_planes * (int64_t)sizeof(int32_t);
@@ -75,6 +93,18 @@ static far_status check_labels(const fari_maker *maker, const int32_t *labels)
                     least < FAR_LABEL_IGNORE ? least : most, maker->dataset->info.class_count, FAR_LABEL_IGNORE);
 }
 
+/* Of a placed sample the rows that are wanted: a smaller part, which raw->first places. */
+static void narrow(const fari_maker *maker, uint64_t key, fari_placing *placing, fari_raw *raw)
+{
+    far_region *region = &placing->region;
+    int64_t count = 0;
+    raw->whole_height = region->out_height;
+    if (maker->wants_whole) return;
+    fari_augment_rows(&maker->augment, &maker->sizes, key, placing->y, region->out_height, &raw->first, &count);
+    region->y += raw->first;
+    region->height = region->out_height = count;
+}
+
 /* The part that the frame shows, in raw memory or straight in its place. */
 static far_status read_raw(const fari_maker *maker, const fari_maker_scratch *scratch, uint64_t key, int64_t sample,
                            int32_t *label, fari_raw *raw)
@@ -85,12 +115,10 @@ static far_status read_raw(const fari_maker *maker, const fari_maker_scratch *sc
     FAR_TRY(far_dataset_extent(maker->dataset, sample, &height, &width));
     FAR_TRY(fari_frame_takes(frame, height, width));
     fari_placing placing = fari_frame_place(frame, key, height, width);
-    if (frame->fit == FAR_FIT_AS_IS) { /* before downsampling */
+    if (frame->fit == FAR_FIT_AS_IS) /* before downsampling */
         placing.region = (far_region){ 0, 0, height, width, height, width };
-        FAR_TRY(far_dataset_read(maker->dataset, sample, raw->image, labels));
-    } else {
-        FAR_TRY(fari_region_read(maker->dataset, sample, &placing.region, &scratch->whole, raw->image, labels));
-    }
+    narrow(maker, key, &placing, raw);
+    FAR_TRY(fari_region_read(maker->dataset, sample, &placing.region, &scratch->whole, raw->image, labels));
     raw->height = placing.region.out_height;
     raw->width = placing.region.out_width;
     raw->y = placing.y;

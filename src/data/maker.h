@@ -10,7 +10,8 @@ typedef struct fari_maker {
     fari_augment_sizes sizes;
     uint64_t seed;
     bool is_in_place;                 /* samples are read straight into their place */
-    int64_t image_elems, label_elems; /* of one sample in a batch */
+    bool wants_whole;                 /* rows cannot be made of a part of a sample */
+    int64_t image_elems, label_elems; /* of one sample in a batch: of the rows that are made */
 } fari_maker;
 
 /* What one thread needs; NULL where it does not. */
@@ -26,7 +27,14 @@ typedef struct fari_maker_needs {
     fari_region_needs whole;
 } fari_maker_needs;
 
-far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uint64_t seed, fari_maker *maker_out);
+/* Which rows of a sample are made; count 0: all. wants_whole: all of a sample is to be read all the same. */
+typedef struct fari_maker_rows {
+    int64_t first, count;
+    bool wants_whole;
+} fari_maker_rows;
+
+far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uint64_t seed, fari_maker_rows rows,
+                           fari_maker *maker_out);
 /* For these samples (NULL: all). FAR_E_ARG where one cannot be brought to size. */
 far_status fari_maker_needs_of(const fari_maker *maker, const int64_t *sample_ids, int64_t sample_count,
                                fari_maker_needs *needs_out);

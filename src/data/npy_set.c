@@ -20,7 +20,7 @@ typedef struct array {
 typedef struct npy_set {
     array images, labels;
     bool channels_first, is_volume;
-    int64_t channels, pixels; /* of volumes: voxels */
+    int64_t channels, pixels, width; /* of volumes: voxels; width: of a row */
     int32_t class_count;
     bool is_map;
     int32_t *classes; /* one label a sample: kept in memory; maps are read from the file */
@@ -76,20 +76,30 @@ static double element(fari_npy_type type, const char *from)
     return 0.0;
 }
 
-/* Calls `put` with runs of a sample's elements, in the order of the file. */
+/* Elements [lo, hi) of a sample, as the file has them. */
+typedef struct span {
+    int64_t lo, hi;
+} span;
+
+/* Calls `put` with runs of elements of a sample, in the order of the file; `first` counts from the span's beginning. */
 typedef far_status (*put_fn)(const npy_set *set, const char *piece, int64_t first, int64_t count, void *out);
 
-static far_status for_each_piece(const npy_set *set, const array *from, int64_t idx, put_fn put, void *out)
+static far_status for_each_piece(const npy_set *set, const array *from, int64_t idx, span of, put_fn put, void *out)
 {
     char piece[PIECE_ELEMS * 8];
-    const int64_t bytes = from->npy.elem_bytes;
-    const int64_t start = from->npy.first_byte + idx * from->sample_elems * bytes;
-    for (int64_t done = 0; done < from->sample_elems; done += PIECE_ELEMS) {
-        const int64_t count = from->sample_elems - done < PIECE_ELEMS ? from->sample_elems - done : PIECE_ELEMS;
+    const int64_t bytes = from->npy.elem_bytes, elems = of.hi - of.lo;
+    const int64_t start = from->npy.first_byte + (idx * from->sample_elems + of.lo) * bytes;
+    for (int64_t done = 0; done < elems; done += PIECE_ELEMS) {
+        const int64_t count = elems - done < PIECE_ELEMS ? elems - done : PIECE_ELEMS;
         FAR_TRY(fari_file_read_at(from->fd, from->path, start + done * bytes, piece, (size_t)(count * bytes)));
         FAR_TRY(put(set, piece, done, count, out));
     }
     return FAR_OK;
+}
+
+static span all_of(const array *from)
+{
+    return (span){ 0, from->sample_elems };
 }
 
 static far_status put_pixels(const npy_set *set, const char *piece, int64_t first, int64_t count, void *out)
@@ -97,10 +107,8 @@ static far_status put_pixels(const npy_set *set, const char *piece, int64_t firs
     float *image = out;
     const fari_npy *npy = &set->images.npy;
     for (int64_t i = 0; i < count; i++) {
-        const int64_t at = first + i;
-        const int64_t to = set->channels_first ? at % set->pixels * set->channels + at / set->pixels : at;
         const char *from = piece + i * npy->elem_bytes;
-        image[to] =
+        image[(first + i) * (set->channels_first ? set->channels : 1)] = /* one channel after the other */
             npy->type == FARI_NPY_U8 ? set->table[*(const unsigned char *)from] : (float)element(npy->type, from);
     }
     return FAR_OK;
@@ -122,13 +130,33 @@ static far_status put_labels(const npy_set *set, const char *piece, int64_t firs
     return FAR_OK;
 }
 
+static far_status read_image(const npy_set *set, int64_t idx, span pixels, float *image_out)
+{
+    const int64_t channels = set->channels, runs = set->channels_first ? channels : 1;
+    if (!set->channels_first) pixels = (span){ pixels.lo * channels, pixels.hi * channels };
+    for (int64_t c = 0; c < runs; c++)
+        FAR_TRY(for_each_piece(set, &set->images, idx,
+                               (span){ c * set->pixels + pixels.lo, c * set->pixels + pixels.hi }, put_pixels,
+                               image_out + c));
+    return FAR_OK;
+}
+
+static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
+                                int32_t *label_out)
+{
+    const npy_set *set = context;
+    const span pixels = { row * set->width, (row + count) * set->width };
+    far_status st = read_image(set, idx, pixels, image_out);
+    if (st == FAR_OK && label_out != NULL && set->classes != NULL) *label_out = set->classes[idx];
+    else if (st == FAR_OK && label_out != NULL)
+        st = for_each_piece(set, &set->labels, idx, pixels, put_labels, label_out);
+    return st == FAR_OK ? st : fari_error_prefix(st, "sample %" PRId64 ": ", idx);
+}
+
 static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
     const npy_set *set = context;
-    far_status st = for_each_piece(set, &set->images, idx, put_pixels, image_out);
-    if (st == FAR_OK && label_out != NULL && set->classes != NULL) *label_out = set->classes[idx];
-    else if (st == FAR_OK && label_out != NULL) st = for_each_piece(set, &set->labels, idx, put_labels, label_out);
-    return st == FAR_OK ? st : fari_error_prefix(st, "sample %" PRId64 ": ", idx);
+    return set_read_rows(context, idx, 0, set->pixels / set->width, image_out, label_out);
 }
 
 static int64_t set_bytes(const void *context)
@@ -175,6 +203,7 @@ static far_status check_images(npy_set *set, far_dataset_info *info)
     info->is_integer = npy->type == FARI_NPY_U8;
     set->channels = info->channels;
     set->pixels = info->height * info->width;
+    set->width = info->width;
     return FAR_OK;
 }
 
@@ -196,7 +225,7 @@ static far_status load_labels(npy_set *set, far_dataset_info *info)
     }
     for (int64_t i = 0; i < info->sample_count; i++) {
         int32_t *labels = set->is_map ? one : &set->classes[i];
-        FAR_TRY_GOTO(for_each_piece(set, &set->labels, i, put_labels, labels), free_one);
+        FAR_TRY_GOTO(for_each_piece(set, &set->labels, i, all_of(&set->labels), put_labels, labels), free_one);
         for (int64_t k = 0; k < elems; k++) {
             if (labels[k] < least) least = labels[k];
             if (labels[k] > largest) largest = labels[k];
@@ -235,7 +264,9 @@ static far_status check_labels(npy_set *set, far_dataset_info *info)
 static far_status open_arrays(const char *images_path, const char *labels_path, bool channels_first, bool is_volume,
                               int32_t class_count, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = { .read = set_read, .bytes = set_bytes, .close = set_close };
+    static const far_dataset_ops ops = {
+        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows
+    };
     far_dataset_info info = { .class_count = class_count };
     far_status st;
     npy_set *set = fari_calloc(1, sizeof *set);

@@ -32,11 +32,13 @@ static void copy_rows(const void *whole, int64_t whole_width, const far_region *
         memcpy(to + (size_t)y * row, from + (size_t)((r->y + y) * whole_width + r->x) * pixel_bytes, row);
 }
 
-fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t out_width)
+fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t rows, int64_t out_width)
 {
     const far_dataset_info *info = &dataset->info;
-    const int64_t pixels = info->height * info->width;
-    if (dataset->ops.read_region != NULL) return (fari_region_needs){ 0 };
+    const bool has_rows = dataset->ops.read_rows != NULL && rows > 0;
+    if (dataset->ops.read_region != NULL || (has_rows && out_width == info->width && !info->varies))
+        return (fari_region_needs){ 0 };
+    const int64_t pixels = (has_rows && rows < info->height ? rows : info->height) * info->width;
     return (fari_region_needs){ pixels * info->channels * (int64_t)sizeof(float),
                                 pixels * info->label_planes * (int64_t)sizeof(int32_t),
                                 fari_resize_scratch_most(info->height, info->width, info->channels, out_width) };
@@ -64,10 +66,21 @@ far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region 
     FAR_TRY(far_dataset_extent(dataset, idx, &height, &width));
     FAR_TRY(check_region(region, idx, height, width));
     if (is_whole(region, height, width)) return far_dataset_read(dataset, idx, image_out, label_out);
+    int32_t *labels = info->label == FAR_LABEL_NONE ? NULL : label_out;
+    const bool is_unresized = region->out_height == region->height && region->out_width == region->width;
+    if (dataset->ops.read_rows != NULL && is_unresized && region->width == width)
+        return dataset->ops.read_rows(dataset->context, idx, region->y, region->height, image_out, labels);
     if (dataset->ops.read_region != NULL)
-        return dataset->ops.read_region(dataset->context, idx, region, image_out,
-                                        info->label == FAR_LABEL_NONE ? NULL : label_out);
-    FAR_TRY(far_dataset_read(dataset, idx, scratch->image, info->label_planes > 0 ? scratch->labels : label_out));
+        return dataset->ops.read_region(dataset->context, idx, region, image_out, labels);
+    if (info->label_planes > 0) labels = scratch->labels;
+    if (dataset->ops.read_rows != NULL && is_unresized) { /* only columns are left to be cut */
+        far_region part = *region;
+        part.y = 0;
+        FAR_TRY(dataset->ops.read_rows(dataset->context, idx, region->y, region->height, scratch->image, labels));
+        cut(info, part.height, width, &part, scratch, image_out, label_out);
+        return FAR_OK;
+    }
+    FAR_TRY(far_dataset_read(dataset, idx, scratch->image, labels));
     cut(info, height, width, region, scratch, image_out, label_out);
     return FAR_OK;
 }
@@ -75,7 +88,7 @@ far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region 
 far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_region *region, float *image_out,
                                    int32_t *label_out)
 {
-    const fari_region_needs needs = fari_region_needs_of(dataset, region->out_width > 0 ? region->out_width : 0);
+    const fari_region_needs needs = fari_region_needs_of(dataset, 0, region->out_width > 0 ? region->out_width : 0);
     const fari_region_scratch scratch = { fari_alloc((size_t)needs.image_bytes), fari_alloc((size_t)needs.label_bytes),
                                           fari_alloc((size_t)needs.resize_bytes), needs.resize_bytes };
     far_status st;

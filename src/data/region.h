@@ -11,12 +11,13 @@ typedef struct fari_region_scratch {
     int64_t resize_bytes;
 } fari_region_scratch;
 
-/* Bytes of each for the largest sample, wanted at most `out_width` wide; all 0 where the reader makes regions itself. */
+/* Bytes of each for the largest sample, wanted at most `out_width` wide; all 0 where the reader makes regions itself. rows: at most so many
+   are wanted, and none resized; 0: nothing is known of that. */
 typedef struct fari_region_needs {
     int64_t image_bytes, label_bytes, resize_bytes;
 } fari_region_needs;
 
-fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t out_width);
+fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t rows, int64_t out_width);
 /* far_dataset_read_region without allocating. */
 far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region *region,
                             const fari_region_scratch *scratch, float *image_out, int32_t *label_out);

@@ -19,9 +19,10 @@ static uint64_t key_of(const synthetic *set, uint64_t stream, uint64_t number)
     return fari_rng_key(set->opts.seed, FARI_RNG_SYNTH, stream, number);
 }
 
-/* A sample's own size; of volumes that of a slice. */
+/* A sample's own size; of volumes that of a slice. And which rows of it are made, of all slices. */
 typedef struct extent {
     int64_t height, width;
+    int64_t row, row_end;
 } extent;
 
 static int64_t side_of(const synthetic *set, uint64_t sample, uint64_t draw, int64_t most)
@@ -34,8 +35,11 @@ static int64_t side_of(const synthetic *set, uint64_t sample, uint64_t draw, int
 static extent extent_of(const synthetic *set, uint64_t sample)
 {
     const far_synthetic_opts *o = &set->opts;
-    if (o->vary == 0.0) return (extent){ o->height, o->width };
-    return (extent){ side_of(set, sample, 0, o->height), side_of(set, sample, 1, o->width) };
+    extent e = { .height = o->height, .width = o->width };
+    if (o->vary != 0.0) e.height = side_of(set, sample, 0, o->height);
+    if (o->vary != 0.0) e.width = side_of(set, sample, 1, o->width);
+    e.row_end = o->depth * e.height;
+    return e;
 }
 
 /* A pattern for each class, the same in all samples, under noise of the sample. */
@@ -45,9 +49,10 @@ static void make_classified(const synthetic *set, uint64_t sample, extent e, flo
     const int32_t label = (int32_t)fari_rng_below(key_of(set, STREAM_LABEL, sample), 0, (uint64_t)o->class_count);
     const uint64_t pattern = key_of(set, STREAM_PATTERN, (uint64_t)label), noise = key_of(set, STREAM_NOISE, sample);
     const float share = (float)o->noise;
-    const uint64_t elems = (uint64_t)(o->depth * e.height * e.width * o->channels);
-    for (uint64_t i = 0; i < elems; i++)
-        image[i] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
+    const int64_t row_elems = e.width * o->channels;
+    const uint64_t first = (uint64_t)(e.row * row_elems), end = (uint64_t)(e.row_end * row_elems);
+    for (uint64_t i = first; i < end; i++)
+        image[i - first] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
     if (label_out != NULL) *label_out = label;
 }
 
@@ -90,12 +95,12 @@ static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *
     const float share = (float)o->noise;
     disc discs[DISCS] = { 0 };
     make_discs(set, sample, e, discs);
-    for (int64_t row = 0; row < o->depth * e.height; row++) {
+    for (int64_t row = e.row; row < e.row_end; row++) {
         const double y = (double)(row % e.height);
         const int64_t slice = row / e.height; /* 0 in images */
         const double z = (double)slice * (double)e.height / (double)o->depth;
         for (int64_t x = 0; x < e.width; x++) {
-            const int64_t pixel = row * e.width + x;
+            const int64_t pixel = row * e.width + x, place = (row - e.row) * e.width + x;
             const int32_t label = label_at(discs, z, y, (double)x);
             const uint64_t tint = key_of(set, STREAM_TINT, (uint64_t)label);
             for (int64_t c = 0; c < o->channels; c++) {
@@ -103,20 +108,36 @@ static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *
                 const float level = o->class_count < 2 ? 0.5f
                                                        : ((float)label + 0.5f * fari_rng_unit(tint, (uint64_t)c)) /
                                                              (float)o->class_count;
-                image[at] = (1.0f - share) * level + share * fari_rng_unit(noise, (uint64_t)at);
+                image[place * o->channels + c] = (1.0f - share) * level + share * fari_rng_unit(noise, (uint64_t)at);
             }
-            if (labels_out != NULL) labels_out[pixel] = label;
+            if (labels_out != NULL) labels_out[place] = label;
         }
     }
+}
+
+static void make(const synthetic *set, uint64_t sample, extent e, float *image_out, int32_t *label_out)
+{
+    if (set->opts.label == FAR_LABEL_MAP) make_mapped(set, sample, e, image_out, label_out);
+    else make_classified(set, sample, e, image_out, label_out);
 }
 
 static far_status set_read(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
     const synthetic *set = context;
     const uint64_t sample = (uint64_t)(set->opts.first + idx);
-    const extent e = extent_of(set, sample);
-    if (set->opts.label == FAR_LABEL_MAP) make_mapped(set, sample, e, image_out, label_out);
-    else make_classified(set, sample, e, image_out, label_out);
+    make(set, sample, extent_of(set, sample), image_out, label_out);
+    return FAR_OK;
+}
+
+static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
+                                int32_t *label_out)
+{
+    const synthetic *set = context;
+    const uint64_t sample = (uint64_t)(set->opts.first + idx);
+    extent e = extent_of(set, sample);
+    e.row = row;
+    e.row_end = row + count;
+    make(set, sample, e, image_out, label_out);
     return FAR_OK;
 }
 
@@ -138,7 +159,7 @@ static int64_t set_bytes(const void *context)
 far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_dataset **dataset_out)
 {
     static const far_dataset_ops ops = {
-        .read = set_read, .bytes = set_bytes, .close = fari_free, .extent = set_extent
+        .read = set_read, .bytes = set_bytes, .close = fari_free, .extent = set_extent, .read_rows = set_read_rows
     };
     far_synthetic_opts o = *opts;
     if (o.sample_count == 0) o.sample_count = 1024;

@@ -114,18 +114,18 @@ static int64_t samples_a_step(const far_run *run, const char *key)
 
 far_loader_opts run_train_loader_opts(const far_run *run, const run_side *side)
 {
-    return (far_loader_opts){ .batch = run->train.batch,
-                              .sample_ids = run->data.kept,
-                              .sample_count = run->data.kept_count,
-                              .shuffle = far_config_bool(run->config, "data.shuffle"),
-                              .last = FAR_LAST_DROP,
-                              .seed = (uint64_t)far_config_i64(run->config, "seed"),
-                              .threads = run_loader_threads(run),
-                              .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
-                              .augment = run_augment(run, true),
-                              .on_error = run_on_error(run),
-                              .own_first = side->own_first,
-                              .own_count = side->own_count };
+    far_loader_opts opts = { .batch = run->train.batch,
+                             .sample_ids = run->data.kept,
+                             .sample_count = run->data.kept_count,
+                             .shuffle = far_config_bool(run->config, "data.shuffle"),
+                             .last = FAR_LAST_DROP,
+                             .seed = (uint64_t)far_config_i64(run->config, "seed"),
+                             .threads = run_loader_threads(run),
+                             .ahead = (int32_t)far_config_i64(run->config, "data.ahead"),
+                             .augment = run_augment(run, true),
+                             .on_error = run_on_error(run) };
+    run_side_loader(side, &opts);
+    return opts;
 }
 
 /* Length of the training in steps and of an epoch. */

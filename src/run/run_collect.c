@@ -14,10 +14,11 @@ typedef struct holding {
 struct run_collect {
     const far_run *run;
     const run_side *side;
-    int64_t rows, row_elems; /* of an image */
-    int64_t row_labels;      /* labels of a row of a label map; 0: none, or one a sample */
-    bool has_label;          /* one a sample */
-    float *image;            /* first rank: of a sample; others: the rows that they have read of one */
+    int64_t rows, row_elems;        /* of an image */
+    int64_t held_first, held_count; /* rows of it for which `image` and `labels` have room */
+    int64_t row_labels;             /* labels of a row of a label map; 0: none, or one a sample */
+    bool has_label;                 /* one a sample */
+    float *image;                   /* first rank: of a sample; others: the rows that they have read of one */
     int32_t *labels;
     char *output; /* first rank: the largest output of a sample */
     fari_comm_message *messages;
@@ -103,9 +104,10 @@ static far_status message_add(run_collect *c, const holding *h, int64_t sample, 
         const void *own = fari_executor_data_at(c->side->exec, c->side->model.logits[item - 1], whole_at);
         part_add(&message, parts, is_first(c) ? c->output + h->at : own, h->count);
     } else {
-        part_add(&message, parts, c->image + h->at * c->row_elems, h->count * c->row_elems * (int64_t)sizeof(float));
+        const int64_t at = h->at - c->held_first;
+        part_add(&message, parts, c->image + at * c->row_elems, h->count * c->row_elems * (int64_t)sizeof(float));
         if (c->row_labels > 0)
-            part_add(&message, parts, c->labels + h->at * c->row_labels,
+            part_add(&message, parts, c->labels + at * c->row_labels,
                      h->count * c->row_labels * (int64_t)sizeof(int32_t));
         else if (c->has_label && h->at == 0) part_add(&message, parts, c->labels, sizeof(int32_t));
     }
@@ -146,12 +148,12 @@ static far_status exchange(run_collect *c, int64_t sample, int32_t item)
 
 static int64_t image_bytes(const run_collect *c)
 {
-    return c->rows * c->row_elems * (int64_t)sizeof(float);
+    return c->held_count * c->row_elems * (int64_t)sizeof(float);
 }
 
 static int64_t label_bytes(const run_collect *c)
 {
-    return (c->row_labels > 0 ? c->rows * c->row_labels : c->has_label) * (int64_t)sizeof(int32_t);
+    return (c->row_labels > 0 ? c->held_count * c->row_labels : c->has_label) * (int64_t)sizeof(int32_t);
 }
 
 static int64_t most_output_bytes(const run_side *side)
@@ -166,9 +168,12 @@ static run_collect shape_of(const far_run *run, const run_side *side, const far_
 {
     const int64_t rows = run_side_rows(side), row_pixels = side->height * side->width / rows;
     const int64_t planes = info->label_planes > 1 ? info->label_planes : 1;
+    const bool is_whole = run->comm->rank == 0;
     return (run_collect){ .run = run,
                           .side = side,
                           .rows = rows,
+                          .held_first = is_whole ? 0 : side->row_first,
+                          .held_count = is_whole ? rows : side->row_count,
                           .row_elems = row_pixels * info->channels,
                           .row_labels = info->label == FAR_LABEL_MAP ? row_pixels * planes : 0,
                           .has_label = info->label == FAR_LABEL_CLASS };
@@ -225,11 +230,12 @@ void run_collect_close(run_collect *c)
 /* What this rank has read of a sample, to where messages take it from or where it is looked at. */
 static void take_own_rows(run_collect *c, const far_batch *batch, int64_t sample, const holding *h)
 {
-    const int64_t place = sample - c->side->own_first;
-    memcpy(c->image + h->at * c->row_elems, batch->images + (place * c->rows + h->at) * c->row_elems,
+    const int64_t place = sample - c->side->own_first, to = h->at - c->held_first;
+    const int64_t from = place * c->side->row_count + h->at - c->side->row_first;
+    memcpy(c->image + to * c->row_elems, batch->images + from * c->row_elems,
            (size_t)(h->count * c->row_elems) * sizeof *c->image);
     if (c->row_labels > 0)
-        memcpy(c->labels + h->at * c->row_labels, batch->labels + (place * c->rows + h->at) * c->row_labels,
+        memcpy(c->labels + to * c->row_labels, batch->labels + from * c->row_labels,
                (size_t)(h->count * c->row_labels) * sizeof *c->labels);
     else if (c->has_label && h->at == 0) c->labels[0] = batch->labels[place];
 }

@@ -49,17 +49,17 @@ static int64_t batches_of(int64_t samples, int64_t batch)
 /* Batches of the given samples (ids NULL: all) in their order, the last one filled up. */
 static far_loader_opts loader_opts(const far_run *run, const run_side *side, const int64_t *ids, int64_t count)
 {
-    return (far_loader_opts){ .batch = side->batch,
-                              .sample_ids = ids,
-                              .sample_count = count,
-                              .last = FAR_LAST_PAD,
-                              .epochs = 1,
-                              .threads = run_loader_threads(run),
-                              .ahead = 2,
-                              .augment = run_augment(run, false),
-                              .on_error = run_on_error(run),
-                              .own_first = side->own_first,
-                              .own_count = side->own_count };
+    far_loader_opts opts = { .batch = side->batch,
+                             .sample_ids = ids,
+                             .sample_count = count,
+                             .last = FAR_LAST_PAD,
+                             .epochs = 1,
+                             .threads = run_loader_threads(run),
+                             .ahead = 2,
+                             .augment = run_augment(run, false),
+                             .on_error = run_on_error(run) };
+    if (side->graph != NULL) run_side_loader(side, &opts);
+    return opts;
 }
 
 static far_loader_opts native_opts(const far_run *run, const run_side *side, const run_extent *extent,
@@ -174,13 +174,20 @@ far_status run_each_batch(far_run *run, const run_part *part, const run_visitor 
     return st;
 }
 
-/* A side of that size as far as its loader goes; of several ranks with as large a share of a batch as that of the largest, whose plan is
-   the only one that is there. */
-static run_side side_like(const far_run *run, const run_extent *extent)
+static int64_t share_of(int64_t whole, int64_t part, int64_t total)
+{
+    return (whole * part + total - 1) / total;
+}
+
+/* What a rank's loader is asked for at a size: as large a share as at the largest, whose plan is the only one that is there. */
+static far_loader_opts native_opts_like(const far_run *run, const run_extent *extent, const int64_t *ids, int64_t count)
 {
     const run_side *largest = &run->eval;
-    const int64_t share = (extent->batch * largest->own_count + largest->batch - 1) / largest->batch;
-    return (run_side){ .batch = extent->batch, .own_count = share };
+    const run_side side = { .batch = extent->batch };
+    far_loader_opts opts = native_opts(run, &side, extent, ids, count);
+    opts.own_count = share_of(extent->batch, largest->own_count, largest->batch);
+    opts.row_count = share_of(extent->height, largest->row_count, run_side_rows(largest));
+    return opts;
 }
 
 static far_status native_loader_bytes(const far_run *run, const run_part *part, int64_t *bytes_io)
@@ -191,9 +198,8 @@ static far_status native_loader_bytes(const far_run *run, const run_part *part, 
     for (int64_t e = 0; e < run->native.count && st == FAR_OK; e++) {
         int64_t bytes = 0;
         if (first[e + 1] == first[e]) continue;
-        const run_side side = side_like(run, &run->native.extents[e]);
         const far_loader_opts opts =
-            native_opts(run, &side, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
+            native_opts_like(run, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
         st = run_loader_need(part->set, &opts, &bytes);
         bytes += part_size(part) * (int64_t)sizeof *ids;
         if (bytes > *bytes_io) *bytes_io = bytes;

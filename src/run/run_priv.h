@@ -45,7 +45,8 @@ typedef struct run_side {
     far_value image, loss;
     int64_t batch, height, width;
     int64_t own_first, own_count; /* samples of a batch that this rank reads: all, or what its part of the plan wants */
-    fari_feed_box boxes[2];       /* how they are fed: whole samples */
+    int64_t row_first, row_count; /* and their rows; of volumes slices */
+    fari_feed_box boxes[2];       /* how they are fed */
 } run_side;
 
 /* What ranks tell each other while a step is computed. */
@@ -284,7 +285,8 @@ far_status run_side_plan(const far_run *run, run_side *side);
 far_status run_side_plan_alone(const far_run *run, run_side *side);
 far_status run_side_start(const far_run *run, run_side *side, fari_exec_opts *opts); /* its executor */
 void run_side_close(run_side *side);
-int64_t run_side_rows(const run_side *side); /* of an image; of a volume slices */
+int64_t run_side_rows(const run_side *side);                          /* of an image; of a volume slices */
+void run_side_loader(const run_side *side, far_loader_opts *opts_io); /* what of a batch is read for it */
 /* The rank that answers for the input's rows of a sample of a batch, from `row` up to *row_end_out: it has read them. */
 int32_t run_side_holder(const run_side *side, int64_t sample, int64_t row, int64_t *row_end_out);
 int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);

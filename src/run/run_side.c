@@ -59,21 +59,40 @@ static fari_feed_box wanted(const run_side *side)
     return box;
 }
 
-/* Which samples of a batch are read, with all of their rows. */
+/* Which samples of a batch are read, and which of their rows. */
 static void side_feeds(run_side *side)
 {
     const fari_part *part = side->plan->part;
-    const fari_feed_box box = part != NULL ? wanted(side) : (fari_feed_box){ .sample_hi = side->batch };
+    const fari_feed_box all = { .sample_hi = side->batch, .row_hi = run_side_rows(side) };
+    fari_feed_box box = part != NULL ? wanted(side) : all;
+    if (box.sample_hi <= box.sample_lo)
+        box = (fari_feed_box){ .sample_hi = 1, .row_hi = 1 }; /* nothing, but a loader reads something */
     side->own_first = box.sample_lo;
     side->own_count = box.sample_hi - box.sample_lo;
-    if (side->own_count < 1) side->own_count = 1; /* a rank without any reads one, which is nothing to it */
+    side->row_first = box.row_lo;
+    side->row_count = box.row_hi - box.row_lo;
     for (int32_t i = 0; part != NULL && i < part->feed_count && i < (int32_t)FAR_COUNT(side->boxes); i++) {
-        const far_shape shape = far_graph_shape(side->graph, part->feeds[i].input);
-        side->boxes[i] = (fari_feed_box){ .input = part->feeds[i].input,
-                                          .sample_lo = side->own_first,
-                                          .sample_hi = side->own_first + side->own_count,
-                                          .row_hi = shape.ndim >= 3 ? shape.dim[2] : 1 };
+        const bool has_rows = far_graph_shape(side->graph, part->feeds[i].input).ndim >= 3;
+        side->boxes[i] = box;
+        side->boxes[i].input = part->feeds[i].input;
+        if (!has_rows) side->boxes[i].row_lo = 0;
+        if (!has_rows) side->boxes[i].row_hi = 1;
     }
+}
+
+/* Pixels of a row of an image; of a volume those of a slice. */
+static int64_t row_pixels(const run_side *side)
+{
+    return side->height * side->width / run_side_rows(side);
+}
+
+void run_side_loader(const run_side *side, far_loader_opts *opts_io)
+{
+    const int64_t lines = side->height / run_side_rows(side); /* of volumes: rows of pixels in a slice */
+    opts_io->own_first = side->own_first;
+    opts_io->own_count = side->own_count;
+    opts_io->row_first = side->row_first * lines;
+    opts_io->row_count = side->row_count * lines;
 }
 
 static far_status plan_for(const far_run *run, run_side *side, const fari_mesh *mesh, int32_t rank)
@@ -118,7 +137,7 @@ int64_t run_plane_labels_bytes(const far_run *run, const run_side *side)
     if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
         run->label_planes <= 1)
         return 0;
-    return side->own_count * side->height * side->width * run->label_planes * (int64_t)sizeof(int32_t);
+    return side->own_count * side->row_count * row_pixels(side) * run->label_planes * (int64_t)sizeof(int32_t);
 }
 
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2])
@@ -126,7 +145,7 @@ void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *
     memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
     memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
     if (run->plane_labels == NULL) return;
-    const int64_t pixels = side->own_count * side->height * side->width;
+    const int64_t pixels = side->own_count * side->row_count * row_pixels(side);
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];
     feed_out[1] = run->plane_labels;

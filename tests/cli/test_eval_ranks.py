@@ -10,7 +10,8 @@ from test_train_ranks import need_mpi
 
 SGD = {"name": "sgd", "lr": 0.02, "momentum": 0.9}
 # 13 test samples: no number of ranks divides them, nor does the batch
-MAPS = {"data": {"kind": "synthetic", "synthetic": {"shape": [3, 32, 16], "classes": 3, "label": "map", "samples": 16, "test_samples": 13}},
+MAPS = {"data": {"kind": "synthetic", "synthetic": {"shape": [3, 32, 16], "classes": 3, "label": "map", "samples": 16, "test_samples": 13},
+                 "augment": {"vflip": True, "crop_pad": 2, "cutout": 6}},
         "model": {"name": "uresnet", "preset": "a21", "width": 2, "depth": 2, "bottleneck": 4, "blocks_deep": 1, "kernel_deep": 3},
         "loss": {"recipe": "cosmictagger"}, "grain": {"samples": 1, "rows": 8, "min_rows": 1}, "batch": 4, "optim": SGD, "train.steps": 4,
         "threads": 1}  # fmt: skip

@@ -160,7 +160,7 @@ FAR_TEST(movements_match_step_by_step)
         flipped += flip;
         turned += turns > 0;
         if (fari_augment_in_place(&augment)) continue;
-        const fari_raw as_read = { (float *)raw, raw_map, H, W, 0, 0 };
+        const fari_raw as_read = { (float *)raw, raw_map, H, W, .y = 0 };
         fari_augment_apply(&augment, &sizes, key, &as_read, (float *)got, map);
         FAR_CHECK_BITS("image", (float *)got, (float *)want, H * W * C);
         for (int i = 0; i < H * W; i++) { /* the map went the same way: pixel i had values 2 i + 1 and 2 i + 2 */
@@ -184,7 +184,7 @@ FAR_TEST(values_are_normalised_and_erased)
     FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
     FAR_CHECK(fari_augment_in_place(&augment));
     for (int i = 0; i < 1800; i++) image[i] = (float)i;
-    const fari_raw raw = { image, NULL, 20, 30, 0, 0 };
+    const fari_raw raw = { image, NULL, 20, 30, .y = 0 };
     fari_augment_apply(&augment, &sizes, 1, &raw, image, NULL);
     for (int i = 0; i < 1800; i++) FAR_CHECK(image[i] == (log1pf((float)i) - mean[i % 3]) / deviation[i % 3]);
 
@@ -230,7 +230,7 @@ FAR_TEST(blocks_become_mean_and_largest_label)
     FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
     for (int i = 0; i < 32; i++) image[i] = (float)i;
     for (int i = 0; i < 32; i++) map[i] = i % 8 == 5 ? 7 : FAR_LABEL_IGNORE;
-    const fari_raw raw = { image, map, 4, 8, 0, 0 };
+    const fari_raw raw = { image, map, 4, 8, .y = 0 };
     fari_augment_apply(&augment, &sizes, 0, &raw, out, out_map);
     for (int y = 0; y < 2; y++)
         for (int x = 0; x < 4; x++) {
@@ -254,7 +254,7 @@ FAR_TEST(padding_is_halved_with_the_image)
     FAR_CHECK_OK(fari_augment_check(&augment, &info, &sizes));
     FAR_CHECK(sizes.height == 3 && sizes.width == 4);
     for (int i = 0; i < 24; i++) image[i] = (float)(map[i] = i);
-    const fari_raw raw = { image, map, 4, 6, 0, 0 };
+    const fari_raw raw = { image, map, 4, 6, .y = 0 };
     fari_augment_apply(&augment, &sizes, 0, &raw, out, out_map);
     for (int y = 0; y < 3; y++)
         for (int x = 0; x < 4; x++) {
