@@ -1,7 +1,8 @@
 /* Combinations of a sum's partials: left becomes left + right, in the order of tree.c. Over ranks, a combination of two partials runs
    where they are; where they lie on two ranks, each takes half of the elements over, so that what travels shares the links: the ranks
    end with a piece of the result each, and hand it out (recursive halving, as of an all-reduce; Rabenseifner 2004). The order of additions of an
-   element is the tree's, whoever adds. */
+   element is the tree's, whoever adds. Of small sums on few ranks everybody gets all partials and adds them up itself: latency counts, and that is half as
+   many messages one after the other as to the one that adds and back. */
 #include "plan/lower.h"
 
 #define SPLIT_BYTES 131072 /* shorter ranges go whole to the holder of the left partial: latency counts there */
@@ -85,6 +86,17 @@ static far_status combine_range(const fari_reduction *red, int64_t left, int64_t
     return fari_walk_note(low);
 }
 
+#define ALIKE_RANKS 4     /* on more, too many messages */
+#define ALIKE_BYTES 65536 /* of a partial: statistics, losses, gradients of norms */
+
+/* Whether every rank adds up alike. */
+static bool is_added_by_all(const fari_reduction *red)
+{
+    const fari_plan *plan = red->low->plan;
+    return fari_mesh_ranks(&plan->opts.mesh) <= ALIKE_RANKS && red->slot_bytes <= ALIKE_BYTES &&
+           fari_tensor_of(plan->graph, red->low->node->out[0])->batch_of == 0;
+}
+
 static bool is_plain(const fari_reduction *red)
 {
     return red->low->node->op->combine == NULL && red->low->node->out_count == 1;
@@ -117,6 +129,7 @@ static far_status combine_across(const fari_reduction *red, int64_t left, int64_
     fari_view view;
     int32_t buffer = -1;
     const int64_t bytes = combine_view(red, left, 0, &view, &buffer);
+    if (is_added_by_all(red)) return combine_whole(red, left, right, FARI_EVERY_RANK);
     if (!is_plain(red)) {
         int64_t end = bytes;
         return combine_whole(red, left, right, maker_of(red, left, 0, &end));

@@ -1,6 +1,8 @@
 /* Offsets of buffers in the one arena: one after the other, each in the smallest gap that is free for its whole life; in the order, of
-   those tried, that gives the smallest arena. */
+   those tried, that gives the smallest arena. Of several ranks, sums that are on their way to others keep their places longer where that costs
+   little: the backward pass goes on elsewhere meanwhile. */
 #include "base/mem.h"
+#include "plan/part.h"
 #include "plan/plan.h"
 
 #define ALIGN_BYTES 64
@@ -59,7 +61,9 @@ static int64_t best_offset(const fari_plan *plan, const int32_t *list, int64_t c
 
 typedef struct placing {
     fari_plan *plan;
-    sort_key *keys;  /* [count] of the arena's buffers */
+    int32_t
+        *sum_last;  /* [buffer_count] last turn of sums that travel between ranks, -1: another buffer; NULL: one rank */
+    sort_key *keys; /* [count] of the arena's buffers */
     int32_t *placed; /* [count] */
     int64_t count, bytes;
 } placing;
@@ -110,6 +114,62 @@ static void place_best(placing *p)
     p->plan->arena_bytes = now == best ? least : place_all(p, best);
 }
 
+/* ---- sums on their way ---- */
+
+#define TRAVEL_SHARE 0.04 /* of the arena: so much more is taken for it */
+
+/* Nodes that a sum's place outlives its last use, in the walk, the most first. */
+static const int32_t travel_turns[] = { 1 << 20, 128, 64, 32, 16, 8, 4 };
+
+static bool is_sum(const fari_plan *plan, const fari_buffer *buffer)
+{
+    if (buffer->base != FARI_BASE_ARENA || buffer->is_kept) return false;
+    return buffer->kind == FARI_BUFFER_PARTIAL || plan->graph->tensors[buffer->tensor]->batch_of == 0;
+}
+
+static far_status find_travelling(placing *p)
+{
+    const fari_plan *plan = p->plan;
+    if (plan->part == NULL) return FAR_OK;
+    p->sum_last = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *p->sum_last);
+    if (p->sum_last == NULL)
+        return FAR_FAIL(FAR_E_NOMEM, "no memory to place %lld buffers", (long long)plan->buffer_count);
+    for (int64_t b = 0; b < plan->buffer_count; b++) p->sum_last[b] = -1;
+    for (int64_t i = 0; i < plan->instr_count; i++) {
+        if (plan->instrs[i].kind != FARI_INSTR_SEND && plan->instrs[i].kind != FARI_INSTR_RECV) continue;
+        for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
+            const int32_t b = plan->accesses[a].buffer;
+            if (is_sum(plan, &plan->buffers[b])) p->sum_last[b] = plan->buffers[b].last_turn;
+        }
+    }
+    return FAR_OK;
+}
+
+static void keep_longer(placing *p, int32_t turns)
+{
+    const int32_t end = (int32_t)p->plan->graph->node_count - 1;
+    for (int64_t b = 0; b < p->plan->buffer_count; b++) {
+        if (p->sum_last[b] < 0) continue;
+        const int32_t room = end - p->sum_last[b];
+        p->plan->buffers[b].last_turn = p->sum_last[b] + (turns < room ? turns : room > 0 ? room : 0);
+    }
+}
+
+/* As long as the arena allows. */
+static void place_travelling(placing *p)
+{
+    place_best(p);
+    if (p->sum_last == NULL) return;
+    const int64_t most = p->plan->arena_bytes + (int64_t)(TRAVEL_SHARE * (double)p->plan->arena_bytes);
+    for (size_t i = 0; i < FAR_COUNT(travel_turns); i++) {
+        keep_longer(p, travel_turns[i]);
+        place_best(p);
+        if (p->plan->arena_bytes <= most) return;
+    }
+    keep_longer(p, 0);
+    place_best(p);
+}
+
 /* Puts the store's buffers side by side and lists the others. */
 static void collect(placing *p)
 {
@@ -139,8 +199,10 @@ far_status fari_plan_place_buffers(fari_plan *plan)
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to place %lld buffers", (long long)plan->buffer_count);
     } else {
         collect(&p);
-        place_best(&p);
+        st = find_travelling(&p);
+        if (st == FAR_OK) place_travelling(&p);
     }
+    fari_free(p.sum_last);
     fari_free(p.keys);
     fari_free(p.placed);
     return st;

@@ -1,0 +1,79 @@
+/* Sums on their way to other ranks hold nothing up: what does not read them goes on meanwhile. */
+#include "graph/graph.h"
+#include "plan/part.h"
+#include "support/net_cases.h"
+#include "support/rank_set.h"
+#include "test.h"
+
+static bool is_message(const fari_instr *instr)
+{
+    return instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV;
+}
+
+/* Gradients of parameters, statistics, and partials of them. */
+static bool carries_sums(const fari_plan *plan, int64_t i)
+{
+    for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
+        const fari_buffer *b = &plan->buffers[plan->accesses[a].buffer];
+        if (b->kind != FARI_BUFFER_PARTIAL && plan->graph->tensors[b->tensor]->batch_of > 0) return false;
+    }
+    return true;
+}
+
+static bool share_a_buffer(const fari_plan *plan, int64_t i, int64_t k)
+{
+    for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++)
+        for (int64_t b = plan->access0[k]; b < plan->access0[k + 1]; b++)
+            if (plan->accesses[a].buffer == plan->accesses[b].buffer) return true;
+    return false;
+}
+
+#define NEAR 4 /* nodes: what comes later finds the sum long gone */
+
+/* Whether instruction k, which waits for message i, comes soon after it and waits only because its result shall lie where the sum does. */
+static bool is_held_up(const fari_plan *plan, int64_t i, int64_t k)
+{
+    const fari_instr *instr = &plan->instrs[k];
+    if (instr->kind != FARI_INSTR_CALL || share_a_buffer(plan, i, k)) return false;
+    return plan->turn[instr->node] - plan->part->messages[plan->instrs[i].aux].turn <= NEAR;
+}
+
+static int64_t count_held_up(const fari_plan *plan, int64_t *messages_io)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < plan->instr_count; i++) {
+        if (!is_message(&plan->instrs[i]) || !carries_sums(plan, i)) continue;
+        ++*messages_io;
+        for (int64_t s = plan->succ0[i]; s < plan->succ0[i + 1]; s++) count += is_held_up(plan, i, plan->succ[s]);
+    }
+    return count;
+}
+
+static void check(const net_case *net, fari_grain_config grain, fari_mesh mesh, int64_t most)
+{
+    fari_plan *plans[RANK_SET_MAX] = { NULL };
+    fari_backend *backend = NULL;
+    int64_t messages = 0, held_up = 0;
+    far_graph *graph = net_graph(net);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    const fari_plan_opts opts = { .grain = grain, .mesh = mesh, .threads = 1, .backend = backend };
+    rank_plans(graph, &opts, plans);
+    for (int32_t r = 0; r < fari_mesh_ranks(&mesh); r++) {
+        held_up += count_held_up(plans[r], &messages);
+        fari_plan_destroy(plans[r]);
+    }
+    printf("%s, data=%d, spatial=%d: %d messages of sums, %d calls held up\n", net->label, (int)mesh.data,
+           (int)mesh.spatial, (int)messages, (int)held_up);
+    FAR_CHECK_MSG(messages > 20 && held_up <= most, "%s: %d calls held up by %d messages", net->label, (int)held_up,
+                  (int)messages);
+    backend->destroy(backend);
+    far_graph_destroy(graph);
+}
+
+FAR_TEST(the_backward_pass_goes_on)
+{
+    const fari_grain_config rows = { .samples = 1, .rows = 6, .min_rows = 1, .dense = 2 }, samples = { .samples = 1 };
+    check(&net_narrow_a21, rows, (fari_mesh){ 1, 2 }, 0);
+    check(&net_narrow_a21, rows, (fari_mesh){ 2, 2 }, 0);
+    check(&net_unet_group, samples, (fari_mesh){ 2, 1 }, 0);
+}
