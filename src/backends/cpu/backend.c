@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 /* Raised when a change here gives other bits, be it in a kernel or in which kernel runs what: checkpoints tell by it. */
-#define BITS_VERSION 7
+#define BITS_VERSION 8
 
 typedef struct cpu_backend {
     fari_backend base;

@@ -7,6 +7,7 @@
 #include "backends/cpu/isa/conv_plane.h"
 #include "backends/cpu/isa/conv_thin.h"
 #include "backends/cpu/isa/conv_wide.h"
+#include "backends/cpu/isa/conv_winograd.h"
 #include "backends/cpu/isa_select.h"
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ typedef struct fari_cpu_loops {
     const fari_fan_kernels *fan;
     const fari_wide_kernels *wide;
     const fari_pixel_kernels *pixel;
+    const fari_winograd_kernels *winograd;
 } fari_cpu_loops;
 
 const fari_cpu_loops *fari_cpu_loops_of(fari_isa isa);

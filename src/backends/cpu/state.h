@@ -29,13 +29,14 @@ typedef struct fari_cpu_maker {
     far_status (*make)(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out);
 } fari_cpu_maker;
 
-extern const fari_cpu_maker fari_cpu_thin_makers[];   /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_fan_makers[];    /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_plane_makers[];  /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_wide_makers[];   /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_pixel_makers[];  /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_conv_makers[];   /* ends with a NULL op */
-extern const fari_cpu_maker fari_cpu_linear_makers[]; /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_thin_makers[];     /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_fan_makers[];      /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_plane_makers[];    /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_wide_makers[];     /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_pixel_makers[];    /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_winograd_makers[]; /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_conv_makers[];     /* ends with a NULL op */
+extern const fari_cpu_maker fari_cpu_linear_makers[];   /* ends with a NULL op */
 
 /* All states of a backend. Zeroed is empty. Calls on one cache exclude each other by the caller's lock. */
 typedef struct fari_cpu_cache {

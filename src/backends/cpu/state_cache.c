@@ -11,9 +11,10 @@ typedef struct cache_key {
 } cache_key;
 
 /* In the order in which they are asked. */
-static const fari_cpu_maker *const all_makers[] = { fari_cpu_thin_makers,  fari_cpu_plane_makers, fari_cpu_fan_makers,
-                                                    fari_cpu_wide_makers,  fari_cpu_pixel_makers, fari_cpu_conv_makers,
-                                                    fari_cpu_linear_makers };
+static const fari_cpu_maker *const all_makers[] = { fari_cpu_thin_makers, fari_cpu_plane_makers,
+                                                    fari_cpu_fan_makers,  fari_cpu_winograd_makers,
+                                                    fari_cpu_wide_makers, fari_cpu_pixel_makers,
+                                                    fari_cpu_conv_makers, fari_cpu_linear_makers };
 
 /* The first that takes the call, with its key; NULL: none does. */
 static const fari_cpu_maker *maker_of(const fari_call *call, fari_isa isa, cache_key *key_out)

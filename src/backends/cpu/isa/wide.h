@@ -47,6 +47,16 @@ FARI_INLINE wide wide_add(wide a, wide b)
     return _mm512_add_ps(a, b);
 }
 
+FARI_INLINE wide wide_sub(wide a, wide b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+FARI_INLINE wide wide_mul(wide a, wide b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
 /* a b + c */
 FARI_INLINE wide wide_fma(wide a, wide b, wide c)
 {
@@ -76,6 +86,16 @@ FARI_INLINE void wide_store(float *to, wide a)
 FARI_INLINE wide wide_add(wide a, wide b)
 {
     return _mm256_add_ps(a, b);
+}
+
+FARI_INLINE wide wide_sub(wide a, wide b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+FARI_INLINE wide wide_mul(wide a, wide b)
+{
+    return _mm256_mul_ps(a, b);
 }
 
 FARI_INLINE wide wide_fma(wide a, wide b, wide c)
@@ -112,6 +132,18 @@ FARI_INLINE void wide_store(float *to, wide a)
 FARI_INLINE wide wide_add(wide a, wide b)
 {
     for (int i = 0; i < WIDE; i++) a.f[i] += b.f[i];
+    return a;
+}
+
+FARI_INLINE wide wide_sub(wide a, wide b)
+{
+    for (int i = 0; i < WIDE; i++) a.f[i] -= b.f[i];
+    return a;
+}
+
+FARI_INLINE wide wide_mul(wide a, wide b)
+{
+    for (int i = 0; i < WIDE; i++) a.f[i] *= b.f[i];
     return a;
 }
 
