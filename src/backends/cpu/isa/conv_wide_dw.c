@@ -28,6 +28,11 @@ FARI_INLINE void tile_add(const run *r, bool is_added, int64_t out_edge, float *
     const char *ahead = r->ahead;
     WIDE_UNROLL
     for (int i = 0; i < TILE_IN * TILE_VECTORS; i++) sum[i] = wide_all(0.0F);
+    WIDE_UNROLL
+    for (int i = 0; i < TILE_IN; i++) {
+        __builtin_prefetch(partial + i * FARI_WIDE_EDGE, 1, 3);
+        if (TILE_OUT > FARI_WIDE_EDGE) __builtin_prefetch(partial + out_edge + i * FARI_WIDE_EDGE, 1, 3);
+    }
     for (int64_t row = 0; row < r->rows; row++, in_row += r->in_row, dy_row += r->dy_row) {
         const float *in = in_row, *dy = dy_row;
         for (int64_t col = 0; col < r->cols; col++, in += r->in_col, dy += TILE_OUT, ahead += r->ahead_step) {
