@@ -215,6 +215,7 @@ far_status fari_file_write_at(int fd, const char *path, int64_t offset, const vo
     size_t done = 0;
     while (done < bytes) {
         const size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        fari_doing(FARI_DOING_WRITE, 0, path, NULL);
         const ssize_t put = pwrite(fd, (const char *)data + done, piece, (off_t)(offset + (int64_t)done));
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return fail_errno("write", path, errno);

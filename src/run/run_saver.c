@@ -1,5 +1,6 @@
 #include "run/run_saver.h"
 #include "base/arena.h"
+#include "base/doing.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "run/checkpoint_parts.h"
@@ -189,6 +190,7 @@ static far_status start(run_saver *saver)
 far_status run_saver_wait(run_saver *saver)
 {
     if (!saver->has_thread) return FAR_OK;
+    fari_doing(FARI_DOING_AWAIT_OWN, FARI_DOING_WRITE, NULL, NULL);
     (void)pthread_join(saver->thread, NULL);
     saver->has_thread = false;
     if (saver->phase == NAMING || saver->parts->world_size == 1) saver->phase = NOTHING;

@@ -76,6 +76,15 @@ def case_another_number_of_ranks_goes_on(tmp):
         assert want[name] == got[name], name
 
 
+def case_a_checkpoint_fits_any_layout(tmp):
+    """Twelve layouts, each going on from the checkpoint of another; all pairs: tests/ranks/pairs.py."""
+    need_mpi()
+    sys.path.insert(0, str(cli_run.ROOT / "tests" / "ranks"))
+    import pairs
+
+    assert pairs.chain(tmp) == 12
+
+
 def case_verify(tmp):
     need_mpi()
     config = tiny_config(tmp)
