@@ -34,7 +34,7 @@ build = mkdir -p $(2) && $(NICE) flock $(2)/.lock sh -c '{ test -e $(2)/build.ni
 	&& cmake --build $(2) -j $(JOBS) $(if $(4),--target $(4))'
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check check-asan check-tsan torture fuzz format lint install clean help deps deps-check deps-fuzz deps-lint
+.PHONY: all demo demo-long check check-asan check-tsan torture fuzz format lint install clean help deps deps-check deps-fuzz deps-lint
 
 all: deps ## build the library and the command, build/farandole (default)
 	@$(call build,release,$(release),,farandole_cli)
@@ -44,6 +44,11 @@ demo: deps ## simulate a particle detector, train CosmicTagger's network on it, 
 	@$(call build,release,$(release),,farandole_cli)
 	@ln -sfn release$(suffix)/farandole $(BUILD)/farandole
 	@scripts/demo.sh $(BUILD)/farandole
+
+demo-long: deps ## the same from more events, for most of an hour: tells more of a neutrino's pixels from the others
+	@$(call build,release,$(release),,farandole_cli)
+	@ln -sfn release$(suffix)/farandole $(BUILD)/farandole
+	@scripts/demo.sh $(BUILD)/farandole runs long
 
 check: deps-check ## build, run all tests, then the style checks; the last line counts
 	@$(call build,release,$(release)) || { echo "build failed"; echo "0 passed, 1 failed"; exit 1; }
