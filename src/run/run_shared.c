@@ -26,8 +26,9 @@ far_status run_shared_gather(const far_run *run, const void *own, size_t bytes, 
     fari_comm *comm = run->comm;
     void *all = fari_calloc((size_t)comm->world_size, bytes);
     if (all == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to hear from %d ranks", (int)comm->world_size);
-    fari_doing(FARI_DOING_AWAIT_RANKS, 0, "to hear from them", NULL);
+    fari_doing(FARI_DOING_OTHER, 0, "tells the others what it has", NULL);
     far_status st = comm->ops->gather_begin(comm, own, bytes, all);
+    fari_doing(FARI_DOING_AWAIT_RANKS, 0, "to hear from them", NULL); /* who is not here has not begun it */
     if (st == FAR_OK) st = comm->ops->gather_end(comm);
     if (st != FAR_OK) return st; /* not freed: it may still be written */
     *all_out = all;
@@ -200,6 +201,7 @@ far_status run_shared_step_begin(far_run *run, int64_t skipped)
     bool is_written = false;
     if (run->saver != NULL) FAR_TRY(run_saver_poll(run->saver, &is_written));
     run->words[run->comm->world_size] = (run_word){ run->step, skipped, is_stop_asked(run), is_written };
+    fari_doing(FARI_DOING_OTHER, 0, "tells the others where it stands", NULL);
     return run->comm->ops->gather_begin(run->comm, &run->words[run->comm->world_size], sizeof *run->words, run->words);
 }
 

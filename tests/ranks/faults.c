@@ -1,8 +1,9 @@
-/* Faults for a rank, brought in with LD_PRELOAD: FARANDOLE_FAULT="RANK WHAT AFTER", the AFTERth call of a kind goes wrong on that rank.
- *   lose    a message is never sent               fail    MPI says that a message cannot be started
- *   gather  a rank never says what all say        read    a file of samples (*.png) never comes
- *   kernel  a kernel of oneDNN never ends         slow    each message takes 20 ms: no fault, but slow
+/* Faults of one rank, brought in with LD_PRELOAD by tests/cli/test_rank_faults.py. FARANDOLE_FAULT="RANK WHAT FILE": as soon as FILE is there
+ *   lose    that rank's next message is never sent      fail    MPI says that a message cannot be started
+ *   gather  it never says what all say                  read    it waits for a picture (*.png) without end
+ *   kernel  a kernel of oneDNN never ends               slow    its messages take 300 ms each: no fault, only slow
  * The profiling interface of MPI gives the true functions. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mpi.h>
@@ -15,16 +16,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static atomic_long calls;
+static atomic_bool is_lost;
 
 static bool is_due(const char *what)
 {
-    char wanted[32];
+    char wanted[32], file[1024];
     int rank = -1;
-    long after = 0;
     const char *fault = getenv("FARANDOLE_FAULT"), *own = getenv("OMPI_COMM_WORLD_RANK");
-    if (fault == NULL || own == NULL || sscanf(fault, "%d %31s %ld", &rank, wanted, &after) != 3) return false;
-    return rank == atoi(own) && strcmp(what, wanted) == 0 && atomic_fetch_add(&calls, 1) >= after;
+    if (fault == NULL || own == NULL || sscanf(fault, "%d %31s %1023s", &rank, wanted, file) != 3) return false;
+    return rank == (int)strtol(own, NULL, 10) && strcmp(what, wanted) == 0 && access(file, F_OK) == 0;
 }
 
 static void hang(void)
@@ -35,15 +35,16 @@ static void hang(void)
 int MPI_Start(MPI_Request *request)
 {
     if (is_due("fail")) return MPI_ERR_OTHER;
-    if (is_due("slow")) (void)usleep(20000);
-    if (is_due("lose")) return MPI_SUCCESS; /* and it is never done: a request that was not started */
+    if (is_due("slow")) (void)usleep(300000);
+    if (is_due("lose") && !atomic_exchange(&is_lost, true))
+        return MPI_SUCCESS; /* a request that was not started is never done */
     return PMPI_Start(request);
 }
 
 int MPI_Testsome(int count, MPI_Request requests[], int *done, int idx[], MPI_Status statuses[])
 {
     const int code = PMPI_Testsome(count, requests, done, idx, statuses);
-    if (code == MPI_SUCCESS && *done == MPI_UNDEFINED && count > 0) *done = 0; /* all of them were lost */
+    if (code == MPI_SUCCESS && *done == MPI_UNDEFINED && count > 0) *done = 0; /* only the lost one is left */
     return code;
 }
 
@@ -54,7 +55,7 @@ int MPI_Iallgather(const void *own, int count, MPI_Datatype type, void *all, int
     return PMPI_Iallgather(own, count, type, all, each, all_type, comm, request);
 }
 
-int open(const char *path, int flags, ...)
+int openat(int folder, const char *path, int flags, ...)
 {
     va_list args;
     va_start(args, flags);
@@ -62,9 +63,14 @@ int open(const char *path, int flags, ...)
     va_end(args);
     const char *end = strrchr(path, '.');
     if (end != NULL && strcmp(end, ".png") == 0 && is_due("read")) hang();
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    return (int)syscall(SYS_openat, folder, path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...) __attribute__((alias("open")));
-
-extern int dnnl_primitive_execute(const void *primitive, void *stream, int count, const void *args);
+int dnnl_primitive_execute(const void *primitive, void *stream, int count, const void *arguments);
+int dnnl_primitive_execute(const void *primitive, void *stream, int count, const void *arguments)
+{
+    static int (*execute)(const void *, void *, int, const void *);
+    if (is_due("kernel")) hang();
+    if (execute == NULL) *(void **)&execute = dlsym(RTLD_NEXT, "dnnl_primitive_execute");
+    return execute(primitive, stream, count, arguments);
+}

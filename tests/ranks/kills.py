@@ -1,14 +1,22 @@
 #!/usr/bin/env python3
-"""A random rank of three is killed at a random moment, again and again: the others end within ten seconds, what was promised is there, and
-going on ends with the bits of an undisturbed run.
+"""Four ranks, and one of them, or what watches them, is killed or stopped at a random moment, again and again: the others are gone within ten
+seconds, one message says what became of whom, no checkpoint is damaged or missing that was there, and going on ends with the bits of an
+undisturbed run.
 
-    tests/ranks/kills.py [--runs N] [--seed S]     default: 20 runs; the seed of a run is printed"""
+    tests/ranks/kills.py [--kills N] [--stops N] [--seed S]     default: 200 and 50; a run is known by its seed
+
+A kill takes a rank, the process that --ranks started with, or under mpirun the watcher; while ranks start, train, evaluate or write (a part of
+the runs waits for a checkpoint to be half there). A stop is SIGSTOP: the rank is named within the time that run.hang_s gives. Stop the suite and
+start it again as you like: results lie in build/ranks, kept for one build of the program."""
 import argparse
+import hashlib
+import json
 import os
 import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,73 +26,230 @@ sys.path.insert(0, str(ROOT / "tests" / "cli"))
 
 import cli_run  # noqa: E402
 import test_train_ranks as ranks_test  # noqa: E402
-from cli_run import expect, farandole, start, tiny_config  # noqa: E402
+from cli_run import expect, farandole, tiny_config  # noqa: E402
 
-WORDS = ["train.steps=400", "train.checkpoint_every=3", "train.eval_every=40", "run.samples=0", "--quiet"]
-LIMIT_S = 10.0
+RANKS, STEPS, HANG_S, LIMIT_S = 4, 120, 4.0, 10.0
+WORDS = [f"train.steps={STEPS}", "train.checkpoint_every=3", "train.keep=1000", "train.eval_every=40", "run.samples=0", "--quiet"]
+ENV = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
+           OMPI_MCA_btl_vader_single_copy_mechanism="none", OMPI_MCA_mpi_yield_when_idle="1",
+           OMPI_MCA_hwloc_base_binding_policy="none")  # fmt: skip
 
 
-def killed_once(tmp, name, draw):
-    """Starts a training on three ranks and kills one; what became of it, the seconds until all had ended."""
-    words = ["--resume", tmp / name] if (tmp / name / "config.yaml").exists() else [tiny_config(tmp), f"run.dir={tmp / name}"]
-    ran = start("train", *words, *WORDS, "--ranks=3")
-    rank = draw.randrange(3)
+class Wrong(Exception):
+    pass
+
+
+def check(is_true, words):
+    if not is_true:
+        raise Wrong(words)
+
+
+# ---- one training, disturbed ----
+
+
+def launch(tmp, run, by_mpirun, *words):
+    argv = [cli_run.CLI, "train", str(tiny_config(tmp)), f"run.dir={run}", *WORDS, *words]
+    argv = ["mpirun", "-n", str(RANKS), *argv] if by_mpirun else [*argv, f"--ranks={RANKS}"]
+    # a session of its own: whatever is left of it can be found and ended
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENV, start_new_session=True)
+
+
+def ranks_left(run):
+    return [r for r in range(RANKS) if ranks_test.process_of(run, r) is not None]
+
+
+def first_seen(ran, find):
     until = time.monotonic() + cli_run.LIMIT_S
-    while (pid := ranks_test.process_of(tmp, rank)) is None and ran.poll() is None and time.monotonic() < until:
+    while ran.poll() is None and time.monotonic() < until:
+        if (found := find()) is not None:
+            return found
+        time.sleep(0.01)
+    return None
+
+
+def half_written(run):
+    return next(iter((run / "checkpoints").glob(".tmp-*")), None) if (run / "checkpoints").exists() else None
+
+
+def promised(run):
+    """Steps of the checkpoints that are there."""
+    return {int(p.parent.name) for p in (run / "checkpoints").glob("[0-9]*/manifest.json")} if (run / "checkpoints").exists() else set()
+
+
+def await_end(ran, run, since):
+    """Seconds till nobody is left, and what was said."""
+    try:
+        said = ran.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        said = None
+    while ranks_left(run) and time.monotonic() - since < 60:
         time.sleep(0.02)
-    time.sleep(draw.uniform(0.0, 3.0))  # while starting, training, evaluating or writing
-    if ran.poll() is not None or pid is None:
-        return "done", 0.0, ran.communicate()
-    os.kill(pid, signal.SIGKILL)
-    began = time.monotonic()
-    said = ran.communicate(timeout=60)
-    return ("done" if ran.returncode == 0 else f"rank {rank}"), time.monotonic() - began, said
+    left = ranks_left(run)
+    for rank in left:
+        os.kill(ranks_test.process_of(run, rank), signal.SIGKILL)
+    check(said is not None and not left, f"hangs; ranks left: {left}")
+    return time.monotonic() - since, said
 
 
-def checkpoints_are_whole(run):
-    for manifest in (run / "checkpoints").glob("[0-9]*/manifest.json"):
-        for name in ("model", "optimizer"):
-            assert (manifest.parent / f"{name}.safetensors").stat().st_size > 0, manifest
+def checkpoints_are_good(run, whole, before):
+    now = promised(run)
+    check(before <= now, f"checkpoints {sorted(before - now)} are gone")
+    for step in now:
+        json.loads((run / "checkpoints" / str(step) / "manifest.json").read_text())
+        if not (whole / "checkpoints" / str(step)).exists():
+            continue  # of ranks that were asked to stop: going on begins with it
+        for name in ("model.safetensors", "optimizer.safetensors"):
+            path = run / "checkpoints" / str(step) / name
+            check(path.read_bytes() == (whole / "checkpoints" / str(step) / name).read_bytes(), f"{path} has other bits")
 
 
-def one_run(tmp, seed, want):
-    draw = random.Random(f"kill {seed}")
-    name = f"r{seed}"
-    what, seconds, (out, err) = killed_once(tmp, name, draw)
-    assert seconds < LIMIT_S, f"the others took {seconds:.1f} s to end"
-    assert all(ranks_test.process_of(tmp / name, r) is None for r in range(3)), "ranks are left"
-    if what != "done":
-        assert err.count("error:") == 1 and "of 3 on" in err, err
-    if (tmp / name / "checkpoints").exists():
-        checkpoints_are_whole(tmp / name)
-    begun = (tmp / name / "config.yaml").exists()
-    words = ["--resume", tmp / name] if begun else [tiny_config(tmp), f"run.dir={tmp / name}"]
-    expect(farandole("train", *words, *WORDS, f"--ranks={draw.choice((1, 2, 3))}"), 0)
-    got = ranks_test.checkpoints_of(tmp / name)
-    for file in ("400/model.safetensors", "400/optimizer.safetensors"):
-        assert got[file] == want[file], f"{file} has other bits"
-    shutil.rmtree(tmp / name)
-    return what, seconds
+def same_end(run, whole):
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        one, other = (folder / "checkpoints" / str(STEPS) / name for folder in (whole, run))
+        check(one.read_bytes() == other.read_bytes(), f"{name} has other bits in the end")
+
+
+def go_on(tmp, run, whole, draw):
+    words = ["--resume", run] if (run / "config.yaml").exists() else [tiny_config(tmp), f"run.dir={run}"]
+    ran = farandole("train", *words, *WORDS, f"--ranks={draw.choice((1, 2, 3, 4))}")
+    check(ran.returncode == 0, f"going on: {ran.stderr}")
+    same_end(run, whole)
+
+
+# ---- kills ----
+
+
+def watcher(run, by_mpirun, ran):
+    return ranks_test.watcher_of(run) if by_mpirun else ran.pid
+
+
+def killed(tmp, run, whole, draw):
+    by_mpirun, moment = draw.random() < 0.4, draw.choice(("any", "any", "checkpoint"))
+    victim = draw.choice((*range(RANKS), *range(RANKS), "watcher"))
+    restarts = 0 if by_mpirun or victim == "watcher" else draw.choice((0, 0, 2))
+    ran = launch(tmp, run, by_mpirun, *([f"--restarts={restarts}"] if restarts else []))
+    what = f"{'mpirun' if by_mpirun else '--ranks'}, {victim if victim == 'watcher' else f'rank {victim}'}, {moment}"
+    pid = first_seen(ran, lambda: watcher(run, by_mpirun, ran) if victim == "watcher" else ranks_test.process_of(run, victim))
+    if moment == "checkpoint":
+        for _ in range(draw.randrange(1, 6)):
+            first_seen(ran, lambda: half_written(run))
+            time.sleep(draw.uniform(0.0, 0.05))
+    else:
+        time.sleep(draw.uniform(0.0, 3.0))
+    before, has_begun = promised(run), (run / "metrics.jsonl").exists()
+    check(pid is not None, f"never began: {what}")
+    since = time.monotonic()
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it was over before
+    seconds, said = await_end(ran, run, since)
+    is_over = ran.returncode == 0
+    if not is_over:
+        check(restarts or seconds < LIMIT_S, f"{what}: the others took {seconds:.1f} s to end")
+    if victim != "watcher" and not is_over and (has_begun or not by_mpirun):
+        check(said.count("farandole: error:") == 1, f"{what}: {said.count('farandole: error:')} messages: {said}")
+        check(f"error: rank {victim} of {RANKS} on" in said, f"{what}: it was named otherwise: {said}")
+    if restarts:
+        check(is_over, f"{what}: a restart did not end it well: {said}")
+    checkpoints_are_good(run, whole, before)
+    if is_over:
+        same_end(run, whole)
+    else:
+        go_on(tmp, run, whole, draw)
+    ending = ("restarted" if "restart 1 of" in said else "watcher replaced" if "a new one does" in said
+              else "over before") if is_over else "ended" if has_begun or victim == "watcher" else "ended while starting"  # fmt: skip
+    return {"what": what, "ending": ending, "seconds": 0.0 if is_over else seconds}
+
+
+# ---- stops ----
+
+
+def stopped(tmp, run, whole, draw):
+    by_mpirun, victim = draw.random() < 0.4, draw.randrange(RANKS)
+    ran = launch(tmp, run, by_mpirun, f"run.hang_s={HANG_S}")
+    what = f"{'mpirun' if by_mpirun else '--ranks'}, rank {victim}"
+    first_seen(ran, lambda: True if (run / "metrics.jsonl").exists() else None)
+    time.sleep(draw.uniform(0.0, 1.5))
+    before, pid, since = promised(run), ranks_test.process_of(run, victim), time.monotonic()
+    if pid is None:
+        ran.communicate()
+        same_end(run, whole)
+        return {"what": what, "ending": "over before", "seconds": 0.0}
+    os.kill(pid, signal.SIGSTOP)
+    seconds, said = await_end(ran, run, since)
+    if ran.returncode == 0:
+        same_end(run, whole)
+        return {"what": what, "ending": "over before", "seconds": 0.0}
+    check(seconds < HANG_S + LIMIT_S, f"{what}: all were gone after {seconds:.1f} s only")
+    check(f"error: rank {victim} of {RANKS} on" in said and "is stopped by a signal in step" in said, f"{what}: {said}")
+    check(said.count("farandole: error:") == 1 and f"{RANKS - 1} ranks wait for it" in said, f"{what}: {said}")
+    checkpoints_are_good(run, whole, before)
+    go_on(tmp, run, whole, draw)
+    return {"what": what, "ending": "named", "seconds": seconds - HANG_S}
+
+
+# ---- all ----
+
+KINDS = {"kill": killed, "stop": stopped}
+
+
+def build_of():
+    files = [pathlib.Path(cli_run.CLI).resolve(), pathlib.Path(cli_run.CLI).resolve().parent / "farandole-mpi.so"]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+def one_run(tmp, key, whole):
+    kind, seed = key.split()
+    run = tmp / f"{kind}{seed}"
+    try:
+        got = KINDS[kind](tmp, run, whole, random.Random(key))
+    except (Wrong, AssertionError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return {"failed": str(error)}  # its folder stays
+    shutil.rmtree(run, ignore_errors=True)
+    return got
+
+
+def count_line(known):
+    endings = {}
+    for got in known.values():
+        words = got.get("ending", "FAILED")
+        endings[words] = endings.get(words, 0) + 1
+    longest = {k: max((g["seconds"] for key, g in known.items() if key.startswith(k) and "seconds" in g), default=0.0) for k in KINDS}
+    failed = endings.pop("FAILED", 0)
+    idle = endings.get("over before", 0)
+    return (f"{len(known) - failed - idle} passed, {failed} failed, 0 refused, {idle} skipped (over before): "
+            + ", ".join(f"{n} {words}" for words, n in sorted(endings.items()))
+            + f"; from a kill to the end of all ranks at most {longest['kill']:.1f} s, from run.hang_s {longest['stop']:.1f} s")  # fmt: skip
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    ranks_test.need_mpi()
+    store = ROOT / "build" / "ranks" / f"kills-{build_of()}.json"
+    store.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(store.read_text()) if store.exists() else {}
+    keys = [f"kill {args.seed + i}" for i in range(args.kills)] + [f"stop {args.seed + i}" for i in range(args.stops)]
     tmp = pathlib.Path(tempfile.mkdtemp(prefix="farandole-kills-"))
     expect(farandole("train", tiny_config(tmp), f"run.dir={tmp}/whole", *WORDS), 0)
-    want, failed, longest = ranks_test.checkpoints_of(tmp / "whole"), 0, 0.0
-    for seed in range(args.seed, args.seed + args.runs):
-        try:
-            what, seconds = one_run(tmp, seed, want)
-            longest = max(longest, seconds)
-            print(f"seed {seed}: {what}, {seconds:.1f} s", flush=True)
-        except AssertionError as error:
-            failed += 1
-            print(f"seed {seed}: FAILED: {error}", flush=True)
-    shutil.rmtree(tmp)
-    print(f"{args.runs - failed} passed, {failed} failed; at most {longest:.1f} s from the kill to the end of all ranks")
+    for key in keys:
+        if key in known:
+            continue
+        known[key] = one_run(tmp, key, tmp / "whole")
+        store.with_suffix(".part").write_text(json.dumps(known, indent=1))
+        store.with_suffix(".part").rename(store)
+        got = known[key]
+        print(f"{key}: " + (f"FAILED: {got['failed']}" if "failed" in got else f"{got['what']}: {got['ending']}, {got['seconds']:.1f} s"),
+              flush=True)  # fmt: skip
+    asked = {key: known[key] for key in keys}
+    failed = [key for key in keys if "failed" in asked[key]]
+    if not failed:
+        shutil.rmtree(tmp)
+    print(count_line(asked) + (f"; folders in {tmp}" if failed else ""))
     return 1 if failed else 0
 
 
