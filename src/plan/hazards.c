@@ -124,6 +124,11 @@ static int32_t find_guard(const fari_plan *plan)
     return -1;
 }
 
+bool fari_node_is_guarded(const fari_node *node)
+{
+    return node->phase == FARI_UPDATE && node->mutates;
+}
+
 /* Parameters and optimizer state are overwritten only once the loss is known. */
 static far_status wait_for_guard(hazard_work *w)
 {
@@ -131,7 +136,7 @@ static far_status wait_for_guard(hazard_work *w)
     plan->guard = find_guard(plan);
     for (int64_t i = plan->guard + 1; plan->guard >= 0 && i < plan->instr_count; i++) {
         const int32_t node = plan->instrs[i].node;
-        if (node < 0 || plan->graph->nodes[node]->phase != FARI_UPDATE || !plan->graph->nodes[node]->mutates) continue;
+        if (node < 0 || !fari_node_is_guarded(plan->graph->nodes[node])) continue;
         FAR_TRY(edge_add(w, plan->guard, (int32_t)i));
     }
     return FAR_OK;

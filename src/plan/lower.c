@@ -338,10 +338,20 @@ static bool node_is_needed(const fari_node *node, const bool *used)
 
 #define SUMS_WAITING_MAX 64
 
+/* Of several ranks: every rank learns the loss before the first update, for which it may turn out that there is to be none. */
+static far_status tell_loss(fari_lowering *low)
+{
+    const far_value loss = low->plan->graph->loss;
+    if (low->walk.flow == NULL || loss < 0 || low->plan->tensor_buffer[loss] < 0) return FAR_OK;
+    FAR_TRY(fari_lower_finish_sums(low));
+    return fari_flow_need(low->walk.flow, loss, 0, far_dtype_bytes(fari_plan_dtype(low->plan, loss)), FARI_EVERY_RANK);
+}
+
 static far_status lower_all(fari_lowering *low, const bool *used)
 {
     fari_plan *plan = low->plan;
     int32_t last_turn = 0;
+    bool is_loss_told = false;
     for (int32_t turn = 0; turn < plan->graph->node_count; turn++) {
         const fari_node *node = plan->graph->nodes[plan->order[turn]];
         const int64_t first_instr = plan->instr_count;
@@ -350,6 +360,8 @@ static far_status lower_all(fari_lowering *low, const bool *used)
         if (low->walk.flow != NULL) fari_flow_turn(low->walk.flow, turn);
         if (low->waiting_count > 0 && (fari_lower_awaits_sums(low, node) || low->waiting_count >= SUMS_WAITING_MAX))
             FAR_TRY(fari_lower_finish_sums(low));
+        if (fari_node_is_guarded(node) && !is_loss_told) FAR_TRY(tell_loss(low));
+        is_loss_told = is_loss_told || fari_node_is_guarded(node);
         far_status st = lower_node(low);
         if (st != FAR_OK) return fari_error_prefix(st, "node '%s': ", node->name);
         fari_lower_note_turns(plan, first_instr, turn);

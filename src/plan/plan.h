@@ -155,6 +155,9 @@ int64_t fari_grain_count(const fari_grains *grains);
 bool fari_tensor_has_row_windows(const fari_tensor *tensor);
 far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
 
+/* It overwrites parameters or optimizer state, and so waits for plan->guard. */
+bool fari_node_is_guarded(const fari_node *node);
+
 /* ranks.c: who computes what. */
 int32_t fari_mesh_ranks(const fari_mesh *mesh);
 /* "data=2,spatial=4" for so many ranks; NULL: all of them over data. ranks 0: as many as the layout says. Fails with FAR_E_CONFIG. */

@@ -194,6 +194,14 @@ static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
     return st;
 }
 
+/* A step whose loss is no number goes on where other ranks wait for its messages, but updates nothing. */
+static bool is_left_out(const fari_executor *exec, int32_t idx)
+{
+    const int32_t node = exec->plan->instrs[idx].node;
+    return atomic_load_explicit(&exec->is_void, memory_order_relaxed) && node >= 0 &&
+           fari_node_is_guarded(exec->plan->graph->nodes[node]);
+}
+
 static far_status run_traced(fari_executor *exec, int32_t idx, const fari_worker *self)
 {
     if (!exec->is_tracing) return run_timed(exec, idx, self->scratch);
@@ -222,6 +230,10 @@ static void retire(fari_executor *exec, int32_t idx, far_status st, int32_t own)
 {
     const fari_plan *plan = exec->plan;
     if (st != FAR_OK) fail_step(exec, st);
+    if (exec->status == FAR_OK && idx == plan->guard && exec->comm != NULL && check_loss(exec) != FAR_OK) {
+        atomic_store(&exec->is_void, true);
+        far_error_clear(); /* fari_executor_step says it in the end */
+    }
     if (exec->status == FAR_OK) {
         exec->remaining--;
         int32_t readied = 0;
@@ -236,7 +248,10 @@ static void message_done(void *ctx, int32_t message, far_status st)
 {
     fari_executor *exec = ctx;
     (void)pthread_mutex_lock(&exec->lock);
-    if (st == FAR_OK) {
+    if (st == FAR_OK && exec->is_checking) {
+        exec->awaited = -1;
+        (void)pthread_cond_broadcast(&exec->wake);
+    } else if (st == FAR_OK) {
         const int32_t instr = exec->plan->part->messages[message].instr;
         if (exec->is_tracing) exec->times[instr].end_s = fari_exec_clock_s();
         retire(exec, instr, FAR_OK, 0);
@@ -267,7 +282,7 @@ static void work(fari_executor *exec, fari_worker *self)
         const int32_t idx = heap_pop(exec);
         exec->running++;
         (void)pthread_mutex_unlock(&exec->lock);
-        far_status st = run_traced(exec, idx, self);
+        far_status st = is_left_out(exec, idx) ? FAR_OK : run_traced(exec, idx, self);
         if (exec->hashes != NULL) fari_exec_hash(exec, idx);
         /* of several ranks the others wait for messages: there the step goes on to its end */
         if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);
@@ -438,6 +453,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     memcpy(exec->waits, plan->indegree, (size_t)plan->instr_count * sizeof *exec->waits);
     exec->step = step;
     exec->status = FAR_OK;
+    atomic_store(&exec->is_void, false);
     exec->remaining = plan->instr_count;
     exec->heap_count = 0;
     exec->idle_s = 0.0;

@@ -38,16 +38,19 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step);
 
 /* Where a step went wrong. */
 typedef struct fari_bad_tensor {
-    const char *op;   /* that computed it: "conv"; "input", "parameter" for what was there before the step */
-    const char *name; /* of the layer, the input or the parameter. Borrowed from the graph */
-    far_shape shape;  /* of the whole tensor */
-    int64_t count;    /* elements that are not finite, in the piece where the first was found */
-    int64_t sample;   /* in the batch, of the first of them; -1: the tensor has no samples */
-    double value;     /* nan, inf or -inf */
+    const char *op;         /* that computed it: "conv"; "input", "parameter" for what was there before the step */
+    const char *name;       /* of the layer, the input or the parameter. Borrowed from the graph */
+    far_shape shape;        /* of the whole tensor */
+    int64_t count;          /* elements that are not finite, in the piece where the first was found */
+    int64_t sample;         /* in the batch, of the first of them; -1: the tensor has no samples */
+    int64_t row_lo, row_hi; /* that the piece has; row_hi 0: all of them */
+    double value;           /* nan, inf or -inf */
+    int64_t place[4]; /* in the order of a step, the first number first: to compare what several ranks have found */
 } fari_bad_tensor;
-/* Runs the step again, one instruction after the other in the canonical order, and stops at the first tensor that has an element that is not
-   finite. For a step that fari_executor_step called FAR_E_NONFINITE, with the same feed. FAR_E_NOTFOUND: there is none; FAR_E_UNSUPPORTED: the plan
-   is for one of several ranks. Slow; allocates nothing. */
+/* Runs the step again, one instruction after the other in the canonical order, and finds the first tensor that has an element that is not
+   finite. For a step that fari_executor_step called FAR_E_NONFINITE, with the same feed. Collective where the plan is for one of several
+   ranks: then it is the first that this rank has made; `place` says who found the first of all. FAR_E_NOTFOUND: there is none. Slow;
+   allocates nothing. */
 far_status fari_executor_find_bad(fari_executor *exec, const fari_step *step, fari_bad_tensor *bad_out);
 /* Where a tensor lies after a step (an output, a kept gradient): dense, in the tensor's own order; NULL when it was never made. One of
    several ranks has parts of it: fari_part_whole_offset. */

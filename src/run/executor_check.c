@@ -1,4 +1,5 @@
 /* Which tensor of a step was the first that is not finite. */
+#include "run/exec_comm.h"
 #include "run/executor_priv.h"
 #include <math.h>
 #include <string.h>
@@ -35,6 +36,11 @@ static bool look_at(const fari_executor *exec, const fari_view *view, const void
     bad->value = element(data, view->dtype, first);
     bad->shape = t->shape;
     bad->sample = -1;
+    bad->row_lo = bad->row_hi = 0;
+    if (t->has_rows && view->ndim >= 3 && view->dim[2] < t->shape.dim[2]) {
+        bad->row_lo = view->row0;
+        bad->row_hi = view->row0 + view->dim[2];
+    }
     if (t->batch_of > 0 && t->shape.dim[0] > 0)
         bad->sample = (view->sample0 + first / (elems / view->dim[0])) * t->batch_of;
     return true;
@@ -78,15 +84,71 @@ static bool look_at_outputs(const fari_executor *exec, int64_t idx, fari_bad_ten
     return false;
 }
 
+/* Of a piece: the turn, feeds before calls, sample, row. */
+static void note_place(const fari_executor *exec, int64_t idx, fari_bad_tensor *bad)
+{
+    const fari_plan *plan = exec->plan;
+    const fari_instr *instr = &plan->instrs[idx];
+    const int64_t view = instr->view0 + instr->in_count;
+    bad->place[0] = instr->node >= 0 ? plan->turn[instr->node] : plan->buffers[plan->view_buffer[view]].first_turn;
+    bad->place[1] = instr->node >= 0;
+    bad->place[2] = plan->views[view].sample0;
+    bad->place[3] = plan->views[view].row0;
+}
+
+/* A message, until it has come or gone. */
+static far_status run_message(fari_executor *exec, int32_t message)
+{
+    (void)pthread_mutex_lock(&exec->lock);
+    exec->awaited = message;
+    fari_exec_comm_start(exec->comm, message);
+    while (exec->awaited >= 0 && exec->status == FAR_OK) (void)pthread_cond_wait(&exec->wake, &exec->lock);
+    const far_status st = exec->status;
+    (void)pthread_mutex_unlock(&exec->lock);
+    if (st != FAR_OK) fari_error_restore(&exec->error);
+    return st;
+}
+
+/* What comes before the loss is there; of several ranks others wait for the rest as well, but nothing is updated. */
+static far_status run_again(fari_executor *exec, int32_t idx)
+{
+    const fari_instr *instr = &exec->plan->instrs[idx];
+    if (instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV) return run_message(exec, instr->aux);
+    if (instr->node >= 0 && fari_node_is_guarded(exec->plan->graph->nodes[instr->node])) return FAR_OK;
+    return fari_exec_run_instr(exec, idx, exec->workers[0].scratch);
+}
+
+static bool is_message(const fari_instr *instr)
+{
+    return instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV;
+}
+
+static far_status look_at_all(fari_executor *exec, bool has_found, fari_bad_tensor *bad)
+{
+    const fari_plan *plan = exec->plan;
+    const int32_t loss_turn = plan->turn[fari_tensor_of(plan->graph, plan->graph->loss)->producer];
+    const int64_t end = exec->comm != NULL ? plan->instr_count : plan->guard + 1;
+    for (int32_t i = 0; i < end; i++) {
+        const fari_instr *instr = &plan->instrs[i];
+        FAR_TRY(run_again(exec, i));
+        if (has_found || is_message(instr) || (instr->node >= 0 && plan->turn[instr->node] > loss_turn)) continue;
+        has_found = look_at_outputs(exec, i, bad);
+        if (has_found) note_place(exec, i, bad);
+        if (has_found && exec->comm == NULL) break;
+    }
+    return has_found ? FAR_OK : FAR_FAIL(FAR_E_NOTFOUND, "every tensor of the step is finite");
+}
+
 far_status fari_executor_find_bad(fari_executor *exec, const fari_step *step, fari_bad_tensor *bad_out)
 {
     memset(bad_out, 0, sizeof *bad_out);
-    if (exec->comm != NULL) return FAR_FAIL(FAR_E_UNSUPPORTED, "a step of several ranks is not looked at");
-    if (look_at_parameters(exec, bad_out)) return FAR_OK;
+    const bool has_found = look_at_parameters(exec, bad_out);
+    if (has_found) bad_out->place[0] = -1;
+    if (has_found && exec->comm == NULL) return FAR_OK;
     exec->step = step;
-    for (int32_t i = 0; i < exec->plan->instr_count && i <= exec->plan->guard; i++) {
-        FAR_TRY(fari_exec_run_instr(exec, i, exec->workers[0].scratch));
-        if (look_at_outputs(exec, i, bad_out)) return FAR_OK;
-    }
-    return FAR_FAIL(FAR_E_NOTFOUND, "every tensor of the step is finite");
+    exec->is_checking = true;
+    exec->status = FAR_OK;
+    const far_status st = look_at_all(exec, has_found, bad_out);
+    exec->is_checking = false;
+    return st;
 }

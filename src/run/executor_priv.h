@@ -47,8 +47,11 @@ struct fari_executor {
     double idle_since_s;        /* negative: something is */
     fari_exec_wait *idle_waits; /* [messages] or NULL */
     int64_t idle_wait_count;
+    bool is_checking; /* executor_check.c is at work, an instruction at a time */
+    int32_t awaited;  /* the message that it waits for, -1: none */
     /* read without the lock, to spin a little before sleeping */
     _Atomic int64_t ready;
+    _Atomic bool is_void; /* of several ranks: the loss of this step is no number, so nothing is updated */
     int32_t spins;
 };
 

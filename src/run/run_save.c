@@ -92,8 +92,8 @@ far_status run_save(far_run *run, bool is_best)
     fari_ckpt_state state;
     far_status st = FAR_OK;
     FAR_TRY(run_replicas_compare(run));
+    FAR_TRY(run_save_finish(run)); /* also where nothing more is written: it is called good */
     FAR_TRY(run_check_finite(run));
-    FAR_TRY(run_save_finish(run));
     FAR_TRY(describe(run, &state));
     FAR_TRY_GOTO(checkpoint_folder(run, &folder), done);
     FAR_TRY_GOTO(run_saver_begin(run->saver, folder, &state, is_best, far_config_i64(run->config, "train.keep")), done);

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -207,6 +208,25 @@ def case_errors_are_told_once(tmp):
     ):
         ran = expect(farandole("train", config, *words), code, part)
         assert (ran.stdout + ran.stderr).count("error:") == 1, ran.stdout + ran.stderr
+
+
+def case_the_first_bad_tensor_is_named(tmp):
+    """As by one rank, with the rank that made it; the step has changed nothing, the last good checkpoint is named and stays."""
+    need_mpi()
+    layers = ("model.layers=[{op: conv, name: first, out_channels: 8, kernel: 3, pad: 1}, {op: leaky_relu}, {op: conv, name: second, "
+              "out_channels: 8, kernel: 3, pad: 1}, {op: leaky_relu}, {op: flatten}, {op: linear, out_features: 4}]")  # fmt: skip
+    words = [tiny_config(tmp), "--quiet", layers, "optim.lr=1e12", "train.checkpoint_every=1", "optim.momentum=0", *CUT]
+    said = {}
+    for ranks, layout in ((1, "data=1"), (3, "data=3"), (4, "data=2,spatial=2"), (4, "spatial=4")):
+        run = tmp / f"r{layout}"
+        ran = expect(farandole("train", *words, f"run.dir={run}", f"--ranks={ranks}", f"--layout={layout}"), 1, "First bad tensor: ")
+        assert ran.stderr.count("error:") == 1, ran.stderr
+        said[layout] = ran.stderr.split("error: ")[1].replace(str(run), "RUN").strip()
+        good = said[layout].split("checkpoint ")[1].split()[0]
+        assert (run / "checkpoints" / good / "manifest.json").exists()
+    assert ", rows " in said["data=1"], said
+    assert all(" on rank " in text for layout, text in said.items() if layout != "data=1"), said
+    assert len({re.sub(r" on rank \d \([^)]*\)", "", text) for text in said.values()}) == 1, said
 
 
 def begin(tmp, name, *words):

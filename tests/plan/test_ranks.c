@@ -11,11 +11,13 @@
 #include "test.h"
 #include <farandole/activation.h>
 #include <farandole/conv.h>
+#include <farandole/elementwise.h>
 #include <farandole/linear.h>
 #include <farandole/loss.h>
 #include <farandole/norm.h>
 #include <farandole/optim.h>
 #include <farandole/shape.h>
+#include <math.h>
 
 #define SEED 5
 
@@ -104,6 +106,94 @@ FAR_TEST(large_sums_in_few_slots)
         const graph_outcome got = run_graph(graph, &opts, feed);
         FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "data=%d, spatial=%d: other weights", (int)meshes[i].data,
                       (int)meshes[i].spatial);
+    }
+    backend->destroy(backend);
+    far_graph_destroy(graph);
+    free(feed[0]);
+    free(feed[1]);
+}
+
+/* ---- a loss that is no number ---- */
+
+enum { TALL = 32, WIDE = 8 };
+
+/* Three convolutions over rows. */
+static far_graph *convs(void)
+{
+    far_graph *graph = NULL;
+    const far_shape image = { 4, { 3, 2, TALL, WIDE } }, label = { 4, { 3, 1, TALL, WIDE } };
+    FAR_CHECK_OK(far_graph_create(true, &graph));
+    far_value x = far_graph_input(graph, "image", FAR_F32, &image);
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "conv%d", i);
+        x = far_conv(graph, name, x, &(far_conv_opts){ .out_channels = 4, .kernel = { 3 }, .pad = { 1 } });
+        if (i == 0) x = far_scale_shift(graph, "enlarged", x, 1e9, 0.0);
+    }
+    const far_value y = far_graph_input(graph, "label", FAR_I32, &label);
+    FAR_CHECK_OK(far_graph_backward(graph, far_cross_entropy(graph, "loss", x, y, NULL)));
+    FAR_CHECK_OK(far_optim_apply(graph, &(far_optim_opts){ .name = "sgd", .momentum = 0.9 }));
+    return graph;
+}
+
+/* Whoever updates something knows the loss before. */
+static void check_guard(const fari_plan *plan)
+{
+    for (int32_t i = 0; i < plan->instr_count; i++)
+        if (plan->instrs[i].node >= 0 && fari_node_is_guarded(plan->graph->nodes[plan->instrs[i].node]))
+            FAR_CHECK(plan->guard >= 0 && i > plan->guard);
+}
+
+static fari_bad_tensor first_bad(const far_graph *graph, const rank_set_opts *opts, void *const *feed)
+{
+    rank_set ranks;
+    fari_bad_tensor bad;
+    char before[65], after[65];
+    double hyper[2 * FAR_HYPER_COUNT];
+    const int64_t ids[] = { 0, 1, 2 };
+    far_optim_hyper(&(far_optim_opts){ .name = "sgd", .momentum = 0.9 }, 0, 0.01, 0.01, hyper);
+    const fari_step step = { SEED, 0, 0, ids, hyper, feed };
+    rank_set_open(graph, opts, &ranks);
+    for (int32_t r = 0; r < ranks.count; r++) check_guard(ranks.runs[r].plan);
+    rank_set_digest(&ranks, before);
+    rank_set_find_bad(&ranks, &step, &bad);
+    rank_set_digest(&ranks, after);
+    FAR_CHECK_STR(after, before); /* nothing was updated */
+    rank_set_close(&ranks);
+    return bad;
+}
+
+FAR_TEST(a_step_without_a_loss_updates_nothing_and_is_explained)
+{
+    static const fari_mesh some[] = { { 3, 1 }, { 1, 4 }, { 2, 2 } };
+    static const struct {
+        float pixel;
+        const char *op;
+    } cases[] = { { NAN, "input" }, { 1e38f, "unary" } };
+    fari_backend *backend = NULL;
+    void *feed[2] = { NULL, NULL };
+    dice d = { SEED, 0 };
+    far_graph *graph = convs();
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    graph_inputs(graph, &d, feed);
+    for (size_t i = 0; i < FAR_COUNT(cases); i++) {
+        float *row = (float *)feed[0] + (1 * TALL + 20) * WIDE * 2; /* of sample 1 */
+        for (int k = 0; k < WIDE * 2; k++) row[k] = cases[i].pixel;
+        rank_set_opts opts = { .plan = { .grain = { .samples = 1, .rows = 8, .min_rows = 1 }, .backend = backend },
+                               .seed = SEED };
+        const fari_bad_tensor want = first_bad(graph, &opts, feed);
+        FAR_CHECK_STR(want.op, cases[i].op);
+        FAR_CHECK_EQ_I64(want.sample, 1);
+        for (size_t k = 0; k < FAR_COUNT(some); k++) {
+            opts.plan.mesh = some[k];
+            opts.arrival_seed = k + 1;
+            const fari_bad_tensor got = first_bad(graph, &opts, feed);
+            FAR_CHECK_STR(got.op, want.op);
+            FAR_CHECK_STR(got.name, want.name);
+            FAR_CHECK_EQ_I64(got.sample, want.sample);
+            if (i > 0) FAR_CHECK(got.row_lo == want.row_lo && got.row_hi == want.row_hi && got.count == want.count);
+        }
+        if (i > 0) FAR_CHECK_EQ_I64(want.row_lo, 16);
     }
     backend->destroy(backend);
     far_graph_destroy(graph);

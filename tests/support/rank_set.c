@@ -74,6 +74,9 @@ static void *rank_main(void *arg)
     fari_step own = *run->step;
     own.feed = run->feed;
     run->status = fari_executor_step(run->exec, &own);
+    if (run->looks_for_bad && run->status == FAR_E_NONFINITE)
+        run->status = fari_executor_find_bad(run->exec, &own, &run->bad);
+    else if (run->looks_for_bad) run->status = FAR_FAIL(FAR_E_INTERNAL, "the loss is a number");
     if (run->status != FAR_OK) (void)snprintf(run->message, sizeof run->message, "%s", far_error_message());
     return NULL;
 }
@@ -85,7 +88,7 @@ static int32_t input_count(const far_graph *graph)
     return count;
 }
 
-void rank_set_step(rank_set *set, const fari_step *step)
+static void run_all(rank_set *set, const fari_step *step)
 {
     const int32_t inputs = input_count(set->graph);
     FAR_CHECK(inputs <= RANK_INPUTS_MAX);
@@ -96,8 +99,31 @@ void rank_set_step(rank_set *set, const fari_step *step)
         FAR_CHECK(pthread_create(&run->thread, NULL, rank_main, run) == 0);
     }
     for (int32_t r = 0; r < set->count; r++) (void)pthread_join(set->runs[r].thread, NULL);
+}
+
+void rank_set_step(rank_set *set, const fari_step *step)
+{
+    run_all(set, step);
     for (int32_t r = 0; r < set->count; r++)
         FAR_CHECK_MSG(set->runs[r].status == FAR_OK, "rank %d failed: %s", (int)r, set->runs[r].message);
+}
+
+void rank_set_find_bad(rank_set *set, const fari_step *step, fari_bad_tensor *bad_out)
+{
+    const fari_bad_tensor *first = NULL;
+    for (int32_t r = 0; r < set->count; r++) set->runs[r].looks_for_bad = true;
+    run_all(set, step);
+    for (int32_t r = 0; r < set->count; r++) {
+        const rank_run *run = &set->runs[r];
+        FAR_CHECK_MSG(run->status == FAR_OK || run->status == FAR_E_NOTFOUND, "rank %d: %s", (int)r, run->message);
+        if (run->status != FAR_OK) continue;
+        int32_t k = 0;
+        while (first != NULL && k < 3 && run->bad.place[k] == first->place[k]) k++;
+        if (first == NULL || run->bad.place[k] < first->place[k]) first = &run->bad;
+        set->runs[r].looks_for_bad = false;
+    }
+    FAR_CHECK(first != NULL);
+    *bad_out = *first;
 }
 
 void rank_set_digest(const rank_set *set, char hex_out[65])

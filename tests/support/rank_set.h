@@ -17,6 +17,8 @@ typedef struct rank_run {
     fari_executor *exec;
     void *feed[RANK_INPUTS_MAX]; /* the boxes that this rank reads */
     const fari_step *step;
+    bool looks_for_bad;
+    fari_bad_tensor bad;
     far_status status;
     char message[512];
     pthread_t thread;
@@ -44,6 +46,8 @@ void rank_set_open(const far_graph *graph, const rank_set_opts *opts, rank_set *
 void rank_set_close(rank_set *set);
 /* One step; step->feed: whole inputs, of which each rank gets its boxes. Failures fail the test. */
 void rank_set_step(rank_set *set, const fari_step *step);
+/* A step whose loss has to be no number; bad_out: the first tensor of all ranks that is not finite. */
+void rank_set_find_bad(rank_set *set, const fari_step *step, fari_bad_tensor *bad_out);
 /* Digest of rank 0's store, after a look whether all ranks have the same. */
 void rank_set_digest(const rank_set *set, char hex_out[65]);
 /* A tensor that outlives the step, put together from what the ranks hold; where several hold a byte they must agree. Free it. */
