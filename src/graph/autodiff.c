@@ -29,22 +29,35 @@ static far_status contribution_add(differ *d, far_value of, far_value value)
     return FAR_OK;
 }
 
-/* Sums a value's contributions into its gradient; FAR_NO_VALUE when there are none. Earliest user first: by walking the list from
-   the latest addition, which is the earliest user. */
-static far_value gradient_sum(differ *d, far_value of)
+/* The contributions to a value's gradient, at most FARI_IN_MAX - 1: more are added up. Earliest user first: by walking the list from the
+   latest addition, which is the earliest user. */
+static int32_t gradient_terms(differ *d, far_value of, far_value terms[FARI_IN_MAX])
 {
-    far_value in[FARI_IN_MAX];
     int32_t count = 0;
     far_graph *graph = d->graph;
     for (int32_t i = d->head[of]; i >= 0; i = d->contributions[i].next) {
-        in[count++] = d->contributions[i].value;
+        terms[count++] = d->contributions[i].value;
         if (count == FARI_IN_MAX) {
-            in[0] = fari_emit(graph, &fari_op_add_n, fari_tensor_of(graph, of)->name, NULL, count, in);
+            terms[0] = fari_emit(graph, &fari_op_add_n, fari_tensor_of(graph, of)->name, NULL, count, terms);
             count = 1;
         }
     }
+    return count;
+}
+
+/* Their sum; FAR_NO_VALUE when there are none. */
+static far_value terms_sum(differ *d, far_value of, int32_t count, const far_value *terms)
+{
     if (count == 0) return FAR_NO_VALUE;
-    return count == 1 ? in[0] : fari_emit(graph, &fari_op_add_n, fari_tensor_of(graph, of)->name, NULL, count, in);
+    if (count == 1) return terms[0];
+    return fari_emit(d->graph, &fari_op_add_n, fari_tensor_of(d->graph, of)->name, NULL, count, terms);
+}
+
+static far_value gradient_sum(differ *d, far_value of)
+{
+    far_value terms[FARI_IN_MAX];
+    const int32_t count = gradient_terms(d, of, terms);
+    return terms_sum(d, of, count, terms);
 }
 
 /* A gradient flows only where something that wants one lies before, and only through floating-point tensors. */
@@ -63,6 +76,19 @@ static void mark_wanted(differ *d, int64_t node_count)
     }
 }
 
+/* The gradient of output `idx`, as the node's own rule wants it. */
+static far_value output_gradient(differ *d, const fari_grad *grad, int32_t idx)
+{
+    const fari_node *node = grad->node;
+    far_value terms[FARI_IN_MAX];
+    const int32_t count = gradient_terms(d, node->out[idx], terms);
+    if (node->op->gather != NULL && count > 0) {
+        const far_value gathered = node->op->gather(grad, count, terms);
+        if (gathered >= 0) return gathered; /* not the tensor's gradient, which nobody computes */
+    }
+    return fari_tensor_of(d->graph, node->out[idx])->grad = terms_sum(d, node->out[idx], count, terms);
+}
+
 static far_status node_differentiate(differ *d, const fari_node *original)
 {
     far_graph *graph = d->graph;
@@ -72,14 +98,13 @@ static far_status node_differentiate(differ *d, const fari_node *original)
     if (node.op->gradient == NULL || node.mutates) return FAR_OK;
     for (int32_t i = 0; i < node.in_count; i++) any_in = (need[i] = d->wanted[node.in[i]]) || any_in;
     if (!any_in) return FAR_OK;
+    fari_grad grad = { graph, &node, node.in, node.out, d_out, need, d_in };
     for (int32_t i = 0; i < node.out_count; i++) {
-        d_out[i] = gradient_sum(d, node.out[i]);
-        fari_tensor_of(graph, node.out[i])->grad = d_out[i];
+        d_out[i] = output_gradient(d, &grad, i);
         any_out = any_out || d_out[i] >= 0;
     }
     if (!any_out) return FAR_OK;
     for (int32_t i = 0; i < FARI_IN_MAX; i++) d_in[i] = FAR_NO_VALUE;
-    fari_grad grad = { graph, &node, node.in, node.out, d_out, need, d_in };
     FAR_TRY(node.op->gradient(&grad));
     FAR_TRY(far_graph_status(graph));
     for (int32_t i = 0; i < node.in_count; i++)

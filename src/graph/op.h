@@ -99,6 +99,9 @@ struct fari_op {
                         int32_t *out_count);
     /* Emits the nodes that compute the gradients; NULL: nothing flows back. */
     far_status (*gradient)(fari_grad *grad);
+    /* Of ops with one output, optional: makes the gradient of it that `gradient` gets as d_out[0] out of those of its users, the earliest
+       user's first, where their plain sum would be passed over once more. FAR_NO_VALUE: the plain sum will do. grad->d_out is not set yet. */
+    far_value (*gather)(const fari_grad *grad, int32_t count, const far_value *terms);
     /* MAP: rows [*lo, *hi) of input `input_idx` (not yet clipped to the image) that rows [out_lo, out_hi) of the output read.
        REDUCE: the same for rows of the domain input. NULL: the same rows; where row counts differ, all rows. */
     void (*rows)(const fari_node *node, const fari_tensor *const *in, int input_idx, int64_t out_lo, int64_t out_hi,

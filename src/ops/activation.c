@@ -70,6 +70,9 @@ static far_status activation_infer(const far_graph *graph, const fari_node *node
 {
     (void)graph, (void)out, (void)out_count;
     if (in[0]->dtype != FAR_F32) return fari_shape_error(node, in[0], NULL, "expects f32");
+    for (int32_t i = 1; i < node->in_count; i++)
+        if (far_shape_elems(&in[i]->shape) != far_shape_elems(&in[0]->shape))
+            return fari_shape_error(node, in[0], in[i], "a gradient must have the shape of its tensor");
     return FAR_OK;
 }
 
@@ -95,7 +98,9 @@ static far_status activation_dx_reference(const fari_call *call)
     const int64_t elems = fari_view_elems(&call->out[0]);
     for (int64_t k = 0; k < elems; k++) {
         const double slope = act_slope(call->attr, fari_view_get_flat(&call->in[0], k));
-        fari_view_set_flat(&call->out[0], k, slope * fari_view_get_flat(&call->in[1], k));
+        double dy = 0.0;
+        for (int32_t i = 1; i < call->in_count; i++) dy += fari_view_get_flat(&call->in[i], k);
+        fari_view_set_flat(&call->out[0], k, slope * dy);
     }
     return FAR_OK;
 }

@@ -10,7 +10,7 @@ typedef struct fari_activation_attr {
 } fari_activation_attr;
 
 extern const fari_op fari_op_activation; /* MAP  x -> y */
-/* MAP  t, dy -> dx. t is y for ReLU, leaky ReLU, sigmoid, tanh (x may then be freed) and x for GELU and SiLU. */
+/* MAP  t, dy, dy.. -> dx, of the sum of all dy. t is y for ReLU, leaky ReLU, sigmoid, tanh (x may then be freed) and x for GELU and SiLU. */
 extern const fari_op fari_op_activation_dx;
 
 /* True where the gradient is taken from y. */

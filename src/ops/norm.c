@@ -1,6 +1,7 @@
 /* The norm family's table rows: shapes and gradients. Kernels: norm_reference.c; builders: norm_build.c. */
 #include "ops/norm.h"
 #include "graph/graph.h"
+#include "ops/activation.h"
 #include "ops/cost.h"
 #include "ops/norm_reference.h"
 #include <string.h>
@@ -165,12 +166,12 @@ static void backward_inputs(const fari_grad *grad, const fari_norm_ins *ins, far
     if (ins->dstats > 0) in[ins->dstats] = dstats;
 }
 
-static far_value emit_dstats(const fari_grad *grad)
+static far_value emit_dstats(const fari_grad *grad, const fari_norm_attr *attr)
 {
-    const fari_norm_ins ins = fari_norm_dstats_ins(grad->node->attr);
+    const fari_norm_ins ins = fari_norm_dstats_ins(attr);
     far_value in[FARI_IN_MAX];
     backward_inputs(grad, &ins, FAR_NO_VALUE, in);
-    return fari_emit(grad->graph, &fari_op_norm_dstats, grad->node->name, grad->node->attr, ins.count, in);
+    return fari_emit(grad->graph, &fari_op_norm_dstats, grad->node->name, attr, ins.count, in);
 }
 
 /* Gives d_gamma; d_beta is the value after it. */
@@ -183,31 +184,51 @@ static far_value emit_dparam(const fari_grad *grad, far_value dstats)
 }
 
 /* Gives d_x; where an activation lies between, d_residual is the value after it. */
-static far_value emit_dx(const fari_grad *grad, far_value dstats)
+static far_value emit_dx(const fari_grad *grad, const fari_norm_attr *attr, far_value dstats)
 {
-    const fari_norm_ins ins = fari_norm_dx_ins(grad->node->attr);
+    const fari_norm_ins ins = fari_norm_dx_ins(attr);
     far_value in[FARI_IN_MAX];
     backward_inputs(grad, &ins, dstats, in);
-    return fari_emit(grad->graph, &fari_op_norm_dx, grad->node->name, grad->node->attr, ins.count, in);
+    return fari_emit(grad->graph, &fari_op_norm_dx, grad->node->name, attr, ins.count, in);
+}
+
+/* Whether the gradient behind the activation is made by itself, as it is the residual's too: with the sum over y's users in one pass, and y is
+   read by that alone. */
+static bool has_gathered(const fari_grad *grad)
+{
+    const fari_norm_attr *attr = grad->node->attr;
+    return attr->has_residual && attr->act != FAR_ACT_NONE && attr->batch_stats && grad->need[attr->has_affine ? 4 : 2];
+}
+
+static far_value apply_gather(const fari_grad *grad, int32_t count, const far_value *terms)
+{
+    const fari_norm_attr *attr = grad->node->attr;
+    const fari_activation_attr act = { attr->act, attr->slope };
+    far_value in[FARI_IN_MAX] = { grad->out[0] };
+    if (!has_gathered(grad)) return FAR_NO_VALUE;
+    memcpy(in + 1, terms, (size_t)count * sizeof *terms);
+    return fari_emit(grad->graph, &fari_op_activation_dx, grad->node->name, &act, count + 1, in);
 }
 
 /* The gradient through mean and rstd is part of d_x here; nothing flows into input 1. */
 static far_status apply_gradient(fari_grad *grad)
 {
-    const fari_norm_attr *attr = grad->node->attr;
+    fari_norm_attr rest = *(const fari_norm_attr *)grad->node->attr; /* what is left to differentiate */
+    const fari_norm_attr *attr = &rest;
     const int32_t residual = attr->has_affine ? 4 : 2;
+    if (has_gathered(grad)) rest.act = FAR_ACT_NONE;
     const bool need_affine = attr->has_affine && (grad->need[2] || grad->need[3]);
     const bool need_residual = attr->has_residual && grad->need[residual];
     far_value dstats = FAR_NO_VALUE;
-    if (need_affine || (attr->batch_stats && grad->need[0])) dstats = emit_dstats(grad);
+    if (need_affine || (attr->batch_stats && grad->need[0])) dstats = emit_dstats(grad, attr);
     if (need_affine) {
         grad->d_in[2] = emit_dparam(grad, dstats);
         grad->d_in[3] = grad->d_in[2] < 0 ? FAR_NO_VALUE : grad->d_in[2] + 1;
     }
     if (need_residual && attr->act == FAR_ACT_NONE) grad->d_in[residual] = grad->d_out[0];
     if (grad->need[0] || (need_residual && attr->act != FAR_ACT_NONE)) {
-        if (attr->batch_stats && dstats < 0) dstats = emit_dstats(grad); /* only the residual wants a gradient */
-        grad->d_in[0] = emit_dx(grad, dstats);
+        if (attr->batch_stats && dstats < 0) dstats = emit_dstats(grad, attr); /* only the residual wants a gradient */
+        grad->d_in[0] = emit_dx(grad, attr, dstats);
         if (need_residual && attr->act != FAR_ACT_NONE && grad->d_in[0] >= 0) grad->d_in[residual] = grad->d_in[0] + 1;
     }
     return FAR_OK;
@@ -225,6 +246,7 @@ const fari_op fari_op_norm_apply = {
     .attr_bytes = sizeof(fari_norm_attr),
     .infer = apply_infer,
     .gradient = apply_gradient,
+    .gather = apply_gather,
     .cost = apply_cost,
     .reference = fari_norm_apply_reference,
     .is_light = true,

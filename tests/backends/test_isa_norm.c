@@ -335,6 +335,28 @@ FAR_TEST(norm_kernels_for_large_images)
     }
 }
 
+/* The gradients of a sum's users, added up and taken back through its activation at once: one, two or three users, blocks and tails,
+   past the caches and not. */
+FAR_TEST(gathered_gradient_kernels)
+{
+    static const far_shape shapes[] = {
+        { 4, { 2, 8, 9, 7 } }, { 4, { 2, 1030, 3, 2 } }, { 4, { 1, 8, 260, 256 } }, { 4, { 1, 5, 331, 333 } }
+    };
+    for (size_t i = 0; i < FAR_COUNT(shapes); i++)
+        for (int users = 1; users <= 3; users++) {
+            far_graph *graph = graph_new(true);
+            const far_value x = input(graph, &shapes[i]);
+            const far_norm_opts opts = { .act = i % 2 == 0 ? FAR_ACT_RELU : FAR_ACT_LEAKY_RELU,
+                                         .slope = 0.1,
+                                         .residual = &x };
+            const far_value y = far_batch_norm(graph, "norm", x, &opts);
+            far_value sum = y;
+            if (users > 1) sum = far_add(graph, "sum", sum, far_tanh(graph, "tanh", y));
+            if (users > 2) sum = far_add(graph, "sum", sum, far_sigmoid(graph, "sigmoid", y));
+            FAR_CHECK(scene_check("gathered", graph, sum, 2.0, 2) >= 4 + users);
+        }
+}
+
 FAR_TEST(batch_norm_kernels_for_vectors)
 {
     static const far_shape vectors[] = { { 2, { 9, 5 } }, { 2, { 64, 64 } }, { 2, { 3, 700 } } };

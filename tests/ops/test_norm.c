@@ -4,7 +4,9 @@
 #include "plan/plan.h"
 #include "run/executor.h"
 #include "test.h"
+#include <farandole/activation.h>
 #include <farandole/conv.h>
+#include <farandole/elementwise.h>
 #include <farandole/norm.h>
 
 typedef enum norm_kind { BATCH, GROUP, INSTANCE, LAYER } norm_kind;
@@ -165,6 +167,45 @@ FAR_TEST(bias_before_a_norm)
         const op_check_opts opts = { .is_eval = after[i].is_eval,
                                      .kink_margin = after[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
         op_check_with(after[i].name, build_after_conv, &after[i], &opts);
+    }
+}
+
+/* A norm of a residual block: its sum goes on in several ways, and the gradients of all of them go back both through the norm and beside it. */
+static far_value build_block(far_graph *graph, const void *arg)
+{
+    const norm_case *c = arg;
+    far_norm_opts opts = c->opts;
+    const far_value x = far_graph_input(graph, "x", FAR_F32, &c->x);
+    const far_value z =
+        far_conv(graph, "conv", x, &(far_conv_opts){ .out_channels = c->x.dim[1], .kernel = { 3 }, .pad = { 1 } });
+    opts.residual = &x;
+    const far_value y =
+        c->kind == BATCH ? far_batch_norm(graph, "norm", z, &opts) : far_group_norm(graph, "norm", z, c->groups, &opts);
+    const far_value more = far_add(graph, "more", far_tanh(graph, "tanh", y), far_sigmoid(graph, "sigmoid", y));
+    parameters_shake(graph);
+    return far_add(graph, "sum", y, more);
+}
+
+FAR_TEST(sums_of_blocks_with_several_users)
+{
+    static const far_shape x = { 4, { 3, 4, 9, 7 } };
+    const norm_case blocks[] = {
+        { "block relu", BATCH, x, { .act = FAR_ACT_RELU }, 0, true, false },
+        { "block leaky, no affine",
+          BATCH,
+          x,
+          { .act = FAR_ACT_LEAKY_RELU, .slope = 0.3, .no_affine = true },
+          0,
+          true,
+          false },
+        { "block of groups, relu", GROUP, x, { .act = FAR_ACT_RELU }, 2, true, false },
+        { "block without activation", BATCH, x, { .eps = 0.0 }, 0, true, false },
+        { "fixed block relu", BATCH, x, { .act = FAR_ACT_RELU }, 0, true, true },
+    };
+    for (size_t i = 0; i < FAR_COUNT(blocks); i++) {
+        const op_check_opts opts = { .is_eval = blocks[i].is_eval,
+                                     .kink_margin = blocks[i].opts.act == FAR_ACT_NONE ? 0.0 : 0.1 };
+        op_check_with(blocks[i].name, build_block, &blocks[i], &opts);
     }
 }
 

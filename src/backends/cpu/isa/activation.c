@@ -1,6 +1,7 @@
 /* Elementwise activations: activation and activation_dx of src/ops/activation.h, f32, any order. */
 #include "ops/activation.h"
 #include "backends/cpu/isa/kernels_norm.h"
+#include "backends/cpu/isa/stream.h"
 #include "backends/cpu/isa/vec_math.h"
 #include "graph/graph.h"
 
@@ -79,12 +80,13 @@ far_status FARI_ISA(fari_activation)(const fari_call *call)
     return FAR_OK;
 }
 
-far_status FARI_ISA(fari_activation_dx)(const fari_call *call)
+#define DX_BLOCK 2048 /* floats: sums and results on their way stay in the first-level cache */
+
+/* One block: dx = act'(t) dy */
+static void dx_block(const fari_activation_attr *attr, const float *restrict t, const float *restrict dy, int64_t elems,
+                     float *restrict dx)
 {
-    const fari_activation_attr *attr = call->attr;
-    const int64_t elems = fari_view_elems(&call->out[0]);
-    const float slope = (float)attr->slope, *restrict t = call->in[0].data, *restrict dy = call->in[1].data;
-    float *restrict dx = call->out[0].data;
+    const float slope = (float)attr->slope;
 #define LOOP(kind)                                                                    \
     case kind:                                                                        \
         for (int64_t i = 0; i < elems; i++) dx[i] = act_dx(kind, t[i], dy[i], slope); \
@@ -94,5 +96,34 @@ far_status FARI_ISA(fari_activation_dx)(const fari_call *call)
     case FAR_ACT_COUNT: break;
     }
 #undef LOOP
+}
+
+/* dy of elements [at, at + elems): as it lies, or added up in `sum`. */
+static const float *dy_of(const fari_call *call, int64_t at, int64_t elems, float *restrict sum)
+{
+    const float *first = (const float *)call->in[1].data + at;
+    if (call->in_count < 3) return first;
+    const float *second = (const float *)call->in[2].data + at;
+    for (int64_t k = 0; k < elems; k++) sum[k] = first[k] + second[k];
+    for (int32_t i = 3; i < call->in_count; i++) {
+        const float *more = (const float *)call->in[i].data + at;
+        for (int64_t k = 0; k < elems; k++) sum[k] += more[k];
+    }
+    return sum;
+}
+
+far_status FARI_ISA(fari_activation_dx)(const fari_call *call)
+{
+    const int64_t elems = fari_view_elems(&call->out[0]);
+    const bool is_far = stream_pays(&call->out[0], 0);
+    float *dx = call->out[0].data, sum[DX_BLOCK], line[DX_BLOCK];
+    for (int64_t k = 0; k < elems; k += DX_BLOCK) {
+        const int64_t count = elems - k < DX_BLOCK ? elems - k : DX_BLOCK;
+        const float *dy = dy_of(call, k, count, sum);
+        const bool streams = is_far && count == DX_BLOCK;
+        dx_block(call->attr, (const float *)call->in[0].data + k, dy, count, streams ? line : dx + k);
+        if (streams) stream_row(dx + k, line, DX_BLOCK);
+    }
+    if (is_far) stream_end();
     return FAR_OK;
 }
