@@ -162,6 +162,9 @@ static cli_exit exit_of(const cli_watch *watch, int status)
                       "farandole: error: mpirun ended with exit code %d before all ranks had begun; with "
                       "OMPI_MCA_orte_execute_quiet=0 it says more\n",
                       code);
+    if (code > 128 && cli_watch_has_left(watch))
+        (void)fprintf(stderr, "farandole: error: a rank was ended by signal %d (%s) after it had left the others\n",
+                      code - 128, strsignal(code - 128));
     return code > 128 ? CLI_FAILED : (cli_exit)code;
 }
 

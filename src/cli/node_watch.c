@@ -10,11 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CARE_S 1.0
-#define GRACE_S 3.0 /* of the launcher, to end the others */
+#define MPIRUN_S 6.0 /* it may take so long to end after the last rank */
+#define GRACE_S 3.0  /* of the launcher, to end the others */
 
 extern char **environ;
 
@@ -107,6 +110,29 @@ static void tell(const cli_watch *watch)
     cli_tell_resume(far_ranks_watch_folder(watch->board));
 }
 
+/* A rank was lost on another machine: its watcher has left word in the run's folder, since this one began. */
+typedef struct elsewhere {
+    double looked_s;
+    bool has_looked; /* what was there at the first look is of an earlier life */
+    struct timespec before;
+} elsewhere;
+
+static bool is_lost_elsewhere(const cli_watch *watch, elsewhere *other)
+{
+    char path[4096];
+    struct stat info = { 0 };
+    const char *folder = far_ranks_watch_folder(watch->board);
+    if (folder[0] == '\0' || cli_clock_s() - other->looked_s < CARE_S) return false;
+    other->looked_s = cli_clock_s();
+    (void)snprintf(path, sizeof path, "%s/lost.txt", folder);
+    if (stat(path, &info) != 0) info.st_mtim = (struct timespec){ 0 };
+    const bool is_new = other->has_looked && info.st_mtim.tv_sec != 0 &&
+                        (info.st_mtim.tv_sec != other->before.tv_sec || info.st_mtim.tv_nsec != other->before.tv_nsec);
+    other->has_looked = true;
+    other->before = info.st_mtim;
+    return is_new;
+}
+
 /* What the launcher has not ended in time; one that hangs at once, so that the launcher sees that something is wrong. */
 static void end_ranks(const cli_watch *watch)
 {
@@ -117,13 +143,16 @@ static void end_ranks(const cli_watch *watch)
 static void watch_to_the_end(cli_watch *watch, pid_t launcher)
 {
     const pid_t parent = getppid();
-    double orphaned_s = 0.0;
+    double orphaned_s = 0.0, elsewhere_s = 0.0;
+    elsewhere other = { .has_looked = false };
     bool has_told = false;
     for (;;) {
         cli_watch_look(watch);
         if (watch->loss != CLI_LOSS_NONE && !has_told) tell(watch);
         has_told = watch->loss != CLI_LOSS_NONE;
         if (has_told) end_ranks(watch);
+        else if (elsewhere_s == 0.0 && is_lost_elsewhere(watch, &other)) elsewhere_s = cli_clock_s();
+        if (elsewhere_s > 0.0 && cli_clock_s() - elsewhere_s > GRACE_S) cli_watch_signal(watch, SIGKILL);
         if (watch->count > 0 ? cli_watch_all_gone(watch) : getppid() != parent) return;
         if (!has_told && !is_alive(launcher)) {
             if (orphaned_s == 0.0) orphaned_s = cli_clock_s();
@@ -137,6 +166,29 @@ static void watch_to_the_end(cli_watch *watch, pid_t launcher)
     }
 }
 
+static bool is_mpirun(pid_t pid)
+{
+    char path[64], name[32] = "";
+    (void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return false;
+    const bool is_read = fgets(name, sizeof name, file) != NULL;
+    (void)fclose(file); /* read-only */
+    return is_read &&
+           (strcmp(name, "mpirun\n") == 0 || strcmp(name, "orterun\n") == 0 || strcmp(name, "mpiexec\n") == 0);
+}
+
+/* Open MPI 4.1's mpirun now and then waits for itself without end when ranks were lost early; nothing is left then for which it runs. It
+   must not have to wait for us: what was to be said has been. */
+static void end_mpirun(pid_t launcher)
+{
+    const double until = cli_clock_s() + MPIRUN_S;
+    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0) return;
+    while (is_mpirun(launcher) && cli_clock_s() < until) (void)usleep(100000);
+    if (is_mpirun(launcher)) (void)kill(launcher, SIGKILL);
+}
+
 int cli_node_watch_main(const char *path, const char *launcher)
 {
     static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP, SIGXCPU };
@@ -146,6 +198,7 @@ int cli_node_watch_main(const char *path, const char *launcher)
     if (far_ranks_watch_attach(path, &board) != FAR_OK) return CLI_FAILED;
     if (cli_watch_begin(&watch, board)) {
         watch_to_the_end(&watch, (pid_t)strtol(launcher, NULL, 10));
+        if (watch.loss != CLI_LOSS_NONE) end_mpirun((pid_t)strtol(launcher, NULL, 10));
         cli_watch_end(&watch);
     }
     far_ranks_watch_close(board);

@@ -245,13 +245,6 @@ static void look_who_is_quiet(cli_watch *watch, double passed_s)
     }
 }
 
-static bool are_all_stopped(const cli_watch *watch)
-{
-    for (int32_t i = 0; i < watch->count; i++)
-        if (!watch->each[i].is_gone && state_of(watch->each[i].pid) != 'T') return false;
-    return true;
-}
-
 /* The quietest of those that work, or without one, where every rank waits, the quietest of all; -1: nobody hangs. Ranks of other machines
    may be what those here wait for: they have watchers of their own, which get twice the time. */
 static int32_t quietest(const cli_watch *watch, double limit_s)
@@ -277,8 +270,7 @@ static void look_for_hung(cli_watch *watch)
     const double limit_s = patience_s(watch);
     if (watch->loss != CLI_LOSS_NONE || !isfinite(limit_s)) return;
     const int32_t found = quietest(watch, limit_s);
-    if (found >= 0 && !are_all_stopped(watch))
-        lose(watch, CLI_LOSS_HUNG, &watch->each[found]); /* all: a job set aside */
+    if (found >= 0) lose(watch, CLI_LOSS_HUNG, &watch->each[found]);
 }
 
 void cli_watch_look(cli_watch *watch)

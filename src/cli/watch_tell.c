@@ -151,7 +151,9 @@ static void add_hang(message *to, const cli_watch *watch)
     else if (doing->awaits != FAR_RANK_AWAITS_NONE) add(to, " hangs, as all ranks do that are known here");
     else add(to, " hangs");
     add(to, " in step %" PRId64 ": %s, for %s now; %d %s for it", watch->lost_step + 1, doing->text, time, (int)waiting,
-        waiting == 1 ? "rank waits" : "ranks wait");
+        watch->count < watch->world ? "ranks of this machine wait"
+        : waiting == 1              ? "rank waits"
+                                    : "ranks wait");
 }
 
 void cli_watch_tell_loss(const cli_watch *watch, const char *ending)

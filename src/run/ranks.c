@@ -156,7 +156,7 @@ void fari_ranks_tell_step(const far_ranks *ranks, int64_t step)
 
 void fari_ranks_tell_folder(const far_ranks *ranks, const char *folder)
 {
-    if (ranks->board != NULL && ranks->comm->rank == 0) fari_board_folder(ranks->board, folder);
+    if (ranks->board != NULL) fari_board_folder(ranks->board, folder);
 }
 
 void fari_ranks_tell_patience(const far_ranks *ranks, int64_t ms)

@@ -83,6 +83,7 @@ void fari_board_patience(fari_board *board, int64_t ms)
 
 void fari_board_folder(fari_board *board, const char *folder)
 {
+    if (atomic_exchange(&board->is_folder_taken, 1) != 0) return; /* all ranks say the same */
     (void)snprintf(board->folder, sizeof board->folder, "%s", folder);
     atomic_store(&board->has_folder, 1);
 }

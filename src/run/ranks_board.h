@@ -18,7 +18,7 @@ typedef struct fari_board_row {
 
 typedef struct fari_board {
     int64_t count;
-    _Atomic int64_t has_folder;
+    _Atomic int64_t is_folder_taken, has_folder;
     _Atomic int64_t patience_ms; /* 0: not told, or as the watcher thinks fit; -1: without end */
     char folder[FARI_BOARD_FOLDER];
     fari_board_row rows[]; /* [count], and after them fari_doing_slot [count][FARI_DOING_SLOTS] */

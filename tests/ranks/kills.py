@@ -9,6 +9,7 @@ A kill takes a rank, the process that --ranks started with, or under mpirun the 
 the runs waits for a checkpoint to be half there). A stop is SIGSTOP: the rank is named within the time that run.hang_s gives. Stop the suite and
 start it again as you like: results lie in build/ranks, kept for one build of the program."""
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -85,6 +86,9 @@ def await_end(ran, run, since):
     while ranks_left(run) and time.monotonic() - since < 60:
         time.sleep(0.02)
     left = ranks_left(run)
+    if said is None and not left:  # Open MPI 4.1's mpirun can wait for itself without end
+        os.killpg(ran.pid, signal.SIGKILL)
+        raise Wrong("all ranks are gone, but mpirun stays")
     for rank in left:
         os.kill(ranks_test.process_of(run, rank), signal.SIGKILL)
     check(said is not None and not left, f"hangs; ranks left: {left}")
@@ -147,6 +151,9 @@ def killed(tmp, run, whole, draw):
     is_over = ran.returncode == 0
     if not is_over:
         check(restarts or seconds < LIMIT_S, f"{what}: the others took {seconds:.1f} s to end")
+    if STEPS in before and not is_over:  # it was taking its leave
+        same_end(run, whole)
+        return {"what": what, "ending": "over before", "seconds": seconds}
     if victim != "watcher" and not is_over and (has_begun or not by_mpirun):
         check(said.count("farandole: error:") == 1, f"{what}: {said.count('farandole: error:')} messages: {said}")
         check(f"error: rank {victim} of {RANKS} on" in said, f"{what}: it was named otherwise: {said}")
@@ -210,6 +217,17 @@ def one_run(tmp, key, whole):
     return got
 
 
+def keep(store, key, got):
+    """Several suites may run side by side, on seeds of their own. All that is known."""
+    with open(store.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = json.loads(store.read_text()) if store.exists() else {}
+        known[key] = got
+        store.with_suffix(".part").write_text(json.dumps(known, indent=1))
+        store.with_suffix(".part").rename(store)
+    return known
+
+
 def count_line(known):
     endings = {}
     for got in known.values():
@@ -239,10 +257,8 @@ def main():
     for key in keys:
         if key in known:
             continue
-        known[key] = one_run(tmp, key, tmp / "whole")
-        store.with_suffix(".part").write_text(json.dumps(known, indent=1))
-        store.with_suffix(".part").rename(store)
-        got = known[key]
+        got = one_run(tmp, key, tmp / "whole")
+        known = keep(store, key, got)
         print(f"{key}: " + (f"FAILED: {got['failed']}" if "failed" in got else f"{got['what']}: {got['ending']}, {got['seconds']:.1f} s"),
               flush=True)  # fmt: skip
     asked = {key: known[key] for key in keys}
