@@ -234,7 +234,7 @@ far_status run_plan_sides(far_run *run)
         const int64_t planes = run_plane_labels_bytes(run, sides[i]);
         if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
-    if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval_loader_bytes));
+    if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval, &run->eval_loader_bytes));
     if (is_training) FAR_TRY(run_saver_plan(run));
     const int64_t heap = run_heap_bytes() - heap_before;
     if (heap > run->graph_bytes) run->graph_bytes = heap;

@@ -180,9 +180,9 @@ static int64_t share_of(int64_t whole, int64_t part, int64_t total)
 }
 
 /* What a rank's loader is asked for at a size: as large a share as at the largest, whose plan is the only one that is there. */
-static far_loader_opts native_opts_like(const far_run *run, const run_extent *extent, const int64_t *ids, int64_t count)
+static far_loader_opts native_opts_like(const far_run *run, const run_side *largest, const run_extent *extent,
+                                        const int64_t *ids, int64_t count)
 {
-    const run_side *largest = &run->eval;
     const run_side side = { .batch = extent->batch };
     far_loader_opts opts = native_opts(run, &side, extent, ids, count);
     opts.own_count = share_of(extent->batch, largest->own_count, largest->batch);
@@ -190,7 +190,8 @@ static far_loader_opts native_opts_like(const far_run *run, const run_extent *ex
     return opts;
 }
 
-static far_status native_loader_bytes(const far_run *run, const run_part *part, int64_t *bytes_io)
+static far_status native_loader_bytes(const far_run *run, const run_side *largest, const run_part *part,
+                                      int64_t *bytes_io)
 {
     int64_t *ids = NULL, *first = NULL;
     far_status st = FAR_OK;
@@ -199,7 +200,7 @@ static far_status native_loader_bytes(const far_run *run, const run_part *part, 
         int64_t bytes = 0;
         if (first[e + 1] == first[e]) continue;
         const far_loader_opts opts =
-            native_opts_like(run, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
+            native_opts_like(run, largest, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
         st = run_loader_need(part->set, &opts, &bytes);
         bytes += part_size(part) * (int64_t)sizeof *ids;
         if (bytes > *bytes_io) *bytes_io = bytes;
@@ -210,7 +211,7 @@ static far_status native_loader_bytes(const far_run *run, const run_part *part, 
 }
 
 /* Bytes of the largest loader an evaluation opens, beside that of training; 0 where there is nothing to evaluate on. */
-far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out)
+far_status run_eval_loader_bytes(const far_run *run, const run_side *largest, int64_t *bytes_out)
 {
     const run_data *data = &run->data;
     const run_part parts[] = { { data->train, data->held, data->held_count }, { data->test, NULL, 0 } };
@@ -219,10 +220,10 @@ far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out)
         int64_t bytes = 0;
         if (parts[i].set == NULL || part_size(&parts[i]) == 0) continue;
         if (run->native.is_on) {
-            FAR_TRY(native_loader_bytes(run, &parts[i], bytes_out));
+            FAR_TRY(native_loader_bytes(run, largest, &parts[i], bytes_out));
             continue;
         }
-        const far_loader_opts opts = loader_opts(run, &run->eval, parts[i].ids, parts[i].count);
+        const far_loader_opts opts = loader_opts(run, largest, parts[i].ids, parts[i].count);
         FAR_TRY(run_loader_need(parts[i].set, &opts, &bytes));
         if (bytes > *bytes_out) *bytes_out = bytes;
     }

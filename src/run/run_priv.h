@@ -265,7 +265,7 @@ far_status run_load_weights(far_run *run,
 far_status run_score(far_run *run, const run_part *part); /* run_eval.c */
 far_status run_part_of(const far_run *run, run_part *part_out); /* the test part, without one the samples held back */
 far_status run_each_batch(far_run *run, const run_part *part, const run_visitor *visitor);
-far_status run_eval_loader_bytes(far_run *run, int64_t *bytes_out);
+far_status run_eval_loader_bytes(const far_run *run, const run_side *largest, int64_t *bytes_out);
 /* run_predict.c. Buffers for samples of one side. Collective. */
 far_status run_results_open(const far_run *run, const run_side *side, far_dataset *set, run_results *results_out);
 void run_results_close(run_results *results);
@@ -283,6 +283,7 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
 /* run_side.c: a graph planned for this rank, or as if it were the only one. */
 far_status run_side_plan(const far_run *run, run_side *side);
 far_status run_side_plan_alone(const far_run *run, run_side *side);
+far_status run_side_plan_rank(const far_run *run, run_side *side, int32_t rank);     /* for any of the ranks */
 far_status run_side_start(const far_run *run, run_side *side, fari_exec_opts *opts); /* its executor */
 void run_side_close(run_side *side);
 int64_t run_side_rows(const run_side *side);                          /* of an image; of a volume slices */

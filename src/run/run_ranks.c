@@ -21,23 +21,55 @@ far_status run_ranks_layout(far_run *run)
     return fari_mesh_parse(layout, ranks, &run->mesh);
 }
 
-static far_status rank_plan(const far_run *run, const run_side *side, int32_t rank, fari_plan **plan_out)
-{
-    fari_plan_opts opts = { .mesh = run->mesh, .rank = rank, .threads = run->threads, .backend = run->backend };
-    run_config_grain(run->config, &opts.grain);
-    return fari_plan_create(side->graph, &opts, plan_out);
-}
-
 /* What all ranks come to. */
 typedef struct ranks_sum {
     int64_t memory_most, memory_least, messages, bytes, idle;
-    int64_t copy; /* of what a rank writes of a checkpoint */
+    int64_t copy;              /* of what a rank writes of a checkpoint */
+    int64_t evaluation, input; /* the most of a rank: arena of a step of evaluation; batches made ahead */
     int32_t most_rank;
 } ranks_sum;
 
-static void sum_add(ranks_sum *sum, const fari_plan *plan)
+/* What a rank takes beside its part of the training: its part of the evaluation, its batches. */
+typedef struct rank_rest {
+    int64_t evaluation, input;
+} rank_rest;
+
+/* A side of the run planned for one of the ranks; its graph stays the run's. */
+static far_status plan_side(const far_run *run, const run_side *like, int32_t rank, run_side *side_out)
 {
-    const int64_t memory = fari_plan_run_bytes(plan) + plan->store_bytes;
+    *side_out = (run_side){
+        .graph = like->graph, .image = like->image, .batch = like->batch, .height = like->height, .width = like->width
+    };
+    return run_side_plan_rank(run, side_out, rank);
+}
+
+/* own: the rank's side of what is planned first, the training's if there is one. */
+static far_status measure_rest(const far_run *run, const run_side *own, rank_rest *rest_out)
+{
+    const int32_t rank = own->plan->opts.rank;
+    run_side eval;
+    int64_t bytes = 0;
+    *rest_out = (rank_rest){ 0 };
+    if (run->train.graph != NULL) {
+        const far_loader_opts opts = run_train_loader_opts(run, own);
+        FAR_TRY(run_loader_need(run->data.train, &opts, &rest_out->input));
+    }
+    if (run->eval.graph == NULL) return FAR_OK;
+    FAR_TRY(plan_side(run, &run->eval, rank, &eval));
+    rest_out->evaluation = fari_plan_run_bytes(eval.plan);
+    const far_status st = run_eval_loader_bytes(run, &eval, &bytes);
+    rest_out->input += bytes;
+    fari_plan_destroy(eval.plan);
+    return st;
+}
+
+static void sum_add(ranks_sum *sum, const fari_plan *plan, const rank_rest *rest)
+{
+    const int64_t run_bytes = fari_plan_run_bytes(plan);
+    const int64_t memory =
+        (run_bytes > rest->evaluation ? run_bytes : rest->evaluation) + plan->store_bytes; /* never both at once */
+    if (rest->evaluation > sum->evaluation) sum->evaluation = rest->evaluation;
+    if (rest->input > sum->input) sum->input = rest->input;
     const bool is_first = plan->opts.rank == 0;
     if (is_first || memory > sum->memory_most) {
         sum->memory_most = memory;
@@ -73,13 +105,15 @@ static far_status each_rank(const far_run *run, const run_side *side, bool is_js
     const bool is_checked = ranks <= CHECKED_MAX;
     far_status st = FAR_OK;
     for (int32_t r = 0; r < ranks && st == FAR_OK; r++) {
-        fari_plan *plan = NULL;
-        st = rank_plan(run, side, r, &plan);
+        run_side own;
+        rank_rest rest = { 0 };
+        st = plan_side(run, side, r, &own);
         if (st != FAR_OK) break;
-        sum_add(sum, plan);
-        print_rank(plan, is_json, ranks, text);
-        if (is_checked) plans[r] = plan;
-        else fari_plan_destroy(plan);
+        st = measure_rest(run, &own, &rest);
+        sum_add(sum, own.plan, &rest);
+        print_rank(own.plan, is_json, ranks, text);
+        if (is_checked) plans[r] = own.plan;
+        else fari_plan_destroy(own.plan);
     }
     if (st == FAR_OK && is_checked) st = fari_plan_check_ranks((const fari_plan *const *)plans, ranks);
     for (int32_t r = 0; r < CHECKED_MAX; r++) fari_plan_destroy(plans[r]);
@@ -90,7 +124,7 @@ static far_status check_memory(const far_run *run, const ranks_sum *sum)
 {
     char need[32], have[32];
     const int64_t limit = far_config_i64(run->config, "memory");
-    const int64_t most = sum->memory_most + sum->copy;
+    const int64_t most = sum->memory_most + sum->copy + sum->input;
     if (limit <= 0 || most <= limit) return FAR_OK;
     return FAR_FAIL(FAR_E_NOFIT, "rank %d needs %s and memory is %s: more ranks, or a layout that cuts what is large",
                     (int)sum->most_rank, fari_bytes_text(most, need), fari_bytes_text(limit, have));
@@ -114,13 +148,20 @@ far_status run_ranks_text(const far_run *run, bool is_json, fari_text *text)
         fari_text_add(text,
                       "  ],\n  \"memory_bytes_most\": %" PRId64 ",\n  \"messages\": %" PRId64
                       ",\n  \"message_bytes\": %" PRId64 ",\n  \"idle_ranks\": %" PRId64
-                      ",\n  \"checkpoint_copy_bytes\": %" PRId64 "\n}\n",
-                      sum.memory_most, sum.messages, sum.bytes, sum.idle, sum.copy);
+                      ",\n  \"checkpoint_copy_bytes\": %" PRId64 ",\n  \"evaluation_bytes_most\": %" PRId64
+                      ",\n  \"input_bytes_most\": %" PRId64 "\n}\n",
+                      sum.memory_most, sum.messages, sum.bytes, sum.idle, sum.copy, sum.evaluation, sum.input);
     else
         fari_text_add(text, "all ranks        %" PRId64 " messages a step, %s; memory from %s to ", sum.messages,
                       fari_bytes_text(sum.bytes, bytes), fari_bytes_text(sum.memory_least, least));
     if (!is_json) {
         fari_text_add(text, "%s a rank\n", fari_bytes_text(sum.memory_most, bytes));
+        if (sum.evaluation > 0)
+            fari_text_add(text,
+                          "evaluation       by all ranks, in the same memory: a step takes up to %s of a rank's\n",
+                          fari_bytes_text(sum.evaluation, bytes));
+        fari_text_add(text, "input            up to %s a rank for batches made ahead\n",
+                      fari_bytes_text(sum.input, bytes));
         if (sum.copy > 0)
             fari_text_add(text, "checkpoints      a rank copies and writes up to %s of each while training goes on\n",
                           fari_bytes_text(sum.copy, bytes));
@@ -137,13 +178,13 @@ far_status far_run_plan_rank_json(far_run *run, int32_t rank, char **text_out)
 {
     const run_side *side = run->train.plan != NULL ? &run->train : &run->eval;
     fari_text text = { 0 };
-    fari_plan *plan = NULL;
+    run_side own;
     if (rank < 0 || rank >= fari_mesh_ranks(&run->mesh))
         return FAR_FAIL(FAR_E_ARG, "there is no rank %d: ranks are 0 to %d", (int)rank,
                         (int)fari_mesh_ranks(&run->mesh) - 1);
-    FAR_TRY(rank_plan(run, side, rank, &plan));
-    fari_plan_print_json(plan, &text);
-    fari_plan_destroy(plan);
+    FAR_TRY(plan_side(run, side, rank, &own));
+    fari_plan_print_json(own.plan, &text);
+    fari_plan_destroy(own.plan);
     if (text.failed) {
         fari_text_free(&text);
         return FAR_FAIL(FAR_E_NOMEM, "no memory to print the plan");

@@ -110,6 +110,11 @@ far_status run_side_plan(const far_run *run, run_side *side)
     return plan_for(run, side, &run->mesh, run->comm != NULL ? run->comm->rank : 0);
 }
 
+far_status run_side_plan_rank(const far_run *run, run_side *side, int32_t rank)
+{
+    return plan_for(run, side, &run->mesh, rank);
+}
+
 far_status run_side_plan_alone(const far_run *run, run_side *side)
 {
     return plan_for(run, side, &(fari_mesh){ 1, 1 }, 0);

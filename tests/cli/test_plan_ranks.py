@@ -36,6 +36,22 @@ def case_ranks_take_less_memory_each():
     expect(farandole("plan", UNET, "--ranks=4", "--memory=1M"), 4, "rank", "more ranks")
 
 
+def case_evaluation_and_batches_are_counted():
+    words = ["plan", UNET, "--json", "grain.rows=16", "grain.min_rows=1"]
+    one = ok_json(*words, "--ranks=2", "--layout=data=2")
+    four = ok_json(*words, "--ranks=8", "--layout=data=2,spatial=4")
+    for key, least in (("evaluation_bytes_most", 0.6), ("input_bytes_most", 0.6)):
+        assert 0 < four[key] < least * one[key], (key, four[key], one[key])
+    # a step of evaluation larger than one of training is what counts
+    large = ok_json(*words, "--ranks=2", "--layout=spatial=2", "eval.batch=64")
+    assert large["evaluation_bytes_most"] > max(r["arena_bytes"] for r in large["each"])
+    assert large["memory_bytes_most"] > large["evaluation_bytes_most"]
+    # where all of a sample counts it is read whole, by each thread
+    whole = ok_json(*words, "--ranks=8", "--layout=data=2,spatial=4", "data.augment.contrast=0.5")
+    assert whole["input_bytes_most"] > four["input_bytes_most"]
+    expect(farandole("plan", UNET, "--ranks=2"), 0, "evaluation       by all ranks", "batches made ahead")
+
+
 def case_what_fills_a_rank_is_named():
     """Its own part falls with the ranks; rows of neighbours and levels that are not cut come on top."""
     own = {}
