@@ -389,7 +389,13 @@ static void mpi_pause(fari_comm *comm)
 static void mpi_destroy(fari_comm *comm)
 {
     mpi_comm *own = (mpi_comm *)comm;
-    if (have_all_parted(own)) (void)MPI_Finalize();
+    if (have_all_parted(own)) {
+        if (own->hears != MPI_REQUEST_NULL) { /* nobody will say more */
+            (void)MPI_Cancel(&own->hears);
+            (void)MPI_Wait(&own->hears, MPI_STATUS_IGNORE);
+        }
+        (void)MPI_Finalize();
+    }
     host->free(own->says);
     host->free(own->parted);
     host->free(own->places);
@@ -480,6 +486,7 @@ static far_status join(const fari_mpi_host *given, fari_comm **comm_out)
     *own = (mpi_comm){ .comm = { .ops = &mpi_ops, .rank = rank, .world_size = size, .local_size = 1 },
                        .failed_rank = -1,
                        .nap_ns = NAP_LEAST_NS,
+                       .hears = MPI_REQUEST_NULL,
                        .gather = MPI_REQUEST_NULL };
     (void)pthread_mutex_init(&own->lock, NULL);
     const far_status st = comm_open(own);
