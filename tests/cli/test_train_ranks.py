@@ -171,14 +171,16 @@ def case_training_goes_on_while_a_checkpoint_is_written(tmp):
 
 def case_a_full_disk_on_one_rank(tmp):
     need_mpi()
-    whole, run = train(tmp, "whole"), train(tmp, "run", "train.epochs=1")
+    whole, run = train(tmp, "whole", "train.checkpoint_every=24"), train(tmp, "run", "train.epochs=1")
     limited = 'test "$OMPI_COMM_WORLD_RANK" != 2 || ulimit -f 2; exec "$@"'
-    argv = ["mpirun", "--oversubscribe", "--allow-run-as-root", "-n", "3", "bash", "-c", limited, "bash", cli_run.CLI, "train", "--resume", str(run), "--quiet", "train.epochs=2"]
-    ran = subprocess.run(argv, capture_output=True, text=True, timeout=cli_run.LIMIT_S)
-    expect(ran, 1, "rank 2 of 3", "checkpoint 32 was not written", "optimizer.safetensors", "too large")
-    assert ran.stderr.count("farandole: error:") == 1, ran.stderr
-    assert os.readlink(run / "checkpoints/last") == "16" and not (run / "checkpoints/.tmp-32").exists()
-    expect(farandole("train", "--resume", run, "--quiet", "--ranks=2", "train.epochs=2"), 0)
+    for every, step in ((24, 24), (32, 32)):  # found while training goes on, or at the end
+        argv = ["mpirun", "--oversubscribe", "--allow-run-as-root", "-n", "3", "bash", "-c", limited, "bash", cli_run.CLI, "train", "--resume", str(run),
+                "--quiet", "train.epochs=2", f"train.checkpoint_every={every}"]  # fmt: skip
+        ran = subprocess.run(argv, capture_output=True, text=True, timeout=cli_run.LIMIT_S)
+        expect(ran, 1, "rank 2 of 3", f"checkpoint {step} was not written", "optimizer.safetensors", "too large")
+        assert ran.stderr.count("farandole: error:") == 1, ran.stderr
+        assert sorted(p.name for p in (run / "checkpoints").glob("*[0-9]*")) == ["16"] and os.readlink(run / "checkpoints/last") == "16"
+    expect(farandole("train", "--resume", run, "--quiet", "--ranks=2", "train.epochs=2", "train.checkpoint_every=24"), 0)
     assert tensors_of(run) == tensors_of(whole)
 
 
