@@ -23,6 +23,7 @@
 #define QUIET_TIMES 10.0    /* the longest quiet that ended */
 #define LOOK_MOST_S 1.0     /* this process was held up itself: a longer time between two looks counts as so much */
 #define STEPS_SEEN 2
+#define LEAVE_S 20.0 /* from its last word to the end of the process */
 
 bool cli_watch_begin(cli_watch *watch, const far_ranks_watch *board)
 {
@@ -233,6 +234,10 @@ static void look_who_is_quiet(cli_watch *watch, double passed_s)
     for (int32_t i = 0; i < watch->count; i++) {
         cli_watched *one = &watch->each[i];
         const far_rank_state state = far_ranks_watch_state(watch->board, one->rank);
+        if (state.has_left && !one->is_gone) {
+            one->left_s += passed_s;
+            if (one->left_s > LEAVE_S) (void)kill((pid_t)one->pid, SIGKILL); /* it has done all it had to do */
+        }
         if (state.words == one->words && !state.has_left && !one->is_gone) {
             one->quiet_s += passed_s;
             continue;

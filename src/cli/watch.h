@@ -14,6 +14,7 @@ typedef struct cli_watched {
     int pidfd; /* -1: this kernel has none */
     int64_t words;
     double quiet_s; /* since it has said something new */
+    double left_s;  /* since its last word */
     int32_t asked;  /* signals passed on to it */
     bool is_gone;
 } cli_watched;
