@@ -37,6 +37,9 @@ typedef struct place {
 typedef struct mpi_comm {
     fari_comm comm;
     MPI_Comm messages, words, gathers;
+    MPI_Comm
+        *spare; /* of bindings that are gone, the last on top: the same on all ranks, which bind and unbind alike */
+    int64_t spare_count;
     pthread_mutex_t lock;
     /* under lock */
     farewell heard, said;
@@ -273,7 +276,17 @@ static void mpi_unbind(fari_comm *comm, fari_comm_binding *binding)
         if (!binding->messages[binding->active_idx[a]].is_send) (void)MPI_Cancel(&binding->active[a]);
     for (int64_t i = 0; i < binding->count && binding->requests != NULL; i++)
         if (binding->requests[i] != MPI_REQUEST_NULL) (void)MPI_Request_free(&binding->requests[i]);
-    /* its communicator stays: freeing it is collective, and ranks end executors when they like */
+    /* freeing its communicator is collective, and ranks end executors when they like: the next binding takes it over. Whatever was sent over it
+       has been received, or is before what comes, so nobody takes one for the other. After a failed step there is no next */
+    if (binding->comm != MPI_COMM_NULL && binding->active_count == 0) {
+        MPI_Comm *more = host->calloc((size_t)own->spare_count + 1, sizeof *more);
+        for (int64_t i = 0; more != NULL && i < own->spare_count; i++) more[i] = own->spare[i];
+        if (more != NULL) {
+            more[own->spare_count++] = binding->comm;
+            host->free(own->spare);
+            own->spare = more;
+        }
+    }
     (void)pthread_mutex_unlock(&own->lock);
     host->free(binding->requests);
     host->free(binding->active);
@@ -295,12 +308,16 @@ static far_status binding_make(mpi_comm *own, fari_comm_binding *binding)
         return FAIL(FAR_E_NOMEM, "no memory for %lld messages", (long long)binding->count);
     for (int64_t i = 0; i < binding->count; i++) binding->requests[i] = MPI_REQUEST_NULL;
     (void)pthread_mutex_lock(&own->lock);
-    const int code = MPI_Comm_idup(own->messages, &binding->comm, &request);
-    (void)pthread_mutex_unlock(&own->lock);
-    if (code != MPI_SUCCESS) return mpi_failed(code, "make a communicator");
-    st = await(own, &request, "make a communicator");
-    if (st != FAR_OK) return st;
-    (void)pthread_mutex_lock(&own->lock);
+    if (own->spare_count > 0) {
+        binding->comm = own->spare[--own->spare_count];
+    } else {
+        const int code = MPI_Comm_idup(own->messages, &binding->comm, &request);
+        (void)pthread_mutex_unlock(&own->lock);
+        if (code != MPI_SUCCESS) return mpi_failed(code, "make a communicator");
+        st = await(own, &request, "make a communicator");
+        if (st != FAR_OK) return st;
+        (void)pthread_mutex_lock(&own->lock);
+    }
     (void)MPI_Comm_set_errhandler(binding->comm, MPI_ERRORS_RETURN);
     for (int64_t i = 0; i < binding->count && st == FAR_OK; i++) st = message_init(&own->comm, binding, i);
     (void)pthread_mutex_unlock(&own->lock);
@@ -312,6 +329,7 @@ static far_status mpi_bind(fari_comm *comm, const fari_comm_message *messages, i
 {
     fari_comm_binding *binding = host->calloc(1, sizeof *binding);
     if (binding == NULL) return FAIL(FAR_E_NOMEM, "no memory for the messages of a plan");
+    binding->comm = MPI_COMM_NULL;
     binding->messages = messages;
     binding->count = count;
     const far_status st = binding_make((mpi_comm *)comm, binding);
@@ -396,6 +414,7 @@ static void mpi_destroy(fari_comm *comm)
         }
         (void)MPI_Finalize();
     }
+    host->free(own->spare); /* MPI_Finalize frees what they name */
     host->free(own->says);
     host->free(own->parted);
     host->free(own->places);
