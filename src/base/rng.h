@@ -15,7 +15,7 @@ typedef enum fari_purpose {
     FARI_RNG_AUGMENT = 18,
     FARI_RNG_SPLIT = 19,
     FARI_RNG_SYNTH = 20,
-    FARI_RNG_ORDER = 21, /* execution order of ready grains, for tests */
+    FARI_RNG_ORDER = 21,  /* execution order of ready grains, for tests */
     FARI_RNG_LARTPC = 22, /* simulated events */
     FARI_RNG_FLIP = 23    /* where a bit is made wrong on purpose */
 } fari_purpose;

@@ -44,6 +44,6 @@ static int64_t executor_bytes(const far_run *run)
 
 int64_t far_run_planned_bytes(const far_run *run)
 {
-    return run->arena_bytes + run->store_bytes + run_saver_bytes(run->saver) + run->data.bytes + run->loader_bytes + run->eval_loader_bytes +
-           run->plane_labels_bytes + run->graph_bytes + run->other_bytes + executor_bytes(run);
+    return run->arena_bytes + run->store_bytes + run_saver_bytes(run->saver) + run->data.bytes + run->loader_bytes +
+           run->eval_loader_bytes + run->plane_labels_bytes + run->graph_bytes + run->other_bytes + executor_bytes(run);
 }

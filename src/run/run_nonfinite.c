@@ -100,7 +100,7 @@ far_status run_explain_nonfinite(far_run *run, const fari_step *step)
     (void)snprintf(loss, sizeof loss, "%.60s", far_error_message());
     (void)snprintf(when, sizeof when, "at step %" PRId64 " of %" PRId64 " (epoch %" PRId64 ")", run->step + 1,
                    run->steps_total, run->epoch + 1);
-    FAR_TRY(run_shared_step_end(run)); /* ranks have all come here: the loss is the same on all */
+    FAR_TRY(run_shared_step_end(run));                     /* ranks have all come here: the loss is the same on all */
     if (run->saver != NULL) FAR_TRY(run_save_finish(run)); /* it is called good */
     const far_status st = fari_executor_find_bad(run->train.exec, step, &bad);
     if (st == FAR_E_PEER) return st;
