@@ -185,7 +185,8 @@ def check_other_compiler(options):
             arg = argv.pop(0)
             if arg in ("-o", "-MF", "-MT"):
                 argv.pop(0)
-            elif arg not in ("-MD", "-c", "-Wdouble-promotion"):  # clang's fires on `double x = INFINITY` as well
+            # clang's -Wdouble-promotion fires on `double x = INFINITY` as well; -Wno-stringop-overflow is gcc's alone
+            elif arg not in ("-MD", "-c", "-Wdouble-promotion", "-Wno-stringop-overflow"):
                 out.append(arg.replace('\\"', '"'))
         ran = subprocess.run([binary, *out, "-Werror", "-fsyntax-only"], cwd=entry["directory"], capture_output=True,
                              text=True)
