@@ -102,14 +102,9 @@ bool fari_part_is_whole(const fari_plan *plan, int32_t buffer)
            span->hi == whole_bytes(plan, plan->buffers[buffer].tensor);
 }
 
-typedef struct range {
-    int32_t buffer;
-    int64_t lo, hi;
-} range;
-
-static int by_place(const void *a, const void *b)
+int fari_buffer_range_order(const void *a, const void *b)
 {
-    const range *x = a, *y = b;
+    const fari_buffer_range *x = a, *y = b;
     if (x->buffer != y->buffer) return x->buffer < y->buffer ? -1 : 1;
     if (x->lo != y->lo) return x->lo < y->lo ? -1 : 1;
     return (x->hi > y->hi) - (x->hi < y->hi);
@@ -121,7 +116,7 @@ static int32_t buffer_of(const fari_lowering *low, int32_t data)
     return data < tensors ? low->plan->tensor_buffer[data] : low->walk.partials[data - tensors];
 }
 
-static far_status span_add(fari_part *part, const range *r)
+static far_status span_add(fari_part *part, const fari_buffer_range *r)
 {
     if (!fari_reserve((void **)&part->spans, &part->span_cap, part->span_count + 1, sizeof(fari_span)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
@@ -130,7 +125,7 @@ static far_status span_add(fari_part *part, const range *r)
 }
 
 /* Sorted ranges to spans: what touches or overlaps is one. */
-static far_status spans_merge(fari_plan *plan, const range *ranges, int64_t count)
+static far_status spans_merge(fari_plan *plan, const fari_buffer_range *ranges, int64_t count)
 {
     fari_part *part = plan->part;
     int64_t i = 0;
@@ -168,7 +163,7 @@ static far_status find_spans(fari_lowering *low)
     fari_part *part = plan->part;
     far_status st = FAR_OK;
     int64_t count = 0;
-    range *ranges = fari_alloc((size_t)(plan->access_count + part->part_count + 1) * sizeof *ranges);
+    fari_buffer_range *ranges = fari_alloc((size_t)(plan->access_count + part->part_count + 1) * sizeof *ranges);
     part->span0 = fari_calloc((size_t)plan->buffer_count + 1, sizeof *part->span0);
     if (ranges == NULL || part->span0 == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
@@ -176,11 +171,13 @@ static far_status find_spans(fari_lowering *low)
     }
     for (int64_t a = 0; a < plan->access_count; a++) {
         const fari_access *access = &plan->accesses[a];
-        if (is_cut(plan, access->buffer)) ranges[count++] = (range){ access->buffer, access->lo, access->hi };
+        if (is_cut(plan, access->buffer))
+            ranges[count++] = (fari_buffer_range){ access->buffer, access->lo, access->hi };
     }
     for (int64_t p = 0; p < part->part_count; p++)
-        ranges[count++] = (range){ buffer_of(low, part->parts[p].data), part->parts[p].lo, part->parts[p].hi };
-    qsort(ranges, (size_t)count, sizeof *ranges, by_place);
+        ranges[count++] =
+            (fari_buffer_range){ buffer_of(low, part->parts[p].data), part->parts[p].lo, part->parts[p].hi };
+    qsort(ranges, (size_t)count, sizeof *ranges, fari_buffer_range_order);
     FAR_TRY_GOTO(spans_merge(plan, ranges, count), done);
     spans_place(plan);
 done:

@@ -43,6 +43,13 @@ typedef struct fari_span {
     int64_t lo, hi, local;
 } fari_span;
 
+/* Bytes [lo, hi) of a buffer; in the order of buffers, then of bytes (for qsort). */
+typedef struct fari_buffer_range {
+    int32_t buffer;
+    int64_t lo, hi;
+} fari_buffer_range;
+int fari_buffer_range_order(const void *a, const void *b);
+
 /* What a rank reads of a graph's input: step->feed holds exactly this box, dense. */
 typedef struct fari_feed_box {
     far_value input;

@@ -18,27 +18,16 @@ static const struct {
     [FARI_MEMORY_GAPS] = { "gaps", "gaps" },
 };
 
-typedef struct range {
-    int32_t buffer;
-    int64_t lo, hi;
-} range;
-
-static int by_place(const void *a, const void *b)
-{
-    const range *x = a, *y = b;
-    if (x->buffer != y->buffer) return x->buffer < y->buffer ? -1 : 1;
-    return (x->lo > y->lo) - (x->lo < y->lo);
-}
-
 /* [buffer_count] bytes that come from other ranks. */
 static int64_t *received_bytes(const fari_plan *plan)
 {
     int64_t *bytes = fari_calloc((size_t)plan->buffer_count + 1, sizeof *bytes), count = 0, end = 0;
-    range *ranges = fari_alloc((size_t)(plan->part->part_count + 1) * sizeof *ranges);
+    fari_buffer_range *ranges = fari_alloc((size_t)(plan->part->part_count + 1) * sizeof *ranges);
     for (int64_t i = 0; ranges != NULL && i < plan->instr_count; i++)
         for (int64_t a = plan->access0[i]; plan->instrs[i].kind == FARI_INSTR_RECV && a < plan->access0[i + 1]; a++)
-            ranges[count++] = (range){ plan->accesses[a].buffer, plan->accesses[a].lo, plan->accesses[a].hi };
-    if (count > 0) qsort(ranges, (size_t)count, sizeof *ranges, by_place);
+            ranges[count++] =
+                (fari_buffer_range){ plan->accesses[a].buffer, plan->accesses[a].lo, plan->accesses[a].hi };
+    if (count > 0) qsort(ranges, (size_t)count, sizeof *ranges, fari_buffer_range_order);
     for (int64_t i = 0; bytes != NULL && ranges != NULL && i < count; i++) {
         if (i == 0 || ranges[i].buffer != ranges[i - 1].buffer) end = 0;
         const int64_t from = ranges[i].lo > end ? ranges[i].lo : end;
