@@ -1,6 +1,7 @@
 /* Calls of single ops through a backend, as the executor would make them: prepared, packed, given scratch, unpacked. */
 #ifndef FAR_TESTS_CPU_CALL_H
 #define FAR_TESTS_CPU_CALL_H
+#include "backends/cpu/loops.h"
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "ops/conv.h"
@@ -210,5 +211,12 @@ static inline fari_call conv_call(const conv_data *data, conv_pass pass, int64_t
 static inline int64_t pass_rows(const conv_data *data, conv_pass pass)
 {
     return pass == PASS_DX ? data->x.dim[2] : data->y.dim[2];
+}
+
+static inline bool has_avx512(void)
+{
+    fari_isa best = FARI_ISA_BASE;
+    FAR_CHECK_OK(fari_isa_select(NULL, &best));
+    return best >= FARI_ISA_AVX512;
 }
 #endif

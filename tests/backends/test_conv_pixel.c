@@ -99,13 +99,6 @@ static void check_bands(fari_backend *backend, const fari_conv_attr *attr, conv_
     conv_data_free(&data);
 }
 
-static bool has_avx512(void)
-{
-    fari_isa best = FARI_ISA_BASE;
-    FAR_CHECK_OK(fari_isa_select(NULL, &best));
-    return best >= FARI_ISA_AVX512;
-}
-
 FAR_TEST(bands_of_rows_are_the_reference)
 {
     fari_backend *backend = NULL;

@@ -126,13 +126,6 @@ static void check_bands(fari_backend *backend, const fari_conv_attr *attr, int64
     conv_data_free(&data);
 }
 
-static bool has_avx512(void)
-{
-    fari_isa best = FARI_ISA_BASE;
-    FAR_CHECK_OK(fari_isa_select(NULL, &best));
-    return best >= FARI_ISA_AVX512;
-}
-
 FAR_TEST(bands_of_rows_add_up_to_the_reference)
 {
     fari_backend *backend = NULL;

@@ -32,22 +32,24 @@ typedef struct winograd_state {
 
 /* ---- blocks ---- */
 
-int64_t fari_winograd_block(const fari_thin_conv *conv)
+/* Tiles of a block: as few equal blocks as `bytes` of turned tiles of `channels` allow, but no less than `least` tiles. */
+static int64_t tiles_of_block(const fari_thin_conv *conv, int64_t channels, int64_t bytes, int64_t least)
 {
     const int64_t all = fari_winograd_tiles(conv);
-    const int64_t tile_bytes = FARI_WINOGRAD_PLACES * fari_winograd_step(conv) * (int64_t)sizeof(float);
-    const int64_t most = TURNED_BYTES > TILES_MIN * tile_bytes ? TURNED_BYTES / tile_bytes : TILES_MIN;
+    const int64_t tile_bytes = FARI_WINOGRAD_PLACES * channels * (int64_t)sizeof(float);
+    const int64_t most = bytes > least * tile_bytes ? bytes / tile_bytes : least;
     const int64_t blocks = (all + most - 1) / most;
     return all > 0 ? (all + blocks - 1) / blocks : 1;
 }
 
+int64_t fari_winograd_block(const fari_thin_conv *conv)
+{
+    return tiles_of_block(conv, fari_winograd_step(conv), TURNED_BYTES, TILES_MIN);
+}
+
 int64_t fari_winograd_dw_block(const fari_thin_conv *conv)
 {
-    const int64_t all = fari_winograd_tiles(conv);
-    const int64_t tile_bytes = FARI_WINOGRAD_PLACES * fari_winograd_dw_in(conv) * (int64_t)sizeof(float);
-    const int64_t most = CHAIN_BYTES > CHAIN_MIN * tile_bytes ? CHAIN_BYTES / tile_bytes : CHAIN_MIN;
-    const int64_t blocks = (all + most - 1) / most;
-    return all > 0 ? (all + blocks - 1) / blocks : 1;
+    return tiles_of_block(conv, fari_winograd_dw_in(conv), CHAIN_BYTES, CHAIN_MIN);
 }
 
 int64_t fari_winograd_dw_scratch(const fari_thin_conv *conv)
