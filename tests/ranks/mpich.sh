@@ -1,6 +1,6 @@
 #!/bin/bash
 # A smoke test with MPICH in place of Open MPI: the module is built against it, four ranks train, under data, spatial and both, and have to give the files of
-# one rank; a failure and a signal end all of them.
+# one rank; what fails on all of them is told once.
 #
 #   tests/ranks/mpich.sh [--download]
 #
