@@ -140,6 +140,7 @@ static int await_ranks(cli_watch *watch, pid_t mpirun, const char *ending)
         if (has_told) end_others(watch, mpirun);
         cli_watch_pause(watch);
     }
+    watch->rescan_s = 0.0; /* who began and ended since the last scan has told what it failed with */
     cli_watch_look(watch);
     cli_watch_settle(watch, watch->count > 0 && status != 0 && !cli_watch_has_left(watch));
     if (watch->loss != CLI_LOSS_NONE && !has_told) cli_watch_tell_loss(watch, ending);

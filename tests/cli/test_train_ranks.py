@@ -356,7 +356,8 @@ def case_a_rank_that_hangs_ends_all(tmp):
     out, err = ran.communicate(timeout=cli_run.LIMIT_S)
     assert ran.returncode == 1 and out == "", err + out
     assert err.count("error:") == 1 and "error: rank 2 of 3" in err and "2 ranks wait for it" in err, err
-    assert "waits for rank" in err and "waits for all" in err or err.count("waits for rank") == 2 or "rank 0, 1: waits for rank" in err, err
+    told = {rank: words for ranks, words in re.findall(r"^farandole:   rank ([0-9, ]+): (.*)$", err, re.M) for rank in ranks.split(", ")}
+    assert told.keys() == {"0", "1"} and all(re.match("waits for (rank [012]|all) ", words) for words in told.values()), err
     assert all(process_of(tmp, r) is None for r in range(3))
 
 
