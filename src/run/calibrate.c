@@ -1,5 +1,6 @@
 #include "run/calibrate.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -10,7 +11,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #define FILE_VERSION 1
 #define FILE_LIMIT (INT64_C(64) << 20)
@@ -200,13 +200,6 @@ static far_status instr_key(const fari_plan *plan, const fari_instr *instr, fari
 #define MEASURE_REPEATS_MAX 5
 #define MEASURE_S 0.02 /* a kernel is repeated for about so long */
 
-static double now_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* One thread's own operands for a call. */
 typedef struct rig {
     const fari_plan *plan;
@@ -273,12 +266,12 @@ static void *rig_repeat(void *arg)
 static far_status rig_time(rig *r, double *seconds_out)
 {
     double best = 1e30;
-    const double begin = now_s();
+    const double begin = fari_clock_s();
     FAR_TRY(r->instr->run(&r->call)); /* warms caches and pages */
-    for (int32_t i = 0; i < MEASURE_REPEATS_MAX && (i < 2 || now_s() - begin < MEASURE_S); i++) {
-        const double at = now_s();
+    for (int32_t i = 0; i < MEASURE_REPEATS_MAX && (i < 2 || fari_clock_s() - begin < MEASURE_S); i++) {
+        const double at = fari_clock_s();
         FAR_TRY(r->instr->run(&r->call));
-        const double took = now_s() - at;
+        const double took = fari_clock_s() - at;
         if (took < best) best = took;
     }
     *seconds_out = best;

@@ -1,5 +1,6 @@
 #include "run/executor.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/doing.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -7,7 +8,6 @@
 #include "run/executor_priv.h"
 #include <math.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- ready heap: smallest key first ---- */
@@ -41,7 +41,7 @@ static int32_t make_ready(fari_executor *exec, int32_t instr)
 {
     const fari_instr *what = &exec->plan->instrs[instr];
     if (what->kind == FARI_INSTR_SEND || what->kind == FARI_INSTR_RECV) {
-        if (exec->is_tracing) exec->times[instr] = (fari_instr_time){ .begin_s = fari_exec_clock_s(), .thread = -1 };
+        if (exec->is_tracing) exec->times[instr] = (fari_instr_time){ .begin_s = fari_clock_s(), .thread = -1 };
         fari_exec_comm_start(exec->comm, what->aux);
         return 0;
     }
@@ -168,47 +168,12 @@ static far_status check_loss(const fari_executor *exec)
     return FAR_FAIL(FAR_E_NONFINITE, "the loss is %s", isnan(loss) ? "nan" : loss > 0.0 ? "inf" : "-inf");
 }
 
-/* Of this thread: what others do on the same cores is not in it. */
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void tell(const fari_executor *exec, int32_t idx)
-{
-    const int32_t node = exec->plan->instrs[idx].node;
-    const fari_node *what = node >= 0 ? exec->plan->graph->nodes[node] : NULL;
-    fari_doing(FARI_DOING_COMPUTE, 0, what != NULL ? what->op->name : "the copy of a sample",
-               what != NULL ? what->name : NULL);
-}
-
-static far_status run_timed(fari_executor *exec, int32_t idx, char *scratch)
-{
-    tell(exec, idx);
-    if (!exec->is_timing) return fari_exec_run_instr(exec, idx, scratch);
-    const double begin = seconds_now();
-    const far_status st = fari_exec_run_instr(exec, idx, scratch);
-    exec->seconds[idx] = seconds_now() - begin;
-    return st;
-}
-
 /* A step whose loss is no number goes on where other ranks wait for its messages, but updates nothing. */
 static bool is_left_out(const fari_executor *exec, int32_t idx)
 {
     const int32_t node = exec->plan->instrs[idx].node;
     return atomic_load_explicit(&exec->is_void, memory_order_relaxed) && node >= 0 &&
            fari_node_is_guarded(exec->plan->graph->nodes[node]);
-}
-
-static far_status run_traced(fari_executor *exec, int32_t idx, const fari_worker *self)
-{
-    if (!exec->is_tracing) return run_timed(exec, idx, self->scratch);
-    const double begin_s = fari_exec_clock_s();
-    const far_status st = run_timed(exec, idx, self->scratch);
-    exec->times[idx] = (fari_instr_time){ begin_s, fari_exec_clock_s(), self->idx };
-    return st;
 }
 
 /* ---- the pool ---- */
@@ -253,7 +218,7 @@ static void message_done(void *ctx, int32_t message, far_status st)
         (void)pthread_cond_broadcast(&exec->wake);
     } else if (st == FAR_OK) {
         const int32_t instr = exec->plan->part->messages[message].instr;
-        if (exec->is_tracing) exec->times[instr].end_s = fari_exec_clock_s();
+        if (exec->is_tracing) exec->times[instr].end_s = fari_clock_s();
         retire(exec, instr, FAR_OK, 0);
         fari_exec_idle_end(exec, instr);
     } else {
@@ -282,7 +247,7 @@ static void work(fari_executor *exec, fari_worker *self)
         const int32_t idx = heap_pop(exec);
         exec->running++;
         (void)pthread_mutex_unlock(&exec->lock);
-        far_status st = is_left_out(exec, idx) ? FAR_OK : run_traced(exec, idx, self);
+        far_status st = is_left_out(exec, idx) ? FAR_OK : fari_exec_run_told(exec, idx, self);
         if (exec->hashes != NULL) fari_exec_hash(exec, idx);
         /* of several ranks the others wait for messages: there the step goes on to its end */
         if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);

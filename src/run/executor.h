@@ -68,7 +68,7 @@ void fari_executor_flip(fari_executor *exec, int32_t instr);
 /* Between steps: whether the next ones are timed. Two looks at the clock an instruction are seen where instructions are short. */
 void fari_executor_time(fari_executor *exec, bool is_on);
 
-/* executor_trace.c. Clocks are those of run_clock_s: CLOCK_MONOTONIC in seconds. */
+/* executor_trace.c. Times are those of fari_clock_s. */
 
 /* When an instruction of the last step ran; of a message, from when it was handed over until it was there. */
 typedef struct fari_instr_time {

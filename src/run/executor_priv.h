@@ -58,8 +58,9 @@ struct fari_executor {
 /* executor_trace.c. Under lock, of a rank among several: nothing runs and nothing is ready; message `instr` has changed that. */
 void fari_exec_idle_begin(fari_executor *exec);
 void fari_exec_idle_end(fari_executor *exec, int32_t instr);
-double fari_exec_clock_s(void);
 void *fari_exec_view_data(const fari_executor *exec, int64_t view);
 void fari_exec_hash(fari_executor *exec, int32_t idx); /* executor_hash.c */
+/* executor_trace.c: run_instr, told to who watches, timed and traced where that is asked for. */
+far_status fari_exec_run_told(fari_executor *exec, int32_t idx, const fari_worker *self);
 far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch);
 #endif

@@ -1,6 +1,7 @@
 /* farandole bench: steps of an experiment timed, beside what the machine can do. */
 #include "backends/cpu_info.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "plan/print.h"
 #include "run/bench.h"
@@ -59,13 +60,13 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     far_status st = FAR_OK;
     if (each == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " times", steps);
     const double data_before = run->clocks.data_s, exposed_before = run->clocks.exposed_s;
-    const double began_s = run_clock_s(), cpu_began_s = cpu_clock_s();
+    const double began_s = fari_clock_s(), cpu_began_s = cpu_clock_s();
     for (int64_t i = 0; i < steps; i++) {
         const double before = run->clocks.step_s;
         FAR_TRY_GOTO(one(run, i + 1, steps), done);
         each[i] = run->clocks.step_s - before;
     }
-    bench->wall_s = (run_clock_s() - began_s) / (double)steps;
+    bench->wall_s = (fari_clock_s() - began_s) / (double)steps;
     bench->cpu_s = (cpu_clock_s() - cpu_began_s) / (double)steps;
     bench->waiting_s = (run->clocks.data_s - data_before) / (double)steps;
     bench->exposed_s = (run->clocks.exposed_s - exposed_before) / (double)steps;
@@ -117,9 +118,9 @@ far_status far_run_time_steps(far_run *run, int64_t steps, double *seconds_out)
         fari_thread_touch();
     }
     for (int64_t i = 0; i < steps; i++) {
-        const double began_s = run_clock_s();
+        const double began_s = fari_clock_s();
         FAR_TRY(one(run, i + 1, steps));
-        seconds_out[i] = run_clock_s() - began_s;
+        seconds_out[i] = fari_clock_s() - began_s;
     }
     return FAR_OK;
 }

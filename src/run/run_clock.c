@@ -3,17 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PROFILE_EVERY 64 /* a step in so many is timed, instruction by instruction: the price of it does not show */
 #define PROFILE_LAST 8   /* and the last ones of a training */
-
-double run_clock_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 bool run_is_profiled(const far_run *run)
 {

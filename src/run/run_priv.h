@@ -295,7 +295,6 @@ int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
 void run_advise(const far_run *run);                 /* run_advice.c: warnings at the start of a training */
-double run_clock_s(void);                            /* run_clock.c */
 bool run_timeline_is_due(const far_run *run);        /* run_timeline.c: whether the next step is traced */
 far_status run_timeline_flush(far_run *run); /* after a step: collective; writes the file once there is enough */
 bool run_is_profiled(const far_run *run);    /* whether the next step is */

@@ -1,4 +1,5 @@
 /* samples/: pictures of a few held-out samples with truth and prediction, written anew by evaluations in training. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -196,7 +197,7 @@ far_status run_samples_begin(far_run *run, const run_part *part, int64_t total)
     samples->total = total;
     samples->position = 0;
     samples->is_on = run->opts.purpose == FAR_RUN_TRAIN && samples->wanted > 0 && !samples->has_failed &&
-                     (is_last || samples->written_s == 0.0 || run_clock_s() - samples->written_s > AGAIN_AFTER_S);
+                     (is_last || samples->written_s == 0.0 || fari_clock_s() - samples->written_s > AGAIN_AFTER_S);
     if (run->opts.purpose == FAR_RUN_TRAIN) FAR_TRY(run_shared_flag(run, &samples->is_on));
     if (!samples->is_on) return FAR_OK;
     samples->set = part->set;
@@ -247,7 +248,7 @@ far_status run_samples_end(far_run *run, bool is_complete)
     if (samples->is_on && is_complete && !samples->has_failed && !run_is_follower(run)) {
         fari_text_add(&samples->index, "\n  ]\n}\n");
         st = excuse(samples, write_index(run));
-        samples->written_s = run_clock_s();
+        samples->written_s = fari_clock_s();
     }
     run_results_close(&samples->results);
     fari_text_free(&samples->index);

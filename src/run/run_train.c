@@ -1,5 +1,6 @@
 /* The loop over steps: batch, step, metrics; evaluation and checkpoints when they are due. */
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/doing.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -39,9 +40,9 @@ static far_status timed_step(far_run *run, const fari_step *step, double waited_
     const bool is_profiled = run_is_profiled(run);
     fari_executor_time(run->train.exec, is_profiled);
     fari_executor_trace(run->train.exec, is_traced);
-    const double began_s = run_clock_s();
+    const double began_s = fari_clock_s();
     FAR_TRY(fari_executor_step(run->train.exec, step));
-    const double ended_s = run_clock_s(), took_s = ended_s - began_s;
+    const double ended_s = fari_clock_s(), took_s = ended_s - began_s;
     if (is_traced) fari_timeline_add(run->timeline, run->train.exec, run->step, began_s - waited_s, began_s, ended_s);
     run_clock_step(run, waited_s, took_s);
     run->clocks.exposed_s += fari_executor_idle_s(run->train.exec);
@@ -53,10 +54,10 @@ far_status run_step(far_run *run, double *loss_out)
 {
     double hyper[(RUN_GROUPS_MAX + 1) * FAR_HYPER_COUNT];
     far_batch batch;
-    const double asked_s = run_clock_s();
+    const double asked_s = fari_clock_s();
     fari_doing(FARI_DOING_OTHER, 0, "begins a step", NULL);
     FAR_TRY(run_sample_failed(run, far_loader_next(run->loader, &batch)));
-    const double waited_s = run_clock_s() - asked_s;
+    const double waited_s = fari_clock_s() - asked_s;
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
     void *feed[2];
@@ -71,9 +72,9 @@ far_status run_step(far_run *run, double *loss_out)
     const far_status st = timed_step(run, &step, waited_s);
     if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);
     FAR_TRY(st);
-    const double computed_s = run_clock_s();
+    const double computed_s = fari_clock_s();
     FAR_TRY(run_shared_step_end(run));
-    if (run->comm != NULL) run->clocks.exposed_s += run_clock_s() - computed_s;
+    if (run->comm != NULL) run->clocks.exposed_s += fari_clock_s() - computed_s;
     FAR_TRY(run_timeline_flush(run));
     FAR_TRY(fari_executor_read_f64(run->train.exec, run->train.loss, loss_out));
     run->last_lr = lr;
@@ -89,7 +90,7 @@ far_status run_step(far_run *run, double *loss_out)
 /* Seconds since training began, over all lives of the run. */
 static double trained_s(const far_run *run)
 {
-    return fari_metrics_log_before_s(run->metrics) + run_clock_s() - run->started_s;
+    return fari_metrics_log_before_s(run->metrics) + fari_clock_s() - run->started_s;
 }
 
 static far_status log_step(far_run *run, double loss, double rate)
@@ -151,16 +152,16 @@ static far_status after_step(far_run *run, bool *is_over_out)
     FAR_TRY(run_save_go_on(run));
     run_replicas_flip(run);
     if (is_due(far_config_i64(run->config, "train.compare_every"), run->step)) FAR_TRY(run_replicas_compare(run));
-    const double began_s = run_clock_s();
+    const double began_s = fari_clock_s();
     if (has_evaluation(run) && (is_last || is_due(every(run, "train.eval_every"), run->step))) {
         FAR_TRY(evaluate_now(run, &is_best));
         is_last = run_patience_ends(run) || is_last;
     }
     *is_over_out = is_last;
-    const double evaluated_s = run_clock_s();
+    const double evaluated_s = fari_clock_s();
     if (is_best || is_last || is_due(every(run, "train.checkpoint_every"), run->step)) FAR_TRY(run_save(run, is_best));
     run->clocks.eval_s += evaluated_s - began_s;
-    run->clocks.save_s += run_clock_s() - evaluated_s;
+    run->clocks.save_s += fari_clock_s() - evaluated_s;
     return FAR_OK;
 }
 
@@ -177,7 +178,7 @@ static far_status all_steps(far_run *run)
     double window_s, loss = NAN, rate = 0.0;
     int64_t window_step;
     bool is_first_window = true, is_over = run_patience_ends(run); /* of a resumed run that had ended so */
-    run->started_s = run_clock_s();
+    run->started_s = fari_clock_s();
     FAR_TRY(far_loader_seek(run->loader, run->epoch, run->batch_idx));
     fari_thread_touch(); /* again: opening the run took from the heap what was touched before */
     if (run->step > 0)
@@ -186,7 +187,7 @@ static far_status all_steps(far_run *run)
     window_step = run->step;
     while (run->step < run->steps_total && !is_over) {
         FAR_TRY(run_step(run, &loss));
-        const double now = run_clock_s();
+        const double now = fari_clock_s();
         const bool is_full = now - window_s > 1.0;
         if (is_full || is_first_window)
             rate = (double)((run->step - window_step) * run->train.batch) / (now - window_s);
@@ -198,7 +199,7 @@ static far_status all_steps(far_run *run)
         if (is_due(log_every(run), run->step) || run->step == run->steps_total) FAR_TRY(log_step(run, loss, rate));
         run_report(run, "train", run->step, run->steps_total, loss, rate, NULL);
         FAR_TRY(after_step(run, &is_over));
-        window_s += run_clock_s() - now; /* evaluations and checkpoints are no part of the rate */
+        window_s += fari_clock_s() - now; /* evaluations and checkpoints are no part of the rate */
         if (!is_over && run_wants_stop(run)) return stop_now(run);
     }
     return FAR_OK;
