@@ -12,7 +12,7 @@ typedef struct fari_grain_config {
     int64_t samples; /* samples a grain; 0: so that the batch makes about 8 grains */
     int64_t
         rows; /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all */
-    int64_t min_rows; /* a level whose grains would have fewer rows is one grain whole; 0: 4 */
+    int64_t min_rows; /* grains of a level that would have fewer rows are taken together; 0: 4 */
     int64_t dense;    /* samples a grain of tensors without rows; 0: 64 */
     int64_t leaves;   /* at most so many leaves in a tree of partial sums; 0: 64 */
 } fari_grain_config;

@@ -180,7 +180,7 @@ static const far_config_key fixed[] = {
       "Samples in a grain, the unit of arithmetic: results depend on it, on ranks and threads they do not. `grain: 4` is short for it.",
       "auto", FROM(1), false },
     { "grain.rows", FAR_CONFIG_INT, "auto", "rows", "Image rows in a grain.", "auto", FROM(1), false },
-    { "grain.min_rows", FAR_CONFIG_INT, "auto", "rows", "Levels whose grains would have fewer rows are one grain.",
+    { "grain.min_rows", FAR_CONFIG_INT, "auto", "rows", "Grains of a level that would have fewer rows are taken together.",
       "auto", FROM(1), false },
     { "grain.dense", FAR_CONFIG_INT, "auto", "samples", "Samples in a grain of tensors without rows.", "auto", FROM(1),
       false },
