@@ -110,7 +110,8 @@ static far_status row_cut(fari_plan *plan, int64_t total, fari_grains *grains)
     table[0] = total;
     table[1] = pieces;
     for (int64_t i = 0; i < pieces; i++) {
-        const int64_t at_input = i * ceil_div(tall, step > 0 ? step : tall) / pieces; /* the input's grain that begins here */
+        const int64_t at_input =
+            i * ceil_div(tall, step > 0 ? step : tall) / pieces; /* the input's grain that begins here */
         table[2 + i] = pieces == 1 ? 0 : at_input * step * total / tall;
     }
     table[2 + pieces] = total;
