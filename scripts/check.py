@@ -262,6 +262,13 @@ def main():
         if subprocess.run(probe + ["true"], capture_output=True).returncode == 0:
             options.prefix = probe
 
+    tests = list_tests(options)
+    if not tests:  # a misspelt name is no test passed
+        why = " (scripts have no long cases)" if options.torture else ""
+        print(f"no test matches '{options.only}' in {options.build}{why}")
+        print("0 passed, 1 failed")
+        return 1
+
     results = []
 
     def take(result):
@@ -271,7 +278,7 @@ def main():
     args = ["--torture"] if options.torture else []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(run_test, name, path, args if not path.suffix else [], options)
-                   for name, path in list_tests(options)]
+                   for name, path in tests]
         for future in concurrent.futures.as_completed(futures):
             take(future.result())
     if options.style and not options.only:

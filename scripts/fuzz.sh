@@ -28,5 +28,9 @@ while read -r target; do
         tail -n 60 "$log"
     fi
 done <"$build/fuzz/list.txt"
+if [ $((passed + failed)) -eq 0 ]; then
+    echo "no target matches '$only' in $build"
+    failed=1
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

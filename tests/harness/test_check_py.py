@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/check.py counts right: whatever a test executable does wrong, it is not taken for a pass."""
+"""scripts/check.py counts right: whatever a test executable does wrong, it is not taken for a pass; nor is a name that
+no test has, here or among the fuzz targets."""
 import os
 import pathlib
 import subprocess
@@ -22,28 +23,67 @@ FAKES = [
 ]  # fmt: skip
 
 
+# name, the command line after the script's name, with {} the build folder; the last lines that it has to print
+UNMATCHED = [
+    ("no_test_has_the_name", "check.py", ["--only", "^fake/tset", "{}"],
+     "no test matches '^fake/tset' in {}\n0 passed, 1 failed"),
+    ("no_long_test_has_the_name", "check.py", ["--torture", "--only", "harness/test_check_py", "{}"],
+     "no test matches 'harness/test_check_py' in {} (scripts have no long cases)\n0 passed, 1 failed"),
+    ("no_fuzz_target_has_the_name", "fuzz.sh", ["{}", "1", "tset"],
+     "no target matches 'tset' in {}\n0 passed, 1 failed"),
+]  # fmt: skip
+
+
+def run(script, arguments):
+    """Last lines, exit status, all output."""
+    interpreter = sys.executable if script.endswith(".py") else "bash"
+    ran = subprocess.run([interpreter, ROOT / "scripts" / script, *arguments], capture_output=True, text=True)
+    return ran.stdout.rstrip("\n"), ran.returncode, ran.stdout + ran.stderr
+
+
+def make_build(folder, name, body):
+    tests, fuzz = pathlib.Path(folder, "tests"), pathlib.Path(folder, "fuzz")
+    tests.mkdir()
+    fuzz.mkdir()
+    (tests / name).write_text(f"#!/bin/bash\n{body}\n")
+    os.chmod(tests / name, 0o755)
+    (tests / "list.txt").write_text(f"fake/{name}\ttests/{name}\n")
+    (fuzz / "list.txt").write_text("fuzz_fake\n")
+
+
 def verdict(name, body):
     with tempfile.TemporaryDirectory() as folder:
-        tests = pathlib.Path(folder, "tests")
-        tests.mkdir()
-        (tests / name).write_text(f"#!/bin/bash\n{body}\n")
-        os.chmod(tests / name, 0o755)
-        (tests / "list.txt").write_text(f"fake/{name}\ttests/{name}\n")
-        argv = [sys.executable, ROOT / "scripts" / "check.py", "--only", "^fake/", "--timeout", "2", folder]
-        ran = subprocess.run(argv, capture_output=True, text=True)
-        return ran.stdout.rstrip("\n").split("\n")[-1], ran.returncode, ran.stdout + ran.stderr
+        make_build(folder, name, body)
+        text, rc, output = run("check.py", ["--only", "^fake/", "--timeout", "2", folder])
+        return text.split("\n")[-1], rc, output
+
+
+def unmatched(script, arguments, want):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = os.path.realpath(folder)
+        make_build(folder, "passes", FAKES[0][1])
+        text, rc, output = run(script, [a.replace("{}", folder) for a in arguments])
+        return text, want.replace("{}", folder), rc, output
 
 
 def main():
     failed = 0
-    for name, body, want in FAKES:
-        line, rc, output = verdict(name, body)
-        good = line == want and (rc == 0) == (" 0 failed" in want)
+
+    def tell(name, good, want, rc, output):
+        nonlocal failed
         failed += not good
         print(f"{name} ... {'ok' if good else 'FAILED'}")
         if not good:
             print(f"want: {want}\nexit status {rc}, output:\n{output}")
-    print(f"{len(FAKES) - failed} passed, {failed} failed")
+
+    for name, body, want in FAKES:
+        line, rc, output = verdict(name, body)
+        tell(name, line == want and (rc == 0) == (" 0 failed" in want), want, rc, output)
+    for name, script, arguments, want in UNMATCHED:
+        text, want, rc, output = unmatched(script, arguments, want)
+        tell(name, text == want and rc == 1, want, rc, output)
+    count = len(FAKES) + len(UNMATCHED)
+    print(f"{count - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
