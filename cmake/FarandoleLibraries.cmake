@@ -52,6 +52,20 @@ target_link_libraries(far_libraries INTERFACE
   far_dnnl far_yaml far_jansson far_xxhash far_zlib far_hwloc far_hdf5 far_jpeg far_spng far_archive Threads::Threads
   ${CMAKE_DL_LIBS} m)
 
+# TIFF, for pictures of that kind only; 4.5 is the first in which a file has limits and words of its own.
+option(FAR_TIFF "Read and write TIFF where libtiff is found" ON)
+set(far_tiff_requires "")
+if(FAR_TIFF AND PkgConfig_FOUND)
+  pkg_check_modules(FAR_tiff QUIET IMPORTED_TARGET "libtiff-4>=4.5")
+endif()
+if(FAR_tiff_FOUND)
+  target_link_libraries(far_libraries INTERFACE PkgConfig::FAR_tiff)
+  target_compile_definitions(far_libraries INTERFACE FARI_HAS_TIFF)
+  set(far_tiff_requires "libtiff-4")
+else()
+  message(NOTICE "libtiff 4.5 or newer not found (Debian: libtiff-dev): built without TIFF")
+endif()
+
 # MPI, for several ranks only: a module of its own, loaded when it is needed. Without it everything else builds and runs.
 option(FAR_MPI "Build the MPI module where MPI is found" ON)
 if(FAR_MPI AND PkgConfig_FOUND)

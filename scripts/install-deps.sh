@@ -6,7 +6,7 @@ set -eu
 # tool:package where any working copy of the tool will do, package alone otherwise
 build_deps="gcc:gcc make:make cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3 libc6-dev
     libdnnl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev libhwloc-dev libcmocka-dev
-    libhdf5-dev libjpeg62-turbo-dev libspng-dev libarchive-dev
+    libhdf5-dev libjpeg62-turbo-dev libspng-dev libarchive-dev libtiff-dev
     libopenmpi-dev openmpi-bin"
 check_deps="g++:g++ clang:clang clang-format:clang-format python3-h5py"
 fuzz_deps="clang:clang libclang-rt-14-dev"

@@ -40,6 +40,7 @@ EXTERNAL = {
     r"yaml\.h|zlib\.h": ["base", "run", "data", "cli"],
     r"jpeglib\.h|jerror\.h|archive(_entry)?\.h": ["data"],
     r"spng\.h": ["base", "data"],
+    r"tiff(io|conf|vers)?\.h": ["data"],
     # graph, ops and plan are pure: no files, no clock, no processes
     r"(sys/)?time\.h|fcntl\.h|unistd\.h|pthread\.h|sys/(mman|stat|socket|wait)\.h": [
         "base", "backends", "backends/cpu", "backends/cuda", "comm", "comm/mpi", "data", "run", "cli", "models", "recipes", "report"],

@@ -1,9 +1,9 @@
 /**
  * @file farandole/pictures.h
- * Data sets of pictures, JPEG and PNG, in folders and archives (tar, also packed; zip): photographs in folders named by their classes,
- * and images with label maps. Opening reads headers only; pictures are decoded when they are read, no more of them than is wanted.
+ * Data sets of pictures, JPEG, PNG and TIFF, in folders and archives (tar, also packed; zip): photographs in folders named by their classes,
+ * and images with label maps. Of a TIFF only the tiles that hold what is wanted are read, so it may be larger than memory. Opening reads headers only; pictures are decoded when they are read, no more of them than is wanted.
  * Images are grey (one channel) where all are, else RGB; transparency is dropped, CMYK becomes RGB, EXIF's orientation is followed. Eight bits
- * a channel give value / 255, sixteen value / 65535.
+ * a channel give value / 255, sixteen value / 65535; in TIFFs of signed, of larger or of floating-point numbers values are what they are.
  * Threads     as farandole/data.h says.
  * Collective  no call communicates.
  */
@@ -17,7 +17,7 @@ extern "C" {
 /** Zero in a field means its default. */
 typedef struct far_pictures_opts {
     far_data_part part;
-    int32_t channels; /**< 1 or 3; default: 1 where all images are grey, else 3 */
+    int32_t channels; /**< 1 or 3, of TIFFs 1 to 4; default: 1 where all images are grey, else 3, or what TIFFs have */
     int32_t
         class_count; /**< default: as many as there are folders, colours or values; else the largest label plus one, for which all label maps
                               are decoded once */
@@ -57,7 +57,7 @@ typedef struct far_pictures_opts {
 FAR_API far_status far_dataset_open_images(const char *path, const far_pictures_opts *opts, far_dataset **dataset_out);
 
 /**
- * Opens images with label maps, which are PNG: grey values or palette indices are classes, or what `opts` says.
+ * Opens images with label maps, which are PNG or TIFF: numbers or palette indices are classes, or what `opts` says.
  * Samples are called by what the stars of `images` stand for, or by names without their endings.
  * @return as far_dataset_open_images; FAR_E_FORMAT also: an image without a label map or of another size, a label out of range.
  */

@@ -85,6 +85,32 @@ static far_status create(const char *label, fari_files **files_out)
     return FAR_OK;
 }
 
+static const char *name_in(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* A wanted file by itself: a collection of one, whose folder is the label. */
+static far_status take_alone(fari_files *files, const char *path)
+{
+    int fd = -1;
+    int64_t bytes = 0;
+    const char *name = name_in(path);
+    FAR_TRY(fari_file_open(path, &fd, &bytes)); /* words what is wrong */
+    fari_file_close(fd);
+    const size_t folder = (size_t)(name - path);
+    (void)snprintf(files->label, strlen(files->label) + 1, "%.*s", folder > 1 ? (int)folder - 1 : (int)folder, path);
+    if (folder == 0) (void)snprintf(files->label, strlen(path) + 1, ".");
+    files->folder_fd = open(files->label, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (files->folder_fd < 0)
+        return FAR_FAIL(FAR_E_IO, "cannot open the folder of %s: it may not be readable for you", path);
+    files_entry *entry = files_add(files, name, false);
+    if (entry == NULL) return FAR_E_NOMEM;
+    entry->bytes = bytes;
+    return FAR_OK;
+}
+
 far_status fari_files_open(const char *path, fari_files_wanted wanted, void *context, fari_files **files_out)
 {
     fari_files *files = NULL;
@@ -92,7 +118,9 @@ far_status fari_files_open(const char *path, fari_files_wanted wanted, void *con
     FAR_TRY(create(path, &files));
     files->wanted = wanted;
     files->context = context;
-    if (fari_path_is_folder(path)) {
+    if (!fari_path_is_folder(path) && wanted != NULL && wanted(name_in(path), context)) {
+        FAR_TRY_GOTO(take_alone(files, path), close_files);
+    } else if (fari_path_is_folder(path)) {
         files->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (files->folder_fd < 0) {
             st = FAR_FAIL(FAR_E_IO, "cannot open folder %s: it may not be readable for you", path);

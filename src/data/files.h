@@ -13,7 +13,7 @@ typedef struct fari_files fari_files;
 /* True: the member is wanted. Others take no memory; folders are always kept. */
 typedef bool (*fari_files_wanted)(const char *name, void *context);
 
-/* `wanted` NULL: all files. Names with a part that begins with a dot are left out. FAR_E_NOTFOUND, FAR_E_IO, FAR_E_FORMAT (no archive, or cut
+/* A file whose own name is wanted is a collection of one. `wanted` NULL: all files. Names with a part that begins with a dot are left out. FAR_E_NOTFOUND, FAR_E_IO, FAR_E_FORMAT (no archive, or cut
    short: names the member), FAR_E_NOMEM. */
 far_status fari_files_open(const char *path, fari_files_wanted wanted, void *context, fari_files **files_out);
 /* As an archive that lies in memory and has to stay there; `label` for messages. */

@@ -65,7 +65,7 @@ static const char *below(const char *name, const place *where)
 static far_status end_class(const fari_files *files, const char *name, size_t length, int64_t pictures)
 {
     if (name == NULL || pictures > 0) return FAR_OK;
-    return FAR_FAIL(FAR_E_FORMAT, "%s: the folder of class %.*s has no JPEG or PNG in it; remove it or fill it",
+    return FAR_FAIL(FAR_E_FORMAT, "%s: the folder of class %.*s has no JPEG, PNG or TIFF in it; remove it or fill it",
                     fari_files_label(files), (int)length, name);
 }
 
@@ -101,7 +101,7 @@ static far_status unread_kind(const fari_files *files, int64_t idx)
 {
     char label[FARI_FILES_LABEL];
     return FAR_FAIL(FAR_E_UNSUPPORTED,
-                    "%s: pictures of this kind are not read; convert it to PNG or JPEG, or remove it",
+                    "%s: pictures of this kind are not read; convert it to PNG, JPEG or TIFF, or remove it",
                     fari_files_name_for_people(files, idx, label));
 }
 
@@ -147,8 +147,8 @@ far_status far_dataset_open_images(const char *path, const far_pictures_opts *op
     const size_t common = fari_names_common(files, true);
     FAR_TRY_GOTO(places_of(files, common, o->part, &classes, &samples), close_files);
     if (!has_pictures(files, common, &samples, false)) {
-        st = FAR_FAIL(FAR_E_NOTFOUND, "%s has no JPEG or PNG pictures%s%.*s", path, samples.length > 0 ? " in " : "",
-                      (int)samples.length, samples.prefix);
+        st = FAR_FAIL(FAR_E_NOTFOUND, "%s has no JPEG, PNG or TIFF pictures%s%.*s", path,
+                      samples.length > 0 ? " in " : "", (int)samples.length, samples.prefix);
         goto close_files;
     }
     const bool has_classes = has_pictures(files, common, &classes, true);

@@ -91,7 +91,7 @@ static far_status find_sides(const fari_files *files, size_t common, far_data_pa
     if (!find_side(files, common, is_image_word, has_parts, part, images))
         return FAR_FAIL(
             FAR_E_NOTFOUND,
-            "%s has no folder images/%s with JPEG or PNG pictures. Name them otherwise? Then give patterns for images and labels",
+            "%s has no folder images/%s with JPEG, PNG or TIFF pictures. Name them otherwise? Then give patterns for images and labels",
             fari_files_label(files), has_parts ? " in a part for testing (val, valid, validation, test)" : "");
     if (!find_side(files, common, is_label_word, has_parts, part, labels))
         return FAR_FAIL(
@@ -132,7 +132,7 @@ static far_status check_ending(const fari_files *files, int64_t idx)
 {
     char label[FARI_FILES_LABEL];
     if (fari_ending_of(fari_files_name(files, idx)) == FARI_ENDING_PICTURE) return FAR_OK;
-    return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: pictures of this kind are not read; convert it to PNG",
+    return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: pictures of this kind are not read; convert it to PNG or TIFF",
                     fari_files_name_for_people(files, idx, label));
 }
 

@@ -4,12 +4,16 @@
 #include "data/jpeg.h"
 #include "data/png_read.h"
 #include "data/resize.h"
+#include "data/tiff_read.h"
 #include <inttypes.h>
 #include <string.h>
 
 struct fari_decoder {
     fari_jpeg *jpeg;
     fari_png_reader *png;
+    fari_tiff_reader *tiff;      /* of images */
+    fari_tiff_reader *tiff_maps; /* of label maps: both stay open beside each other */
+    int64_t values_column;       /* of a TIFF's label map; -1: a PNG is being read */
     char *scratch;
     int64_t scratch_bytes;
 };
@@ -21,6 +25,8 @@ far_status fari_decoder_create(fari_decoder **decoder_out)
     if (decoder == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a decoder");
     FAR_TRY_GOTO(fari_jpeg_create(&decoder->jpeg), destroy);
     FAR_TRY_GOTO(fari_png_create(&decoder->png), destroy);
+    FAR_TRY_GOTO(fari_tiff_create(&decoder->tiff), destroy);
+    FAR_TRY_GOTO(fari_tiff_create(&decoder->tiff_maps), destroy);
     *decoder_out = decoder;
     return FAR_OK;
 destroy:
@@ -33,6 +39,8 @@ void fari_decoder_destroy(fari_decoder *decoder)
     if (decoder == NULL) return;
     fari_jpeg_destroy(decoder->jpeg);
     fari_png_destroy(decoder->png);
+    fari_tiff_destroy(decoder->tiff);
+    fari_tiff_destroy(decoder->tiff_maps);
     fari_free(decoder->scratch);
     fari_free(decoder);
 }
@@ -116,6 +124,24 @@ static far_status next_of_png(void *context, void *row_out)
     return fari_png_next(context, row_out);
 }
 
+static far_status next_of_tiff(void *context, void *row_out)
+{
+    return fari_tiff_next(context, row_out);
+}
+
+/* Of the tiles only those that count. */
+static far_status open_tiff(fari_decoder *decoder, const fari_picture_file *file, int32_t channels,
+                            fari_resize *resize_io)
+{
+    int64_t rows;
+    fari_tiff_part part;
+    fari_resize_rows(resize_io, &part.row, &rows);
+    fari_resize_columns(resize_io, &part.column, &part.columns);
+    resize_io->x -= (double)part.column;
+    resize_io->in_width = part.columns;
+    return fari_tiff_begin(decoder->tiff, file, FARI_TIFF_ROWS, channels, &part);
+}
+
 static far_status open_jpeg(fari_decoder *decoder, const fari_picture_file *file, int32_t channels, int32_t eighths,
                             fari_resize *resize_io)
 {
@@ -136,6 +162,10 @@ static far_status open_rows(fari_decoder *decoder, const fari_picture_file *file
     if (file->picture.kind == FARI_PICTURE_JPEG) {
         *source_out = (fari_row_source){ next_of_jpeg, decoder->jpeg, FARI_ROW_U8 };
         return open_jpeg(decoder, file, channels, eighths, resize_io);
+    }
+    if (file->picture.kind == FARI_PICTURE_TIFF) {
+        *source_out = (fari_row_source){ next_of_tiff, decoder->tiff, fari_tiff_row_type(&file->picture) };
+        return open_tiff(decoder, file, channels, resize_io);
     }
     const bool is_wide = file->picture.bits == 16;
     *source_out = (fari_row_source){ next_of_png, decoder->png, is_wide ? FARI_ROW_U16 : FARI_ROW_U8 };
@@ -159,16 +189,24 @@ far_status fari_decode_region(fari_decoder *decoder, const fari_picture_file *fi
     return st;
 }
 
-far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, bool as_colours, int64_t first)
+far_status fari_decode_values(fari_decoder *decoder, const fari_picture_file *file, const fari_values_part *part)
 {
-    if (file->picture.kind != FARI_PICTURE_PNG)
-        return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: label maps in JPEG are not exact; store them as PNG", file->label);
-    return fari_png_begin(decoder->png, file, as_colours ? FARI_PNG_COLOURS : FARI_PNG_VALUES, 1, first);
+    decoder->values_column = -1;
+    if (file->picture.kind == FARI_PICTURE_PNG)
+        return fari_png_begin(decoder->png, file, part->as_colours ? FARI_PNG_COLOURS : FARI_PNG_VALUES, 1, part->row);
+    if (file->picture.kind != FARI_PICTURE_TIFF)
+        return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: label maps in JPEG are not exact; store them as PNG or TIFF",
+                        file->label);
+    const fari_tiff_part of = { part->row, part->column, part->columns };
+    FAR_TRY(fari_tiff_begin(decoder->tiff_maps, file, part->as_colours ? FARI_TIFF_COLOURS : FARI_TIFF_VALUES, 1, &of));
+    decoder->values_column = part->column;
+    return FAR_OK;
 }
 
 far_status fari_decode_values_next(fari_decoder *decoder, int32_t *row_out)
 {
-    return fari_png_next(decoder->png, row_out);
+    if (decoder->values_column < 0) return fari_png_next(decoder->png, row_out);
+    return fari_tiff_next(decoder->tiff_maps, row_out + decoder->values_column);
 }
 
 void fari_decode_values_end(fari_decoder *decoder)
@@ -186,7 +224,9 @@ static int64_t scratch_room(const fari_picture *largest, int32_t channels, int64
                   long_side = out_height < out_width ? out_width : out_height;
     const far_region reduced = { 0, 0, height, width, side, side };
     const far_region same = { 0, 0, height, width, height, width > long_side ? width : long_side };
-    const fari_row_type type = largest->bits == 16 ? FARI_ROW_U16 : FARI_ROW_U8;
+    const fari_row_type type = largest->is_plain_values ? FARI_ROW_F32
+                               : largest->bits >= 16    ? FARI_ROW_U16
+                                                        : FARI_ROW_U8;
     const fari_resize first = fari_resize_of(height, width, channels, &reduced),
                       second = fari_resize_of(height, width, channels, &same);
     return fari_resize_stream_bytes(&first, type) + fari_resize_stream_bytes(&second, type);
@@ -194,7 +234,7 @@ static int64_t scratch_room(const fari_picture *largest, int32_t channels, int64
 
 int64_t fari_decoder_room(const fari_picture *largest, int32_t channels, int64_t out_height, int64_t out_width)
 {
-    return scratch_room(largest, channels, out_height, out_width) +
+    return scratch_room(largest, channels, out_height, out_width) + fari_tiff_room(largest) +
            (largest->kind == FARI_PICTURE_PNG ? fari_png_room(largest) : 0);
 }
 
@@ -203,5 +243,16 @@ far_status fari_decoder_reserve(fari_decoder *decoder, const fari_picture *large
 {
     FAR_TRY(reserve_scratch(decoder, scratch_room(largest, channels, out_height, out_width)));
     if (largest->is_cmyk) FAR_TRY(fari_jpeg_reserve(decoder->jpeg, largest));
+    FAR_TRY(fari_tiff_reserve(decoder->tiff, largest));
     return largest->kind == FARI_PICTURE_PNG ? fari_png_reserve(decoder->png, largest) : FAR_OK;
+}
+
+int64_t fari_decoder_values_room(const fari_picture *largest)
+{
+    return fari_tiff_room(largest);
+}
+
+far_status fari_decoder_values_reserve(fari_decoder *decoder, const fari_picture *largest)
+{
+    return fari_tiff_reserve(decoder->tiff_maps, largest);
 }

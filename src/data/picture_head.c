@@ -1,5 +1,6 @@
 #include "base/status.h"
 #include "data/picture.h"
+#include "data/tiff_read.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -195,8 +196,9 @@ static far_status check_size(const fari_head_source *source, const fari_picture 
                         picture->width);
     if (pixels > PIXELS_MAX)
         return FAR_FAIL(FAR_E_UNSUPPORTED,
-                        "%s has %d x %d pixels; at most 2^30 in one picture are read: cut it into parts", source->label,
-                        picture->height, picture->width);
+                        "%s has %d x %d pixels; at most 2^30 in one picture are read: cut it into parts, or make it a "
+                        "tiled TIFF",
+                        source->label, picture->height, picture->width);
     if (pixels / per_byte > source->bytes)
         return FAR_FAIL(FAR_E_FORMAT,
                         "%s says it has %d x %d pixels, more than its %" PRId64
@@ -216,9 +218,10 @@ far_status fari_picture_probe(const fari_head_source *source, fari_picture *pict
     FAR_TRY(look(&w, 0, 8, &data));
     if (data[0] == 0xFF && data[1] == 0xD8) FAR_TRY(probe_jpeg(&w, &picture));
     else if (memcmp(data, png_mark, sizeof png_mark) == 0) FAR_TRY(probe_png(&w, &picture));
+    else if (fari_tiff_is_marked(data)) return fari_tiff_probe(source, picture_out);
     else
-        return FAR_FAIL(FAR_E_FORMAT, "%s is neither JPEG nor PNG: it begins with %02x %02x %02x %02x", source->label,
-                        data[0], data[1], data[2], data[3]);
+        return FAR_FAIL(FAR_E_FORMAT, "%s is neither JPEG nor PNG nor TIFF: it begins with %02x %02x %02x %02x",
+                        source->label, data[0], data[1], data[2], data[3]);
     FAR_TRY(check_size(source, &picture));
     *picture_out = picture;
     return FAR_OK;

@@ -11,9 +11,10 @@ fari_ending fari_ending_of(const char *name)
     } endings[] = {
         { "jpg", FARI_ENDING_PICTURE }, { "jpeg", FARI_ENDING_PICTURE }, { "jpe", FARI_ENDING_PICTURE },
         { "png", FARI_ENDING_PICTURE }, { "gif", FARI_ENDING_UNREAD },   { "bmp", FARI_ENDING_UNREAD },
-        { "tif", FARI_ENDING_UNREAD },  { "tiff", FARI_ENDING_UNREAD },  { "webp", FARI_ENDING_UNREAD },
-        { "heic", FARI_ENDING_UNREAD }, { "avif", FARI_ENDING_UNREAD },  { "ppm", FARI_ENDING_UNREAD },
-        { "pgm", FARI_ENDING_UNREAD },  { "jp2", FARI_ENDING_UNREAD },   { "jxl", FARI_ENDING_UNREAD },
+        { "tif", FARI_ENDING_PICTURE }, { "tiff", FARI_ENDING_PICTURE }, { "btf", FARI_ENDING_PICTURE },
+        { "webp", FARI_ENDING_UNREAD }, { "heic", FARI_ENDING_UNREAD },  { "avif", FARI_ENDING_UNREAD },
+        { "ppm", FARI_ENDING_UNREAD },  { "pgm", FARI_ENDING_UNREAD },   { "jp2", FARI_ENDING_UNREAD },
+        { "jxl", FARI_ENDING_UNREAD },
     };
     const char *slash = strrchr(name, '/'), *dot = strrchr(slash != NULL ? slash : name, '.');
     for (size_t i = 0; dot != NULL && i < FAR_COUNT(endings); i++)

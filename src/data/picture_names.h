@@ -6,7 +6,7 @@
 
 typedef enum fari_ending {
     FARI_ENDING_OTHER = 0,
-    FARI_ENDING_PICTURE, /* JPEG or PNG */
+    FARI_ENDING_PICTURE, /* JPEG, PNG or TIFF */
     FARI_ENDING_UNREAD   /* a picture of a kind that is not read */
 } fari_ending;
 

@@ -99,6 +99,7 @@ far_status fari_picture_set_prepare(void *context, int32_t readers, int64_t out_
         d->next = all;
         all = d;
         st = fari_decoder_reserve(d->decoder, &set->largest, set->channels, out_height, out_width);
+        if (st == FAR_OK) st = fari_decoder_values_reserve(d->decoder, &set->largest_map);
     }
     while (all != NULL) {
         fari_desk *d = all;
@@ -114,18 +115,28 @@ int64_t fari_picture_set_prepare_bytes(const void *context, int32_t readers, int
     const fari_picture_set *set = context;
     const int64_t rows = label_rows(set) * set->width * (int64_t)sizeof(int32_t);
     return readers * ((int64_t)sizeof(fari_desk) + set->file_bytes + rows +
-                      fari_decoder_room(&set->largest, set->channels, out_height, out_width));
+                      fari_decoder_room(&set->largest, set->channels, out_height, out_width) +
+                      fari_decoder_values_room(&set->largest_map));
 }
 
 /* --- reading --- */
 
+/* member: of the desk, where a TIFF is read through. */
 static far_status load(const fari_picture_set *set, fari_desk *d, int64_t idx, const fari_picture *picture,
-                       char label[FARI_FILES_LABEL], fari_picture_file *file_out)
+                       fari_member *member, char label[FARI_FILES_LABEL], fari_picture_file *file_out)
 {
     const uint8_t *data = NULL;
+    *file_out = (fari_picture_file){ .label = fari_files_name_for_people(set->files, idx, label),
+                                     .bytes = (size_t)fari_files_bytes(set->files, idx),
+                                     .picture = *picture };
+    if (picture->kind == FARI_PICTURE_TIFF) {
+        *member = (fari_member){ set->files, idx };
+        file_out->source = (fari_head_source){ fari_member_read, member, (int64_t)file_out->bytes, file_out->label };
+        file_out->id = idx + 1;
+        return FAR_OK;
+    }
     FAR_TRY(fari_files_get(set->files, idx, d->room, &data));
-    *file_out = (fari_picture_file){ fari_files_name_for_people(set->files, idx, label), data,
-                                     (size_t)fari_files_bytes(set->files, idx), *picture };
+    file_out->data = data;
     return FAR_OK;
 }
 
@@ -134,6 +145,8 @@ typedef struct label_feed {
     fari_desk *d;
     int64_t height, width, next;
     int32_t held, reach; /* rows held; above and below the one asked for */
+    char label[FARI_FILES_LABEL];
+    fari_picture_file file;
 } label_feed;
 
 static far_status rows_around(label_feed *f, int64_t row, const int32_t **rows_out)
@@ -163,21 +176,58 @@ static far_status label_line(const fari_picture_set *set, label_feed *f, const f
     return st == FAR_OK ? st : fari_error_prefix(st, "row %" PRId64 ": ", row);
 }
 
+/* From the first row and column that count for anything in the region. */
+static far_status feed_begin(const fari_picture_set *set, fari_desk *d, const fari_picture_sample *s,
+                             const far_region *r, label_feed *f)
+{
+    const int32_t reach = set->rule.is_instances ? set->rule.boundary : 0;
+    const int64_t width = s->label_picture.width,
+                  first = r->y + fari_resize_nearest(r->height, r->out_height, 0) - reach;
+    const int64_t left = r->x > reach ? r->x - reach : 0;
+    const int64_t right = r->x + r->width + reach < width ? r->x + r->width + reach : width;
+    f->d = d;
+    f->height = s->label_picture.height;
+    f->width = width;
+    f->next = first > 0 ? first : 0;
+    f->held = 2 * reach + 1;
+    f->reach = reach;
+    const fari_values_part part = { set->rule.is_colours, f->next, left, right - left };
+    FAR_TRY(load(set, d, s->label_file, &s->label_picture, &d->map, f->label, &f->file));
+    return fari_decode_values(d->decoder, &f->file, &part);
+}
+
+/* Row `y` of what the region gives. */
+static far_status feed_line(const fari_picture_set *set, label_feed *f, const far_region *r, int64_t y, int32_t *out)
+{
+    const far_status st = label_line(set, f, r, y, out);
+    /* damage is named where it is found; what a value means is not */
+    if (st != FAR_OK && strstr(far_error_message(), f->label) == NULL) return fari_error_prefix(st, "%s: ", f->label);
+    return st;
+}
+
 far_status fari_picture_set_read_map(const fari_picture_set *set, fari_desk *d, const fari_picture_sample *s,
                                      const far_region *r, int32_t *out)
 {
-    char label[FARI_FILES_LABEL];
-    fari_picture_file file;
-    const int32_t reach = set->rule.is_instances ? set->rule.boundary : 0;
-    const int64_t first = r->y + fari_resize_nearest(r->height, r->out_height, 0) - reach;
-    label_feed f = { d, s->label_picture.height, s->label_picture.width, first > 0 ? first : 0, 2 * reach + 1, reach };
-    FAR_TRY(load(set, d, s->label_file, &s->label_picture, label, &file));
-    FAR_TRY(fari_decode_values(d->decoder, &file, set->rule.is_colours, f.next));
+    label_feed f;
+    FAR_TRY(feed_begin(set, d, s, r, &f));
     far_status st = FAR_OK;
-    for (int64_t y = 0; y < r->out_height && st == FAR_OK; y++) {
-        st = label_line(set, &f, r, y, out + y * r->out_width);
-        /* damage is named where it is found; what a value means is not */
-        if (st != FAR_OK && strstr(far_error_message(), label) == NULL) st = fari_error_prefix(st, "%s: ", label);
+    for (int64_t y = 0; y < r->out_height && st == FAR_OK; y++) st = feed_line(set, &f, r, y, out + y * r->out_width);
+    fari_decode_values_end(d->decoder);
+    return st;
+}
+
+far_status fari_picture_set_largest_label(const fari_picture_set *set, fari_desk *d, const fari_picture_sample *s,
+                                          int32_t *line, int32_t *largest_io)
+{
+    label_feed f;
+    const int64_t height = s->label_picture.height, width = s->label_picture.width;
+    const far_region all = { 0, 0, height, width, height, width };
+    FAR_TRY(feed_begin(set, d, s, &all, &f));
+    far_status st = FAR_OK;
+    for (int64_t y = 0; y < height && st == FAR_OK; y++) {
+        st = feed_line(set, &f, &all, y, line);
+        for (int64_t x = 0; x < width && st == FAR_OK; x++)
+            if (line[x] > *largest_io) *largest_io = line[x];
     }
     fari_decode_values_end(d->decoder);
     return st;
@@ -200,7 +250,7 @@ static far_status read_with(const fari_picture_set *set, fari_desk *d, const far
     char label[FARI_FILES_LABEL];
     fari_picture_file file;
     FAR_TRY(check_head(set, s));
-    FAR_TRY(load(set, d, s->file, &s->picture, label, &file));
+    FAR_TRY(load(set, d, s->file, &s->picture, &d->image, label, &file));
     FAR_TRY(fari_decode_region(d->decoder, &file, region, set->channels, image_out));
     if (label_out == NULL || set->label == FAR_LABEL_NONE) return FAR_OK;
     if (set->label == FAR_LABEL_MAP) return fari_picture_set_read_map(set, d, s, region, label_out);

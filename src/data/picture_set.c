@@ -62,33 +62,41 @@ void fari_picture_set_label_rule(fari_picture_set *set, fari_label_rule *rule)
 
 /* --- filling --- */
 
-typedef struct member {
-    const fari_files *files;
-    int64_t idx;
-} member;
-
-static far_status read_member(const void *context, int64_t offset, void *out, size_t bytes)
+far_status fari_member_read(const void *context, int64_t offset, void *out, size_t bytes)
 {
-    const member *m = context;
+    const fari_member *m = context;
     return fari_files_read(m->files, m->idx, offset, out, bytes);
 }
 
 far_status fari_picture_set_probe(const fari_picture_set *set, int64_t file, fari_picture *picture_out)
 {
     char label[FARI_FILES_LABEL];
-    const member m = { set->files, file };
-    const fari_head_source source = { read_member, &m, fari_files_bytes(set->files, file),
+    const fari_member m = { set->files, file };
+    const fari_head_source source = { fari_member_read, &m, fari_files_bytes(set->files, file),
                                       fari_files_name_for_people(set->files, file, label) };
     return fari_picture_probe(&source, picture_out);
+}
+
+static far_status check_label_kind(const fari_picture_set *set, const fari_picture_sample *s)
+{
+    char label[FARI_FILES_LABEL];
+    const fari_picture *map = &s->label_picture;
+    const char *why = NULL;
+    if (map->kind == FARI_PICTURE_JPEG || map->is_lossy)
+        why = "label maps in JPEG are not exact; store them as PNG or TIFF";
+    else if (map->is_float) why = "a label map of floating-point numbers; store whole numbers";
+    else if (map->kind == FARI_PICTURE_TIFF && map->channels != 1 && (map->channels < 3 || map->bits > 16))
+        why = "a label map of several channels that are no colours; store one number a pixel";
+    else if (map->orientation != 1) why = "a label map that is stored turned or mirrored; store it as it is looked at";
+    if (why == NULL) return FAR_OK;
+    return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: %s", fari_files_name_for_people(set->files, s->label_file, label), why);
 }
 
 static far_status check_label_size(const fari_picture_set *set, const fari_picture_sample *s)
 {
     char image[FARI_FILES_LABEL], label[FARI_FILES_LABEL];
     const fari_picture *a = &s->picture, *b = &s->label_picture;
-    if (b->kind == FARI_PICTURE_JPEG)
-        return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: label maps in JPEG are not exact; store them as PNG",
-                        fari_files_name_for_people(set->files, s->label_file, label));
+    FAR_TRY(check_label_kind(set, s));
     if (fari_picture_height(a) == b->height && fari_picture_width(a) == b->width) return FAR_OK;
     return FAR_FAIL(
         FAR_E_FORMAT, "%s has %" PRId64 " x %" PRId64 " pixels (height x width), but its label map %s has %d x %d",
@@ -176,24 +184,33 @@ static int64_t set_bytes(const void *context)
 
 /* --- all are there --- */
 
-static void take_in(fari_picture_set *set, const fari_picture *picture, int64_t file)
+static void take_in(fari_picture_set *set, fari_picture *largest, const fari_picture *picture, int64_t file)
 {
-    fari_picture *largest = &set->largest;
     if (picture->height > largest->height) largest->height = picture->height;
     if (picture->width > largest->width) largest->width = picture->width;
     if (picture->bits > largest->bits) largest->bits = picture->bits;
     if (picture->channels > largest->channels) largest->channels = picture->channels;
     if (picture->is_cmyk) largest->is_cmyk = true;
+    if (picture->is_plain_values) largest->is_plain_values = true;
     if (picture->coefficients > largest->coefficients) largest->coefficients = picture->coefficients;
+    if (picture->band_bytes > largest->band_bytes) largest->band_bytes = picture->band_bytes;
+    if (picture->tile_bytes > largest->tile_bytes) largest->tile_bytes = picture->tile_bytes;
     if (picture->kind == FARI_PICTURE_PNG) largest->kind = FARI_PICTURE_PNG;
     if (picture->kind == FARI_PICTURE_PNG && picture->is_whole) largest->is_whole = true;
+    if (picture->kind == FARI_PICTURE_TIFF) return; /* not read whole */
     if (fari_files_room(set->files, file) > set->file_bytes) set->file_bytes = fari_files_room(set->files, file);
 }
 
 static far_status check_channels(const fari_picture_set *set, const fari_picture_sample *s)
 {
     char label[FARI_FILES_LABEL];
-    if (s->is_broken || set->channels >= s->picture.channels) return FAR_OK;
+    const int32_t own = s->picture.channels;
+    if (s->is_broken || own == set->channels || (own == 1 && set->channels == 3)) return FAR_OK;
+    if (own != 3 || set->channels != 1)
+        return FAR_FAIL(
+            FAR_E_FORMAT,
+            "%s has %d channels, but images are read with %d: all have to have the same, or grey ones beside RGB",
+            fari_files_name_for_people(set->files, s->file, label), own, set->channels);
     return FAR_FAIL(
         FAR_E_FORMAT,
         "%s is in colour, but images are read as grey ones: one channel was asked for, or the others have only one",
@@ -211,17 +228,19 @@ static far_status measure(fari_picture_set *set, int32_t channels, far_dataset_i
         if (is_any && (height != info->height || width != info->width)) info->varies = true;
         if (height > info->height) info->height = height;
         if (width > info->width) info->width = width;
-        if (s->picture.bits > 8) info->is_integer = false;
-        take_in(set, &s->picture, s->file);
-        if (s->label_file >= 0) take_in(set, &s->label_picture, s->label_file);
+        if (s->picture.bits > 8 || s->picture.is_plain_values) info->is_integer = false;
+        take_in(set, &set->largest, &s->picture, s->file);
+        if (s->label_file >= 0)
+            take_in(set, s->label_picture.kind == FARI_PICTURE_TIFF ? &set->largest_map : &set->largest,
+                    &s->label_picture, s->label_file);
         is_any = true;
     }
     if (!is_any)
         return FAR_FAIL(FAR_E_FORMAT, "%s: none of its %" PRId64 " pictures can be read", fari_files_label(set->files),
                         set->count);
     set->channels = channels > 0 ? channels : set->largest.channels;
-    if (set->channels != 1 && set->channels != 3)
-        return FAR_FAIL(FAR_E_ARG, "pictures of %d channels; 1 (grey) or 3 (RGB)", set->channels);
+    if (set->channels < 1 || set->channels > 4)
+        return FAR_FAIL(FAR_E_ARG, "pictures of %d channels; 1 (grey) or 3 (RGB), of TIFF 1 to 4", set->channels);
     for (int64_t i = 0; i < set->count; i++) FAR_TRY(check_channels(set, &set->samples[i]));
     info->channels = set->channels;
     set->height = info->height;
@@ -233,17 +252,11 @@ static far_status largest_label(fari_picture_set *set, int32_t *largest_out)
 {
     far_status st = FAR_OK;
     fari_desk *d = NULL;
-    int32_t largest = 0, *line = fari_calloc((size_t)(set->height * set->width), sizeof *line);
+    int32_t largest = 0, *line = fari_calloc((size_t)set->width, sizeof *line);
     if (line == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a label map");
     FAR_TRY_GOTO(fari_desk_acquire(set, &d), free_line);
     for (int64_t i = 0; i < set->count && st == FAR_OK; i++) {
-        const fari_picture_sample *s = &set->samples[i];
-        const int64_t height = s->label_picture.height, width = s->label_picture.width;
-        const far_region all = { 0, 0, height, width, height, width };
-        if (s->is_broken) continue;
-        st = fari_picture_set_read_map(set, d, s, &all, line);
-        for (int64_t k = 0; k < height * width && st == FAR_OK; k++)
-            if (line[k] > largest) largest = line[k];
+        if (!set->samples[i].is_broken) st = fari_picture_set_largest_label(set, d, &set->samples[i], line, &largest);
     }
     *largest_out = largest;
     fari_desk_return(set, d);

@@ -4,10 +4,17 @@
 #include "data/picture_set.h"
 #include <pthread.h>
 
+/* One file of a collection. */
+typedef struct fari_member {
+    const fari_files *files;
+    int64_t idx;
+} fari_member;
+
 /* What one reading thread needs; free ones lie in a list. */
 typedef struct fari_desk {
     fari_decoder *decoder;
-    uint8_t *room; /* a file */
+    fari_member image, map; /* files that the decoder may have kept open */
+    uint8_t *room;          /* a file */
     int64_t room_bytes;
     int32_t *rows; /* of a label map */
     int64_t rows_elems;
@@ -25,9 +32,9 @@ struct fari_picture_set {
     int64_t class_count, class_cap;
     fari_label_rule rule;
     int32_t channels;
-    int64_t height, width; /* largest */
-    fari_picture largest;  /* a picture as large in everything as any */
-    int64_t file_bytes;    /* of the largest file */
+    int64_t height, width;             /* largest */
+    fari_picture largest, largest_map; /* as large in everything as any; of label maps, TIFFs */
+    int64_t file_bytes;                /* of the largest file that is read whole */
     pthread_mutex_t mutex;
     pthread_mutex_t preparing; /* one at a time: it takes all desks */
     pthread_cond_t returned;   /* a desk is free again */
@@ -42,6 +49,11 @@ struct fari_picture_set {
 far_status fari_desk_acquire(fari_picture_set *set, fari_desk **desk_out);
 void fari_desk_return(fari_picture_set *set, fari_desk *d);
 void fari_desk_destroy(fari_desk *d); /* NULL is allowed */
+/* The largest class in the label map of sample `s`, which is not held. line: room for a row. */
+far_status fari_picture_set_largest_label(const fari_picture_set *set, fari_desk *d, const fari_picture_sample *s,
+                                          int32_t *line, int32_t *largest_io);
+/* Bytes of a file through its fari_member: fari_head_source.read. */
+far_status fari_member_read(const void *member, int64_t offset, void *out, size_t bytes);
 /* A region of the label map of sample `s`, as classes. */
 far_status fari_picture_set_read_map(const fari_picture_set *set, fari_desk *d, const fari_picture_sample *s,
                                      const far_region *r, int32_t *out);

@@ -32,7 +32,9 @@ static inline far_status probe_memory(const char *label, const void *data, size_
 
 static inline fari_picture_file file_of(const loaded *l)
 {
-    return (fari_picture_file){ l->name, (const uint8_t *)l->data, l->bytes, l->picture };
+    return (fari_picture_file){
+        .label = l->name, .data = (const uint8_t *)l->data, .bytes = l->bytes, .picture = l->picture
+    };
 }
 
 static inline void load_picture(const char *name, loaded *out)

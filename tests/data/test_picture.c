@@ -149,7 +149,7 @@ FAR_TEST(reduced_by_the_transform_nearly_the_same)
 static void decode_values(fari_decoder *decoder, const fari_picture_file *file, int64_t first, int64_t count,
                           int32_t *out)
 {
-    FAR_CHECK_OK(fari_decode_values(decoder, file, false, first));
+    FAR_CHECK_OK(fari_decode_values(decoder, file, &(fari_values_part){ false, first, 0, file->picture.width }));
     for (int64_t y = 0; y < count; y++) FAR_CHECK_OK(fari_decode_values_next(decoder, out + y * file->picture.width));
     fari_decode_values_end(decoder);
 }
@@ -193,7 +193,7 @@ FAR_TEST(values_are_exact)
     drop_picture(&l);
     load_picture("png_palette_clear.png", &l);
     const fari_picture_file colours = file_of(&l);
-    FAR_CHECK_OK(fari_decode_values(decoder, &colours, true, 44));
+    FAR_CHECK_OK(fari_decode_values(decoder, &colours, &(fari_values_part){ true, 44, 0, 61 }));
     FAR_CHECK_OK(fari_decode_values_next(decoder, values));
     fari_decode_values_end(decoder);
     for (int64_t k = 0; k < 61; k++)
@@ -202,7 +202,7 @@ FAR_TEST(values_are_exact)
     drop_picture(&l);
     load_picture("jpeg_grey.jpg", &l);
     const fari_picture_file jpeg = file_of(&l);
-    FAR_CHECK_STATUS(fari_decode_values(decoder, &jpeg, false, 0), FAR_E_UNSUPPORTED);
+    FAR_CHECK_STATUS(fari_decode_values(decoder, &jpeg, &(fari_values_part){ false, 0, 0, 61 }), FAR_E_UNSUPPORTED);
     FAR_CHECK_HAS(far_error_message(), "store them as PNG");
     drop_picture(&l);
     fari_decoder_destroy(decoder);
@@ -287,7 +287,7 @@ FAR_TEST(what_is_no_picture_is_refused)
         const char *says;
     } cases[] = {
         { "", 0, FAR_E_FORMAT, "0 bytes" },
-        { "GIF89a\1\0\1\0", 10, FAR_E_FORMAT, "neither JPEG nor PNG: it begins with 47 49 46 38" },
+        { "GIF89a\1\0\1\0", 10, FAR_E_FORMAT, "neither JPEG nor PNG nor TIFF: it begins with 47 49 46 38" },
         { "\xFF\xD8\xFF\xD9\0\0\0\0\0", 9, FAR_E_FORMAT, "without a frame header" },
         { "\xFF\xD8\xFF\xC0\0\x0B\x08\0\0\0\5\1\0\0\0", 15, FAR_E_FORMAT, "0 x 5 pixels: an empty picture" },
         { "\xFF\xD8\xFF\xC0\0\x0B\x0C\0\5\0\5\1\0\0\0", 15, FAR_E_UNSUPPORTED, "12 bits" },

@@ -220,19 +220,20 @@ static void refused(far_status status, const char *says, const far_pictures_opts
 FAR_TEST(what_is_wrong_with_classes_is_named)
 {
     const far_pictures_opts test = { .part = FAR_DATA_TEST }, one = { .class_count = 1 }, grey = { .channels = 1 },
-                            four = { .channels = 4 };
+                            four = { .channels = 4 }, five = { .channels = 5 };
     refused(FAR_E_NOTFOUND, "/s", NULL);
     FAR_CHECK_OK(fari_folder_make(test_path("s/train/empty")));
-    refused(FAR_E_NOTFOUND, "has no JPEG or PNG pictures", NULL);
+    refused(FAR_E_NOTFOUND, "has no JPEG, PNG or TIFF pictures", NULL);
     put_picture("s/train/cat/1.jpg", "jpeg_444.jpg");
-    refused(FAR_E_FORMAT, "class empty has no JPEG or PNG", NULL);
+    refused(FAR_E_FORMAT, "class empty has no JPEG, PNG or TIFF", NULL);
     FAR_CHECK_OK(fari_remove_tree(test_path("s/train/empty")));
     put_picture("s/val/dog/1.jpg", "jpeg_444.jpg");
     refused(FAR_E_FORMAT, "folder val/dog is of no class", &test);
     put_picture("s/train/dog/1.jpg", "jpeg_444.jpg");
     refused(FAR_E_FORMAT, "has 2 classes, but there are to be 1", &one);
     refused(FAR_E_FORMAT, "cat/1.jpg is in colour", &grey);
-    refused(FAR_E_ARG, "pictures of 4 channels", &four);
+    refused(FAR_E_FORMAT, "has 3 channels, but images are read with 4", &four);
+    refused(FAR_E_ARG, "pictures of 5 channels", &five);
     put("s/train/dog/2.webp", "RIFF", 4);
     refused(FAR_E_UNSUPPORTED, "dog/2.webp: pictures of this kind are not read", NULL);
     FAR_CHECK_OK(fari_remove_tree(test_path("s/train/dog/2.webp")));

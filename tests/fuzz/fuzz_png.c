@@ -29,8 +29,9 @@ static void decode_values(const fari_picture_file *file)
     fari_decoder *decoder = NULL;
     int32_t *row = malloc((size_t)file->picture.width * sizeof *row);
     if (row == NULL || fari_decoder_create(&decoder) != FAR_OK) abort();
-    const bool as_colours = pick(file, 6, 2) == 1;
-    if (fari_decode_values(decoder, file, as_colours, pick(file, 0, file->picture.height)) == FAR_OK) {
+    const fari_values_part part = { pick(file, 6, 2) == 1, pick(file, 0, file->picture.height), 0,
+                                    file->picture.width };
+    if (fari_decode_values(decoder, file, &part) == FAR_OK) {
         if (fari_decode_values_next(decoder, row) == FAR_OK)
             for (int32_t x = 0; x < file->picture.width; x++)
                 if (row[x] < 0 || row[x] > 0xFFFFFF) abort();
