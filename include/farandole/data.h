@@ -191,7 +191,7 @@ FAR_API far_status far_dataset_count_labels(far_dataset *dataset, const int64_t 
 FAR_API far_status far_dataset_extent(far_dataset *dataset, int64_t idx, int64_t *height_out, int64_t *width_out);
 /**
  * Reads a region of one sample, resized, as far_dataset_ops.read_region says. Where the reader has no such call and the region is not
- * the whole sample in its own size, memory for the whole sample is taken and freed again.
+ * the whole sample in its own size, memory for the whole sample, or for the rows where it reads rows, is taken and freed again.
  * @return FAR_OK, FAR_E_ARG (no such sample, region not inside it), FAR_E_NOMEM, FAR_E_IO, FAR_E_FORMAT.
  */
 FAR_API far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_region *region,

@@ -2,6 +2,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "data/array.h"
+#include "data/region.h"
 #include <farandole/lartpc.h>
 #include <farandole/pictures.h>
 #include <inttypes.h>
@@ -199,15 +201,58 @@ static moments moments_of(const float *image, int64_t pixels, int64_t channels, 
     return (moments){ (double)pixels, mean, m2 };
 }
 
-/* One sample's part; a sample that cannot be read counts for nothing where it may be left out. */
-static far_status add_moments(far_dataset *dataset, int64_t sample, const fari_moments_opts *opts, float *image,
-                              int32_t *labels, moments *all)
+/* Rows of a sample that are read at once: all, but of images so large that they may not fit into memory. */
+#define WINDOW_ELEMS (INT64_C(1) << 26)
+
+int64_t fari_dataset_window_rows(const far_dataset *dataset, int64_t multiple)
 {
-    const int64_t channels = dataset->info.channels;
+    const far_dataset_info *info = &dataset->info;
+    const int64_t row = info->width * (info->channels > info->label_planes ? info->channels : info->label_planes);
+    const int64_t most = dataset->window_elems > 0 ? dataset->window_elems : WINDOW_ELEMS;
+    if ((dataset->ops.read_rows == NULL && dataset->ops.read_region == NULL) || row * info->height <= most)
+        return info->height;
+    const int64_t rows = most / row / multiple * multiple;
+    return rows < multiple ? multiple : rows < info->height ? rows : info->height;
+}
+
+far_status fari_dataset_read_window(far_dataset *dataset, int64_t sample, const far_region *window, float *image_out,
+                                    int32_t *label_out)
+{
+    static const fari_region_scratch none = { 0 };
+    return fari_region_read(dataset, sample, window, &none, image_out, label_out);
+}
+
+/* What a walk over images in windows works in. */
+typedef struct walk {
+    far_dataset *dataset;
+    const fari_moments_opts *opts;
+    int64_t rows; /* of a window */
+    float *image;
+    int32_t *labels;
+} walk;
+
+static far_status add_window(const walk *w, int64_t sample, const far_region *window, moments *all)
+{
+    const int64_t channels = w->dataset->info.channels, pixels = window->height * window->width;
+    FAR_TRY(fari_dataset_read_window(w->dataset, sample, window, w->image, w->labels));
+    for (int64_t i = 0; w->opts->log1p && i < pixels * channels; i++) w->image[i] = log1pf(w->image[i]);
+    for (int64_t c = 0; c < channels; c++) merge(&all[c], moments_of(w->image, pixels, channels, c));
+    return FAR_OK;
+}
+
+/* One sample's part; a sample that cannot be read counts for nothing where it may be left out. */
+static far_status add_moments(const walk *w, int64_t sample, moments *own, moments *all)
+{
+    const int64_t channels = w->dataset->info.channels;
     int64_t height = 0, width = 0;
-    FAR_TRY(far_dataset_extent(dataset, sample, &height, &width));
-    const far_status st = far_dataset_read(dataset, sample, image, labels);
-    if (st != FAR_OK && opts->skips_damage && fari_is_damage(st)) {
+    far_status st = FAR_OK;
+    FAR_TRY(far_dataset_extent(w->dataset, sample, &height, &width));
+    memset(own, 0, sizeof *own * (size_t)channels);
+    for (int64_t row = 0; row < height && st == FAR_OK; row += w->rows) {
+        const int64_t count = height - row < w->rows ? height - row : w->rows;
+        st = add_window(w, sample, &(far_region){ row, 0, count, width, count, width }, own);
+    }
+    if (st != FAR_OK && w->opts->skips_damage && fari_is_damage(st)) {
         far_error_clear();
         return FAR_OK;
     }
@@ -222,10 +267,11 @@ far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids,
 {
     const far_dataset_info info = dataset->info;
     far_status st = FAR_OK;
-    float *image = fari_calloc((size_t)(info.height * info.width * info.channels), sizeof *image);
-    int32_t *labels = fari_calloc((size_t)fari_label_elems(&info, info.height, info.width) + 1, sizeof *labels);
-    moments *all = fari_calloc((size_t)info.channels, sizeof *all);
-    if (image == NULL || labels == NULL || all == NULL) {
+    walk w = { .dataset = dataset, .opts = opts, .rows = fari_dataset_window_rows(dataset, 1) };
+    w.image = fari_calloc((size_t)(w.rows * info.width * info.channels), sizeof *w.image);
+    w.labels = fari_calloc((size_t)fari_label_elems(&info, w.rows, info.width) + 1, sizeof *w.labels);
+    moments *all = fari_calloc(2 * (size_t)info.channels, sizeof *all);
+    if (w.image == NULL || w.labels == NULL || all == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for the moments of a data set");
         goto free_all;
     }

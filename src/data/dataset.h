@@ -9,6 +9,7 @@ struct far_dataset {
     far_dataset_ops ops;
     void *context;         /* owned */
     far_dataset_info info; /* label maps have at least one plane */
+    int64_t window_elems;  /* 0: the usual; see fari_dataset_window_rows */
     _Atomic int32_t told_count;
     _Atomic int64_t told[FARI_TOLD_MAX]; /* samples that could not be read, plus 1 */
 };
@@ -20,6 +21,13 @@ bool fari_dataset_tells(far_dataset *dataset, int64_t sample);
 int64_t fari_label_planes(const far_dataset_info *info);
 /* Labels of one sample of this size. */
 int64_t fari_label_elems(const far_dataset_info *info, int64_t height, int64_t width);
+
+/* So many rows of an image, a multiple of `multiple` but for the last ones, are read at once where something is counted over all of its pixels: all
+   of them, or of images so large that they may not fit into memory, some. */
+int64_t fari_dataset_window_rows(const far_dataset *dataset, int64_t multiple);
+/* A window of that many rows over a sample's whole width, in its own size. Allocates nothing of ours. */
+far_status fari_dataset_read_window(far_dataset *dataset, int64_t sample, const far_region *window, float *image_out,
+                                    int32_t *label_out);
 
 /* Reading a sample is work beyond copying: its reader cuts or resizes, or samples have sizes of their own. */
 bool fari_dataset_decodes(const far_dataset *dataset);

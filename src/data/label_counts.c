@@ -6,12 +6,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Room for one sample. */
+/* Room for one sample, or for a window of one that is too large. */
 typedef struct counting {
     far_dataset *dataset;
     float *image; /* where labels are only read with it */
     int32_t *labels;
     int64_t *own; /* [class_count] of one sample */
+    int64_t rows; /* of a window; the largest height: whole samples */
     int32_t halvings;
 } counting;
 
@@ -22,25 +23,33 @@ static void close_counting(counting *c)
     fari_free(c->own);
 }
 
+static bool is_windowed(const counting *c)
+{
+    return c->rows < c->dataset->info.height;
+}
+
 static far_status open_counting(far_dataset *dataset, int32_t halvings, counting *c)
 {
     const far_dataset_info *info = &dataset->info;
-    const int64_t images = dataset->ops.read_label != NULL ? 0 : info->height * info->width * info->channels;
     *c = (counting){ .dataset = dataset, .halvings = info->label == FAR_LABEL_MAP ? halvings : 0 };
-    c->image = fari_calloc((size_t)images + 1, sizeof *c->image);
-    c->labels = fari_calloc((size_t)fari_label_elems(info, info->height, info->width) + 1, sizeof *c->labels);
+    c->rows =
+        info->label == FAR_LABEL_MAP ? fari_dataset_window_rows(dataset, INT64_C(1) << c->halvings) : info->height;
+    const bool has_image = dataset->ops.read_label == NULL || is_windowed(c);
+    c->image = fari_calloc((size_t)(has_image ? c->rows * info->width * info->channels : 0) + 1, sizeof *c->image);
+    c->labels = fari_calloc((size_t)fari_label_elems(info, c->rows, info->width) + 1, sizeof *c->labels);
     c->own = fari_calloc((size_t)info->class_count + 1, sizeof *c->own);
     if (c->image != NULL && c->labels != NULL && c->own != NULL) return FAR_OK;
     close_counting(c);
     return FAR_FAIL(FAR_E_NOMEM, "no memory to count labels");
 }
 
-static far_status read_labels(const counting *c, int64_t sample, int64_t *elems_out)
+/* Labels of rows [row, row + rows) of a sample, downsampled. */
+static far_status read_labels(const counting *c, int64_t sample, const far_region *window, int64_t *elems_out)
 {
     far_dataset *set = c->dataset;
-    int64_t height, width;
-    FAR_TRY(far_dataset_extent(set, sample, &height, &width));
-    if (set->ops.read_label != NULL) FAR_TRY(set->ops.read_label(set->context, sample, c->labels));
+    int64_t height = window->height, width = window->width;
+    if (is_windowed(c)) FAR_TRY(fari_dataset_read_window(set, sample, window, c->image, c->labels));
+    else if (set->ops.read_label != NULL) FAR_TRY(set->ops.read_label(set->context, sample, c->labels));
     else FAR_TRY(far_dataset_read(set, sample, c->image, c->labels));
     if (c->halvings > 0) {
         fari_augment_downsample_map(height, width, set->info.label_planes, c->halvings, c->labels);
@@ -51,12 +60,9 @@ static far_status read_labels(const counting *c, int64_t sample, int64_t *elems_
     return FAR_OK;
 }
 
-static far_status add_sample(const counting *c, int64_t sample, int64_t *counts, int64_t *among)
+static far_status count_window(const counting *c, int64_t sample, int64_t elems, int64_t *counted_io)
 {
     const int32_t classes = c->dataset->info.class_count;
-    int64_t elems = 0, counted = 0;
-    FAR_TRY(read_labels(c, sample, &elems));
-    memset(c->own, 0, sizeof *c->own * (size_t)classes);
     for (int64_t i = 0; i < elems; i++) {
         const int32_t label = c->labels[i];
         if (label == FAR_LABEL_IGNORE) continue;
@@ -64,7 +70,21 @@ static far_status add_sample(const counting *c, int64_t sample, int64_t *counts,
             return FAR_FAIL(FAR_E_FORMAT, "sample %" PRId64 ": label %d, but there are %d classes", sample, label,
                             classes);
         c->own[label]++;
-        counted++;
+        ++*counted_io;
+    }
+    return FAR_OK;
+}
+
+static far_status add_sample(const counting *c, int64_t sample, int64_t *counts, int64_t *among)
+{
+    const int32_t classes = c->dataset->info.class_count;
+    int64_t height = 0, width = 0, elems = 0, counted = 0;
+    FAR_TRY(far_dataset_extent(c->dataset, sample, &height, &width));
+    memset(c->own, 0, sizeof *c->own * (size_t)classes);
+    for (int64_t row = 0; row < height; row += c->rows) {
+        const int64_t rows = height - row < c->rows ? height - row : c->rows;
+        FAR_TRY(read_labels(c, sample, &(far_region){ row, 0, rows, width, rows, width }, &elems));
+        FAR_TRY(count_window(c, sample, elems, &counted));
     }
     for (int32_t k = 0; k < classes; k++) {
         counts[k] += c->own[k];

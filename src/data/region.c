@@ -88,7 +88,9 @@ far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region 
 far_status far_dataset_read_region(far_dataset *dataset, int64_t idx, const far_region *region, float *image_out,
                                    int32_t *label_out)
 {
-    const fari_region_needs needs = fari_region_needs_of(dataset, 0, region->out_width > 0 ? region->out_width : 0);
+    const bool is_unresized = region->out_height == region->height && region->out_width == region->width;
+    const int64_t rows = is_unresized && region->height > 0 ? region->height : 0;
+    const fari_region_needs needs = fari_region_needs_of(dataset, rows, region->out_width > 0 ? region->out_width : 0);
     const fari_region_scratch scratch = { fari_alloc((size_t)needs.image_bytes), fari_alloc((size_t)needs.label_bytes),
                                           fari_alloc((size_t)needs.resize_bytes), needs.resize_bytes };
     far_status st;
