@@ -118,8 +118,32 @@ FAR_API far_status far_dataset_create(const far_dataset_ops *ops, void *context,
 FAR_API far_status far_dataset_open_idx(const char *images_path, const char *labels_path, int32_t class_count,
                                         far_dataset **dataset_out);
 
+/** Arrays of images and labels; zero means the default. */
+typedef struct far_arrays_opts {
+    /**
+     * .npy; .npz, packed or not (of packed ones, reading goes on from where it is and begins again where it has to go back: read rows from top
+     * to bottom, in order of samples); .h5 or .hdf5, of which only the chunks that are needed are read; .raw, .bin or .dat, whose shape, type,
+     * byte_order and offset stand in PATH.json beside it. Elements: u8 (read as value / 255), i8, u16, i16, u32, i32, i64, f32, f64, either
+     * byte order, C order; [N, H, W], [N, H, W, C], [H, W] (one image).
+     */
+    const char *images_path;
+    const char *labels_path; /**< whole numbers, [N] or [N, H, W]; NULL: see labels_name */
+    const char *images_name; /**< in an .npz or HDF5 file; NULL: "images", or the only array of an .npz */
+    const char *
+        labels_name; /**< likewise, NULL: "labels"; without labels_path: in the images' file, if there; both NULL: without labels */
+    bool channels_first; /**< images of four axes are [N, C, H, W] */
+    bool is_volume;      /**< as far_dataset_open_volumes */
+    int32_t class_count; /**< default: the largest label plus one */
+} far_arrays_opts;
+
 /**
- * Opens NumPy arrays; samples are read from disk when they are needed.
+ * Opens arrays; samples, and rows of them, are read from disk when they are needed.
+ * @return as far_dataset_open_idx; FAR_E_UNSUPPORTED for other element types and Fortran order.
+ */
+FAR_API far_status far_dataset_open_arrays(const far_arrays_opts *opts, far_dataset **dataset_out);
+
+/**
+ * Opens NumPy arrays, or what far_arrays_opts says of others.
  * @param images_path     u8 (read as value / 255), i32, i64, f32 or f64, C order, [N, H, W] or [N, H, W, C].
  * @param labels_path     u8, i32 or i64, [N] or [N, H, W]; NULL: without labels.
  * @param channels_first  images of four axes are [N, C, H, W].
@@ -162,13 +186,15 @@ typedef enum far_data_kind {
     FAR_DATA_LARTPC,
     FAR_DATA_IMAGES,       /**< folders of pictures named by their classes: far_dataset_open_images */
     FAR_DATA_SEGMENTATION, /**< images and label maps: far_dataset_open_label_maps */
-    FAR_DATA_VOLUMES
+    FAR_DATA_VOLUMES,
+    FAR_DATA_ARRAYS /**< .npz, HDF5 and raw arrays: far_dataset_open_arrays */
 } far_data_kind;
 
 /**
  * Opens the files with the usual names in a folder: train-images-idx3-ubyte[.gz] with train-labels-idx1-ubyte[.gz], t10k-... (or test-...) for
  * the test part; train-images.npy with train-labels.npy, test-images.npy with test-labels.npy; train.h5, test.h5
- * (<farandole/lartpc.h>). Where there are none: pictures with the options' defaults, also in an archive (<farandole/pictures.h>).
+ * (<farandole/lartpc.h>, or the arrays "images" and "labels"); train.npz, test.npz; train-images.raw with train-labels.raw, test-images.raw...
+ * Where there are none: pictures with the options' defaults, also in an archive (<farandole/pictures.h>).
  * @return FAR_OK; FAR_E_NOTFOUND: names what was looked for; as the openers above.
  */
 FAR_API far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part,

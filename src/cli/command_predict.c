@@ -143,10 +143,12 @@ static cli_exit run_predict(const cli_args *args)
 }
 
 static const cli_option options[] = {
-    { "--images", "PATH", "images without labels: a folder or archive of pictures, a .npy or IDX file", NULL },
+    { "--images", "PATH",
+      "images without labels: a picture, a folder or archive of them, an array (.npy, .npz, .h5, .raw) or an IDX file",
+      NULL },
     { "--out", "DIR", "where to; default: RUN/predictions, without a run predictions", NULL },
-    { "--format", "FORMAT", "maps: png (bytes are classes, with colours) or npy; classes: csv or jsonl", NULL },
-    { "--probabilities", NULL, "also probabilities of all classes, as .npy", NULL },
+    { "--format", "FORMAT", "maps: png or tiff (bytes are classes, with colours) or npy; classes: csv or jsonl", NULL },
+    { "--probabilities", NULL, "also probabilities of all classes, as .npy, with --format tiff of maps as .tif", NULL },
     { "--overlay", NULL, "also the image with the classes' colours over it, as PNG", NULL },
     { "--top", "K", "so many likeliest classes of an image; default: 5", NULL },
     { "--weights", "PATH", "a checkpoint folder or a safetensors file", NULL },

@@ -256,10 +256,8 @@ static far_status add_moments(const walk *w, int64_t sample, moments *own, momen
         far_error_clear();
         return FAR_OK;
     }
-    FAR_TRY(st);
-    for (int64_t i = 0; opts->log1p && i < height * width * channels; i++) image[i] = log1pf(image[i]);
-    for (int64_t c = 0; c < channels; c++) merge(&all[c], moments_of(image, height * width, channels, c));
-    return FAR_OK;
+    for (int64_t c = 0; c < channels && st == FAR_OK; c++) merge(&all[c], own[c]);
+    return st;
 }
 
 far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids, int64_t count,
@@ -276,15 +274,15 @@ far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids,
         goto free_all;
     }
     for (int64_t i = 0; i < count; i++)
-        FAR_TRY_GOTO(add_moments(dataset, sample_ids == NULL ? i : sample_ids[i], opts, image, labels, all), free_all);
+        FAR_TRY_GOTO(add_moments(&w, sample_ids == NULL ? i : sample_ids[i], all + info.channels, all), free_all);
     for (int64_t c = 0; c < info.channels; c++) {
         mean_out[c] = all[c].mean;
         std_out[c] = all[c].count > 0.0 ? sqrt(all[c].m2 / all[c].count) : 0.0;
     }
 free_all:
     fari_free(all);
-    fari_free(labels);
-    fari_free(image);
+    fari_free(w.labels);
+    fari_free(w.image);
     return st;
 }
 
@@ -314,6 +312,12 @@ static const struct {
     { FAR_DATA_VOLUMES, FAR_DATA_TEST, "test-images.npy", "test-labels.npy" },
     { FAR_DATA_LARTPC, FAR_DATA_TRAIN, "train.h5", "train.h5" },
     { FAR_DATA_LARTPC, FAR_DATA_TEST, "test.h5", "test.h5" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TRAIN, "train.npz", "train.npz" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TEST, "test.npz", "test.npz" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TRAIN, "train.h5", "train.h5" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TEST, "test.h5", "test.h5" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TRAIN, "train-images.raw", "train-labels.raw" },
+    { FAR_DATA_ARRAYS, FAR_DATA_TEST, "test-images.raw", "test-labels.raw" },
 };
 
 static far_status nothing_there(const char *path, far_data_kind kind, far_data_part part)
@@ -338,6 +342,18 @@ static bool is_pictures(const char *path, far_data_kind *kind_io)
     return *kind_io == FAR_DATA_IMAGES || *kind_io == FAR_DATA_SEGMENTATION;
 }
 
+static far_status open_usual_arrays(const char *images, const char *labels, bool channels_first, int32_t class_count,
+                                    far_dataset **dataset_out)
+{
+    const bool is_one = strcmp(images, labels) == 0; /* file for both */
+    const far_arrays_opts opts = { .images_path = images,
+                                   .labels_path = is_one || !fari_path_exists(labels) ? NULL : labels,
+                                   .labels_name = is_one ? "labels" : NULL,
+                                   .channels_first = channels_first,
+                                   .class_count = class_count };
+    return far_dataset_open_arrays(&opts, dataset_out);
+}
+
 far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_data_part part, bool channels_first,
                                    int32_t class_count, far_dataset **dataset_out)
 {
@@ -347,12 +363,16 @@ far_status far_dataset_open_folder(const char *path, far_data_kind kind, far_dat
         if (usual[i].part != part || (kind != FAR_DATA_AUTO && usual[i].kind != kind)) continue;
         far_status st = FAR_E_NOMEM;
         char *images = fari_path_join(path, usual[i].images), *labels = fari_path_join(path, usual[i].labels);
-        const bool is_there = images != NULL && labels != NULL && fari_path_exists(images);
+        const bool is_there =
+            images != NULL && labels != NULL && fari_path_exists(images) &&
+            (kind != FAR_DATA_AUTO || usual[i].kind != FAR_DATA_LARTPC || !fari_array_in_h5(images, "images"));
         if (images == NULL || labels == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
         else if (is_there && usual[i].kind == FAR_DATA_IDX)
             st = far_dataset_open_idx(images, labels, class_count, dataset_out);
         else if (is_there && usual[i].kind == FAR_DATA_LARTPC)
             st = far_dataset_open_lartpc(images, &(far_lartpc_opts){ .class_count = class_count }, dataset_out);
+        else if (is_there && usual[i].kind == FAR_DATA_ARRAYS)
+            st = open_usual_arrays(images, labels, channels_first, class_count, dataset_out);
         else if (is_there && usual[i].kind == FAR_DATA_VOLUMES)
             st = far_dataset_open_volumes(images, labels, channels_first, class_count, dataset_out);
         else if (is_there) st = far_dataset_open_npy(images, labels, channels_first, class_count, dataset_out);

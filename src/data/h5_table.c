@@ -2,23 +2,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include <hdf5.h>
+#include "data/h5_priv.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Deflate packs at most 1,032 to one; other filters more. What claims to be denser than this is no data. */
-#define PACKED_MAX 4096
 #define RECORD_BYTES_MAX 65536 /* the library takes room for whole records while it converts them */
-#define CHUNK_BYTES_MAX (INT64_C(256) << 20)
 #define CACHE_CHUNKS 3
 #define CACHE_SLOTS 13 /* a prime, as the library asks for */
-
-struct fari_h5_file {
-    char *path;
-    hid_t id;
-};
 
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -47,8 +39,7 @@ static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *co
     return 0;
 }
 
-/* The innermost of the library's own words: "inflate() failed", "file has been truncated: ...". */
-static const char *library_words(char text_out[200])
+const char *h5_library_words(char text_out[200])
 {
     (void)snprintf(text_out, 200, "no reason given");
     (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, text_out);
@@ -95,7 +86,7 @@ far_status fari_h5_open(const char *path, fari_h5_file **file_out)
         return FAR_FAIL(FAR_E_FORMAT, "%s: no HDF5 file, or one whose beginning is damaged (%" PRId64 " bytes)", path,
                         bytes);
     const hid_t list = access_list(false), id = H5Fopen(path, H5F_ACC_RDONLY, list);
-    if (id < 0) (void)library_words(words); /* before the next call forgets them; so everywhere here */
+    if (id < 0) (void)h5_library_words(words); /* before the next call forgets them; so everywhere here */
     (void)H5Pclose(list);
     if (id < 0) return FAR_FAIL(FAR_E_FORMAT, "%s: HDF5 cannot open it: %s", path, words);
     return file_wrap(path, id, file_out);
@@ -105,7 +96,7 @@ far_status fari_h5_create(const char *path, fari_h5_file **file_out)
 {
     char words[200];
     const hid_t list = access_list(true), id = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, list);
-    if (id < 0) (void)library_words(words);
+    if (id < 0) (void)h5_library_words(words);
     (void)H5Pclose(list);
     if (id < 0) return FAR_FAIL(FAR_E_IO, "cannot create %s: %s", path, words);
     return file_wrap(path, id, file_out);
@@ -119,9 +110,9 @@ far_status fari_h5_close(fari_h5_file *file)
     unsigned intent = H5F_ACC_RDONLY;
     (void)H5Fget_intent(file->id, &intent);
     if (intent != H5F_ACC_RDONLY && H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0)
-        st = FAR_FAIL(FAR_E_IO, "cannot write %s: %s", file->path, library_words(words));
+        st = FAR_FAIL(FAR_E_IO, "cannot write %s: %s", file->path, h5_library_words(words));
     if (H5Fclose(file->id) < 0 && st == FAR_OK)
-        st = FAR_FAIL(FAR_E_IO, "cannot close %s: %s", file->path, library_words(words));
+        st = FAR_FAIL(FAR_E_IO, "cannot close %s: %s", file->path, h5_library_words(words));
     fari_free(file->path);
     fari_free(file);
     return st;
@@ -169,7 +160,7 @@ void fari_h5_list(const fari_h5_file *file, const char *group, const char *prefi
 {
     name_list list = { prefix, text_out, bytes };
     text_out[0] = '\0';
-    if (fari_h5_has(file, group))
+    if (strcmp(group, "/") == 0 || fari_h5_has(file, group))
         (void)H5Literate_by_name(file->id, group, H5_INDEX_NAME, H5_ITER_INC, NULL, add_name, &list, H5P_DEFAULT);
 }
 
@@ -177,7 +168,7 @@ far_status fari_h5_make_group(fari_h5_file *file, const char *name)
 {
     char words[200];
     const hid_t id = H5Gcreate2(file->id, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (id < 0) return FAR_FAIL(FAR_E_IO, "%s: cannot create group %s: %s", file->path, name, library_words(words));
+    if (id < 0) return FAR_FAIL(FAR_E_IO, "%s: cannot create group %s: %s", file->path, name, h5_library_words(words));
     (void)H5Gclose(id);
     return FAR_OK;
 }
@@ -298,7 +289,7 @@ static far_status check_space(fari_h5_table *table)
     if (type >= 0) (void)H5Tclose(type);
     if (!is_line) return bad(table, "is no table: it has not one axis");
     if (record > RECORD_BYTES_MAX) return bad(table, "has records of more than 65,536 bytes, which are not served");
-    if (record > 0 && rows / PACKED_MAX > stored / record) {
+    if (record > 0 && rows / H5_PACKED_MAX > stored / record) {
         char what[120];
         (void)snprintf(what, sizeof what, "claims %" PRIu64 " rows, but stores %" PRIu64 " bytes", (uint64_t)rows,
                        stored);
@@ -308,23 +299,21 @@ static far_status check_space(fari_h5_table *table)
     return FAR_OK;
 }
 
-/* All filters that the chunks went through are there to undo them. */
-static far_status check_filters(const fari_h5_table *table, hid_t list)
+far_status h5_check_filters(const char *path, const char *table, hid_t list)
 {
     const int count = list >= 0 ? H5Pget_nfilters(list) : 0;
     for (int i = 0; i < count; i++) {
         unsigned flags = 0, config = 0;
         size_t values = 0;
-        char name[40] = "", what[200];
+        char name[40] = "";
         const H5Z_filter_t id = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, sizeof name, name, &config);
         if (id >= 0 && H5Zfilter_avail(id) > 0) continue;
         name[sizeof name - 1] = '\0';
-        (void)snprintf(
-            what, sizeof what,
-            "is packed by a filter that this HDF5 library has not, number %d \"%s\"; h5repack -f GZIP=1 where it "
-            "has makes a file that can be read",
-            (int)id, name);
-        return bad(table, what);
+        return FAR_FAIL(
+            FAR_E_FORMAT,
+            "%s: %s is packed by a filter that this HDF5 library has not, number %d \"%s\"; h5repack -f GZIP=1 "
+            "where it has makes a file that can be read",
+            path, table, (int)id, name);
     }
     return FAR_OK;
 }
@@ -338,12 +327,12 @@ static far_status check_layout(fari_h5_table *table, hid_t access)
     const bool is_outside = layout == H5D_VIRTUAL || (list >= 0 && H5Pget_external_count(list) > 0);
     if (layout == H5D_CHUNKED) (void)H5Pget_chunk(list, 1, &chunk);
     const uint64_t record = type >= 0 ? H5Tget_size(type) : 0;
-    const far_status st = check_filters(table, list);
+    const far_status st = h5_check_filters(table->file->path, table->name, list);
     if (list >= 0) (void)H5Pclose(list);
     if (type >= 0) (void)H5Tclose(type);
     if (st != FAR_OK) return st;
     if (is_outside) return bad(table, "keeps its data in other files, which is not served");
-    if (record > 0 && chunk > (uint64_t)CHUNK_BYTES_MAX / record)
+    if (record > 0 && chunk > (uint64_t)H5_CHUNK_BYTES_MAX / record)
         return bad(table, "has chunks of more than 256 MiB, which are not served");
     table->cache_bytes = CACHE_CHUNKS * (int64_t)(chunk * record);
     (void)H5Pset_chunk_cache(access, CACHE_SLOTS, (size_t)table->cache_bytes, 1.0);
@@ -361,7 +350,7 @@ far_status fari_h5_table_open(const fari_h5_file *file, const char *name, const 
     const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     table.dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (table.dataset < 0) {
-        st = FAR_FAIL(FAR_E_FORMAT, "%s: cannot open %s: %s", file->path, name, library_words(words));
+        st = FAR_FAIL(FAR_E_FORMAT, "%s: cannot open %s: %s", file->path, name, h5_library_words(words));
         goto close_table;
     }
     FAR_TRY_GOTO(check_type(&table, record), close_table);
@@ -371,7 +360,7 @@ far_status fari_h5_table_open(const fari_h5_file *file, const char *name, const 
     table.dataset = H5Dopen2(file->id, name, access);
     table.memory_type = record_type(record, false);
     if (table.dataset < 0 || table.memory_type < 0) {
-        st = FAR_FAIL(FAR_E_FORMAT, "%s: cannot open %s: %s", file->path, name, library_words(words));
+        st = FAR_FAIL(FAR_E_FORMAT, "%s: cannot open %s: %s", file->path, name, h5_library_words(words));
         goto close_table;
     }
     (void)H5Pclose(access);
@@ -424,7 +413,7 @@ far_status fari_h5_table_read(const fari_h5_table *table, int64_t first, int64_t
     const hid_t list = H5Pcreate(H5P_DATASET_XFER);
     (void)H5Pset_type_conv_cb(list, refuse_range, &is_out_of_range);
     const herr_t error = H5Dread(table->dataset, table->memory_type, in_memory, in_file, list, records_out);
-    if (error < 0) (void)library_words(words);
+    if (error < 0) (void)h5_library_words(words);
     (void)H5Pclose(list);
     (void)H5Sclose(in_file);
     (void)H5Sclose(in_memory);
@@ -466,7 +455,7 @@ far_status fari_h5_table_create(fari_h5_file *file, const char *name, const fari
     (void)H5Pset_deflate(list, 1);
     (void)H5Pset_obj_track_times(list, false); /* the same events give the same bytes, whenever */
     table.dataset = H5Dcreate2(file->id, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    if (table.dataset < 0) (void)library_words(words);
+    if (table.dataset < 0) (void)h5_library_words(words);
     table.memory_type = record_type(record, false);
     (void)H5Pclose(list);
     (void)H5Tclose(type);
@@ -487,10 +476,10 @@ far_status fari_h5_table_append(fari_h5_table *table, const void *records, int64
     const hsize_t rows = (hsize_t)(table->rows + count);
     if (count == 0) return FAR_OK;
     if (H5Dset_extent(table->dataset, &rows) < 0)
-        return FAR_FAIL(FAR_E_IO, "%s: cannot extend %s: %s", table->file->path, table->name, library_words(words));
+        return FAR_FAIL(FAR_E_IO, "%s: cannot extend %s: %s", table->file->path, table->name, h5_library_words(words));
     FAR_TRY(select_rows(table, table->rows, count, &in_file, &in_memory));
     const herr_t error = H5Dwrite(table->dataset, table->memory_type, in_memory, in_file, H5P_DEFAULT, records);
-    if (error < 0) (void)library_words(words);
+    if (error < 0) (void)h5_library_words(words);
     (void)H5Sclose(in_file);
     (void)H5Sclose(in_memory);
     if (error < 0) return FAR_FAIL(FAR_E_IO, "%s: cannot write %s: %s", table->file->path, table->name, words);

@@ -1,4 +1,4 @@
-/* Tables in HDF5 files: one-dimensional data sets of compound records, as larcv3 writes them. The only file that includes hdf5.h.
+/* Tables in HDF5 files: one-dimensional data sets of compound records, as larcv3 writes them. This and array_h5.c are the files that include hdf5.h.
 
    HDF5's serial library keeps global state and need not be built thread safe: every call here wants the lock held, which is one for
    the whole process. A program that uses HDF5 itself beside us has to see to its own calls. */

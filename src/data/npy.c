@@ -6,13 +6,30 @@
 #include <string.h>
 
 static const struct {
-    const char *descr;
+    const char *code, *name; /* without and with words, as numpy.dtype has them */
     fari_npy_type type;
     int64_t bytes;
 } types[] = {
-    { "|u1", FARI_NPY_U8, 1 },  { "<u1", FARI_NPY_U8, 1 },  { "|b1", FARI_NPY_U8, 1 },  { "<i4", FARI_NPY_I32, 4 },
-    { "<i8", FARI_NPY_I64, 8 }, { "<f4", FARI_NPY_F32, 4 }, { "<f8", FARI_NPY_F64, 8 },
+    { "u1", "uint8", FARI_NPY_U8, 1 },    { "b1", "bool", FARI_NPY_U8, 1 },   { "i1", "int8", FARI_NPY_I8, 1 },
+    { "u2", "uint16", FARI_NPY_U16, 2 },  { "i2", "int16", FARI_NPY_I16, 2 }, { "u4", "uint32", FARI_NPY_U32, 4 },
+    { "i4", "int32", FARI_NPY_I32, 4 },   { "i8", "int64", FARI_NPY_I64, 8 }, { "f4", "float32", FARI_NPY_F32, 4 },
+    { "f8", "float64", FARI_NPY_F64, 8 },
 };
+
+far_status fari_npy_type_named(const char *label, const char *name, fari_npy *npy)
+{
+    for (size_t i = 0; i < FAR_COUNT(types); i++) {
+        if (strcmp(name, types[i].name) != 0) continue;
+        npy->type = types[i].type;
+        npy->elem_bytes = types[i].bytes;
+        return FAR_OK;
+    }
+    return FAR_FAIL(
+        FAR_E_UNSUPPORTED,
+        "%s: elements of type \"%s\"; read are uint8, int8, uint16, int16, uint32, int32, int64, float32, float64 "
+        "and bool",
+        label, name);
+}
 
 /* A Python dictionary of texts, truth values and tuples of numbers. */
 typedef struct scan {
@@ -79,13 +96,18 @@ static far_status take_type(scan *in, fari_npy *npy)
 {
     char descr[32];
     FAR_TRY(take_text(in, descr));
+    if (descr[0] == '\0') return bad(in, "an empty type");
     for (size_t i = 0; i < FAR_COUNT(types); i++) {
-        if (strcmp(descr, types[i].descr) != 0) continue;
+        const char order = descr[0];
+        if (strcmp(descr + 1, types[i].code) != 0 ||
+            (order != '<' && order != '>' && (order != '|' || types[i].bytes > 1)))
+            continue;
         npy->type = types[i].type;
         npy->elem_bytes = types[i].bytes;
+        npy->is_swapped = order == '>' && types[i].bytes > 1;
         return FAR_OK;
     }
-    return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: elements of type '%s'; little-endian u1, i4, i8, f4 and f8 are read",
+    return FAR_FAIL(FAR_E_UNSUPPORTED, "%s: elements of type '%s'; u1, i1, u2, i2, u4, i4, i8, f4, f8 and b1 are read",
                     in->label, descr);
 }
 

@@ -36,29 +36,12 @@ static far_status open_synthetic(const far_config *config, run_data *data)
     return far_dataset_open_synthetic(&opts, &data->test);
 }
 
-/* A NumPy array, of images or of volumes. */
-static far_status open_array(const far_config *config, const char *images, const char *labels, far_dataset **set_out)
-{
-    const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
-    const bool is_channels_first = far_config_bool(config, "data.channels_first");
-    if (labels[0] == '\0') labels = NULL;
-    return strcmp(far_config_text(config, "data.kind"), "volumes") == 0
-               ? far_dataset_open_volumes(images, labels, is_channels_first, classes, set_out)
-               : far_dataset_open_npy(images, labels, is_channels_first, classes, set_out);
-}
-
 static far_status open_files(const far_config *config, run_data *data)
 {
     const int32_t classes = (int32_t)far_config_i64(config, "data.classes");
     const char *images = far_config_text(config, "data.images"), *labels = far_config_text(config, "data.labels");
     const char *test_images = far_config_text(config, "data.test_images"),
                *test_labels = far_config_text(config, "data.test_labels");
-    const size_t length = strlen(images);
-    const bool is_npy = length > 4 && strcmp(images + length - 4, ".npy") == 0;
-    if (is_npy) {
-        FAR_TRY(open_array(config, images, labels, &data->train));
-        return test_images[0] == '\0' ? FAR_OK : open_array(config, test_images, test_labels, &data->test);
-    }
     FAR_TRY(far_dataset_open_idx(images, labels, classes, &data->train));
     return test_images[0] != '\0' ? far_dataset_open_idx(test_images, test_labels, classes, &data->test) : FAR_OK;
 }
@@ -105,6 +88,7 @@ static const struct {
 } readers[] = {
     { is_synthetic, open_synthetic },
     { run_data_is_lartpc, run_data_open_lartpc },
+    { run_data_is_arrays, run_data_open_arrays },
     { run_data_is_pictures, run_data_open_pictures },
     { is_files, open_files },
     { is_folder, open_folder },

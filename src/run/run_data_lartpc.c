@@ -2,6 +2,7 @@
    perhaps test.h5. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/array.h"
 #include "run/run_priv.h"
 #include <farandole/lartpc.h>
 #include <string.h>
@@ -21,10 +22,12 @@ bool run_data_is_lartpc(const far_config *config)
 {
     const char *kind = far_config_text(config, "data.kind"), *images = far_config_text(config, "data.images");
     if (strcmp(kind, "auto") != 0) return strcmp(kind, "lartpc") == 0;
-    if (images[0] != '\0') return has_ending(images);
+    const char *name = far_config_text(config, "data.array.images"); /* of an HDF5 file of arrays */
+    if (images[0] != '\0') return has_ending(images) && !fari_array_in_h5(images, name);
     const char *path = far_config_text(config, "data.path");
+    if (has_ending(path)) return !fari_array_in_h5(path, name);
     char *train = fari_path_join(path, "train.h5"); /* NULL: no memory, which whatever comes next will find as well */
-    const bool is_there = has_ending(path) || (train != NULL && fari_path_exists(train));
+    const bool is_there = train != NULL && fari_path_exists(train) && !fari_array_in_h5(train, name);
     fari_free(train);
     return is_there;
 }

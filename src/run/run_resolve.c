@@ -59,6 +59,7 @@ static far_status set_kind(const far_run *run, far_config *config)
     if (run_data_is_pictures(config))
         return far_config_set(config, run_wants_maps(run) ? "data.kind=segmentation" : "data.kind=images");
     if (far_config_text(config, "data.images")[0] != '\0') return FAR_OK; /* by the files' endings */
+    if (run_data_is_arrays(config)) return far_config_set(config, "data.kind=arrays");
     if (has_file(path, "train-images.npy")) return far_config_set(config, "data.kind=npy");
     if (has_file(path, "train-images-idx3-ubyte") || has_file(path, "train-images-idx3-ubyte.gz"))
         return far_config_set(config, "data.kind=idx");

@@ -260,7 +260,7 @@ static const struct {
     const char *part;
 } bad_headers[] = {
     { "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2, 2), }", FAR_E_UNSUPPORTED, "Fortran" },
-    { "{'descr': '>f4', 'fortran_order': False, 'shape': (2, 2, 2), }", FAR_E_UNSUPPORTED, ">f4" },
+    { "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2, 2), }", FAR_E_UNSUPPORTED, "<f2" },
     { "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", FAR_E_FORMAT, "text in quotes" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2, 3), }", FAR_E_FORMAT, "its shape needs 48" },
     { "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", FAR_E_FORMAT, "too large" },
