@@ -1,6 +1,6 @@
 /**
  * @file farandole/picture.h
- * Pictures of what goes into a network and comes out of it: images, maps of classes, one over the other; as PNG, numbers as NumPy arrays.
+ * Pictures of what goes into a network and comes out of it: images, maps of classes, one over the other; as PNG or TIFF, numbers as NumPy arrays.
  * Threads     all calls are safe from any thread on pictures of their own.
  * Collective  no call communicates.
  */
@@ -83,6 +83,32 @@ FAR_API far_status far_npy_create(const char *path, far_npy_type type, const far
 FAR_API far_status far_npy_add(far_npy *npy, const void *items, int64_t count);
 /** Writes the header and gives the file its name; is_kept false: removes it. Frees `npy` in any case; NULL is allowed. */
 FAR_API far_status far_npy_close(far_npy *npy, bool is_kept);
+
+/* --- TIFF --- */
+
+typedef enum far_tiff_type { FAR_TIFF_U8 = 0, FAR_TIFF_U16, FAR_TIFF_I32, FAR_TIFF_F32 } far_tiff_type;
+typedef struct far_tiff far_tiff; /**< opaque; a picture that is written from its first row to its last */
+
+typedef struct far_tiff_opts {
+    int64_t height, width;
+    int32_t channels;
+    far_tiff_type type;
+    bool is_classes; /**< bytes are classes, in the colours of far_class_colour */
+    int32_t tile;    /**< side of the tiles, a multiple of 16 up to 4,096; default 256 */
+} far_tiff_opts;
+
+/** @return bytes of memory that writing such a picture takes: a row of tiles, whatever the picture's height. */
+FAR_API int64_t far_tiff_memory(const far_tiff_opts *opts);
+/**
+ * Begins a tiled BigTIFF under a temporary name, packed without loss.
+ * @param tiff_out  end it with far_tiff_close.
+ * @return FAR_OK, FAR_E_ARG, FAR_E_NOTFOUND (no such folder), FAR_E_IO, FAR_E_NOMEM, FAR_E_UNSUPPORTED (built without libtiff).
+ */
+FAR_API far_status far_tiff_create(const char *path, const far_tiff_opts *opts, far_tiff **tiff_out);
+/** The next `count` rows, dense [count, width, channels]. @return FAR_OK, FAR_E_ARG (more rows than there are), FAR_E_IO. */
+FAR_API far_status far_tiff_add(far_tiff *tiff, const void *rows, int64_t count);
+/** Ends the file and gives it its name; is_kept false: removes it. Frees `tiff` in any case; NULL is allowed. @return also FAR_E_ARG: rows are missing. */
+FAR_API far_status far_tiff_close(far_tiff *tiff, bool is_kept);
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,7 @@ static far_status folder_make(const char *path)
 
 static cli_exit format_of(const cli_args *args, predict_format *format_out)
 {
-    static const char *const names[] = { "png", "npy", "csv", "jsonl" };
+    static const char *const names[] = { "png", "npy", "csv", "jsonl", "tiff" };
     const char *name = cli_value(args, "--format");
     *format_out = PREDICT_AUTO;
     if (name == NULL) return CLI_OK;
@@ -42,7 +42,8 @@ static cli_exit format_of(const cli_args *args, predict_format *format_out)
             *format_out = (predict_format)(i + 1);
             return CLI_OK;
         }
-    return cli_usage_error(args->command, "--format %s: expected png or npy for maps, csv or jsonl for classes", name);
+    return cli_usage_error(args->command, "--format %s: expected png, npy or tiff for maps, csv or jsonl for classes",
+                           name);
 }
 
 static cli_exit top_of(const cli_args *args, int64_t *top_out)

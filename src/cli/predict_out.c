@@ -199,7 +199,7 @@ static far_status classes_open(predict_out *out, const far_prediction *p, int64_
 {
     const bool is_json = out->format == PREDICT_JSONL;
     far_status st = FAR_OK;
-    if (out->format == PREDICT_PNG || out->format == PREDICT_NPY)
+    if (out->format == PREDICT_PNG || out->format == PREDICT_NPY || out->format == PREDICT_TIFF)
         return far_fail(FAR_E_ARG, "the network gives a class for each image: --format csv or jsonl");
     if (out->has_overlays)
         return far_fail(FAR_E_ARG, "the network gives a class for each image: there is no --overlay");
@@ -236,9 +236,9 @@ static far_status take_classes(predict_out *out, const far_prediction *p)
 static far_status maps_open(predict_out *out, const far_prediction *p)
 {
     if (out->format == PREDICT_CSV || out->format == PREDICT_JSONL)
-        return far_fail(FAR_E_ARG, "the network gives a class for each pixel: --format png or npy");
+        return far_fail(FAR_E_ARG, "the network gives a class for each pixel: --format png, npy or tiff");
     if (out->format == PREDICT_AUTO) out->format = PREDICT_PNG;
-    if (out->format == PREDICT_PNG && p->shape.ndim != 3)
+    if (out->format != PREDICT_NPY && p->shape.ndim != 3)
         return far_fail(FAR_E_UNSUPPORTED, "the network gives maps of %d axes, which are no pictures: --format npy",
                         (int)p->shape.ndim - 1);
     if (out->format == PREDICT_PNG && p->shape.dim[0] > FAR_PICTURE_CLASSES_MAX)
@@ -310,6 +310,67 @@ static far_status probabilities_write(predict_out *out, const char *path, const 
     return array_write(path, FAR_NPY_F32, &p->shape, out->shares);
 }
 
+/* ---- TIFF, a row at a time ---- */
+
+typedef void (*row_fn)(const predict_out *out, const far_prediction *p, int64_t y, void *row);
+
+static void row_of_classes(const predict_out *out, const far_prediction *p, int64_t y, void *row)
+{
+    const int64_t width = p->shape.dim[2];
+    const int32_t *labels = out->labels + y * width;
+    uint8_t *bytes = row;
+    if (p->shape.dim[0] > 256) memcpy(row, labels, (size_t)width * sizeof *labels);
+    else
+        for (int64_t x = 0; x < width; x++) bytes[x] = (uint8_t)labels[x];
+}
+
+/* Of each pixel all classes, side by side. */
+static void row_of_probabilities(const predict_out *out, const far_prediction *p, int64_t y, void *row)
+{
+    const int64_t classes = p->shape.dim[0], width = p->shape.dim[2];
+    far_prediction pixel = { .shape = { .ndim = 1, .dim = { classes } }, .elems = out->shares };
+    float *to = row;
+    for (int64_t x = 0; x < width; x++, to += classes) {
+        for (int64_t k = 0; k < classes; k++) out->shares[k] = p->elems[(k * p->shape.dim[1] + y) * width + x];
+        far_prediction_probabilities(&pixel, to);
+    }
+}
+
+static far_status tiff_write(const predict_out *out, const char *path, const far_prediction *p,
+                             const far_tiff_opts *opts, row_fn row_of)
+{
+    far_tiff *tiff = NULL;
+    void *row = malloc((size_t)(opts->width * opts->channels) * sizeof(float));
+    if (row == NULL) return no_memory();
+    far_status st = far_tiff_create(path, opts, &tiff);
+    for (int64_t y = 0; y < opts->height && st == FAR_OK; y++) {
+        row_of(out, p, y, row);
+        st = far_tiff_add(tiff, row, 1);
+    }
+    const far_status closed = far_tiff_close(tiff, st == FAR_OK);
+    free(row);
+    return st != FAR_OK ? st : closed;
+}
+
+static far_status labels_tiff(predict_out *out, const char *path, const far_prediction *p)
+{
+    const far_tiff_opts opts = { .height = p->shape.dim[1],
+                                 .width = p->shape.dim[2],
+                                 .channels = 1,
+                                 .type = p->shape.dim[0] <= 256 ? FAR_TIFF_U8 : FAR_TIFF_I32,
+                                 .is_classes = true };
+    return tiff_write(out, path, p, &opts, row_of_classes);
+}
+
+static far_status probabilities_tiff(predict_out *out, const char *path, const far_prediction *p)
+{
+    const far_tiff_opts opts = {
+        .height = p->shape.dim[1], .width = p->shape.dim[2], .channels = (int32_t)p->shape.dim[0], .type = FAR_TIFF_F32
+    };
+    const far_status st = room(&out->shares, &out->share_room, p->shape.dim[0], sizeof *out->shares);
+    return st == FAR_OK ? tiff_write(out, path, p, &opts, row_of_probabilities) : st;
+}
+
 typedef far_status (*write_fn)(predict_out *out, const char *path, const far_prediction *p);
 
 static far_status file_write(predict_out *out, const far_prediction *p, const char *ending, write_fn write)
@@ -353,11 +414,14 @@ static far_status take_map(predict_out *out, const far_prediction *p)
     far_status st = out->table == NULL ? maps_open(out, p) : FAR_OK;
     if (st == FAR_OK) st = room(&out->labels, &out->label_room, far_prediction_pixels(p), sizeof *out->labels);
     if (st != FAR_OK) return st;
-    const char *ending = out->format == PREDICT_NPY ? ".npy" : ".png";
+    const bool is_tiff = out->format == PREDICT_TIFF, is_array = out->format == PREDICT_NPY;
+    const char *ending = is_tiff ? ".tif" : is_array ? ".npy" : ".png";
     far_prediction_classes(p, out->labels);
-    st = file_write(out, p, ending, out->format == PREDICT_NPY ? labels_write : picture_write);
+    st = file_write(out, p, ending, is_tiff ? labels_tiff : is_array ? labels_write : picture_write);
     if (st == FAR_OK && out->has_overlays) st = file_write(out, p, "-overlay.png", overlay_write);
-    if (st == FAR_OK && out->has_probabilities) st = file_write(out, p, "-probabilities.npy", probabilities_write);
+    if (st == FAR_OK && out->has_probabilities)
+        st = is_tiff ? file_write(out, p, "-probabilities.tif", probabilities_tiff)
+                     : file_write(out, p, "-probabilities.npy", probabilities_write);
     if (st == FAR_OK) map_row(out, p, ending);
     return st;
 }

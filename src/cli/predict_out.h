@@ -10,7 +10,8 @@ typedef enum predict_format {
     PREDICT_PNG,
     PREDICT_NPY,
     PREDICT_CSV,
-    PREDICT_JSONL
+    PREDICT_JSONL,
+    PREDICT_TIFF
 } predict_format;
 
 typedef struct predict_out {

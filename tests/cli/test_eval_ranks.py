@@ -131,7 +131,7 @@ def case_errors_are_told_once(tmp):
         (["eval", tmp / "r", "--ranks=3", "--layout=data=2"], 2, "are 2 ranks, not 3"),
         (["eval", "--ranks=2"], 2, "evaluate what"),
         (["predict", tmp / "r", "--ranks=2", "--out", tmp / "file/there"], 3, "cannot make the folder"),
-        (["predict", tmp / "r", "--ranks=2", "--format=csv"], 2, "--format png or npy"),
+        (["predict", tmp / "r", "--ranks=2", "--format=csv"], 2, "--format png, npy or tiff"),
         (["predict", config(tmp, MAPS), "--ranks=2"], 2, "predictions need weights"),
     ):
         ran = expect(farandole(*words), code, part)

@@ -9,6 +9,7 @@ import sys
 import zlib
 
 import png_read
+import tiff_read
 from cli_run import expect, farandole, main, ok_json, tiny_config
 
 MAPS = ("data: {kind: synthetic, synthetic: {label: map, samples: 64, test_samples: 5, shape: [1, 16, 16], classes: 3}}\n"
@@ -68,6 +69,9 @@ def case_maps(tmp):
     rows = rows_of(out / "predictions.csv")
     assert [row["file"] for row in rows] == [f"{i:06}.png" for i in range(5)]
     expect(farandole("predict", run, "--format", "npy", "--out", tmp / "new/deep", "--quiet"), 0)
+    tiff = farandole("predict", run, "--format", "tiff", "--probabilities", "--out", tmp / "tiff", "--quiet")
+    has_tiff = "built without libtiff" not in tiff.stderr
+    expect(tiff, 0 if has_tiff else 1)
     right = 0
     for i, row in enumerate(rows):
         width, height, lines, palette = png_read.read(out / row["file"])
@@ -77,6 +81,11 @@ def case_maps(tmp):
         assert shape == (16, 16) and list(array) == classes, "PNG and NPY tell the same"
         shares, shape = npy(out / f"{i:06}-probabilities.npy")
         assert shape == (3, 16, 16)
+        if has_tiff:
+            width, height, samples, values, colours = tiff_read.read(tmp / f"tiff/{i:06}.tif")
+            assert (width, height, samples, values) == (16, 16, 1, classes) and colours[0] != colours[1] != colours[2]
+            width, height, samples, values, colours = tiff_read.read(tmp / f"tiff/{i:06}-probabilities.tif")
+            assert samples == 3 and [values[3 * at + k] for k in range(3) for at in range(256)] == list(shares)
         for at in range(256):
             of_pixel = shares[at::256]
             assert abs(sum(of_pixel) - 1) < 1e-5 and of_pixel[classes[at]] == max(of_pixel)
@@ -184,8 +193,8 @@ def case_errors(tmp):
     maps = train(tmp, "m", MAPS)
     expect(farandole("predict"), 2, "name a run")
     expect(farandole("predict", run, "--format", "png"), 2, "csv or jsonl")
-    expect(farandole("predict", maps, "--format", "csv"), 2, "png or npy")
-    expect(farandole("predict", run, "--format", "tiff"), 2, "tiff")
+    expect(farandole("predict", maps, "--format", "csv"), 2, "png, npy or tiff")
+    expect(farandole("predict", run, "--format", "gif"), 2, "gif")
     expect(farandole("predict", run, "--overlay"), 2, "--overlay")
     expect(farandole("predict", run, "--top", "0"), 2, "--top 0")
     expect(farandole("predict", run, "--images", tmp / "none"), 3, "none")
