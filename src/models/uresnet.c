@@ -236,6 +236,10 @@ static const far_model_preset uresnet_presets[] = {
     { .name = "polaris",
       .settings = "depth=7 blocks_deep=2 bottleneck=96 blocks_final=2 residual=no join=sum",
       .help = "Deeper and lighter: 1,926,403 parameters" },
+    { .name = "stream",
+      .settings = "width=4 blocks=1 blocks_deep=1 blocks_final=0 bottleneck=32 kernel_deep=3 residual=no join=sum",
+      .help = "For images larger than memory, one 3x3 block a level each way: 42,283 parameters of one plane",
+      .input = { 4, { 1, 1, 1024, 1024 } } },
 };
 
 const fari_model fari_model_uresnet = {

@@ -24,7 +24,7 @@ alexnet_bn    3x227x227 in, 60,965,224 parameters. BN has no affine part, eps 1e
               conv3[384,256,3,3]+b pad 1, relu, bn4(384); conv4[384,192,3,3]+b pad 1 groups 2, relu, bn5(384);
               conv5[256,192,3,3]+b pad 1 groups 2, relu, maxpool 3/2; flatten (C,H,W) to 9216;
               fc6[4096,9216]+b, relu, dropout p; fc7[4096,4096]+b, relu, dropout p; fc8[1000,4096]+b
-uresnet       presets a21 8,510,547 / uresnet 18,382,131 / scc21 18,367,891 / polaris 1,926,403 parameters (table UResNet.PRESETS).
+uresnet       presets a21 8,510,547 / uresnet 18,382,131 / scc21 18,367,891 / polaris 1,926,403 / stream 42,283 parameters (table UResNet.PRESETS).
               B x 3 x H x W in (three planes); B x 3 planes x 3 classes x H x W logits out. H and W divisible by 2^depth.
               All layers but bottleneck.* are shared by the planes and run once per plane, plane 0 first, so batch norm takes its statistics
               per plane, its running averages move three times a step and num_batches_tracked counts three.
@@ -222,6 +222,7 @@ class UResNet(nn.Module):
         "uresnet": dict(base=16, depth=6, blocks=2, blocks_deep=5, bottleneck=256, k_deep=5, blocks_final=5, residual=True, join="concat"),
         "scc21": dict(base=16, depth=6, blocks=2, blocks_deep=5, bottleneck=256, k_deep=5, blocks_final=5, residual=True, join="concat", norm="none"),
         "polaris": dict(base=16, depth=7, blocks=2, blocks_deep=2, bottleneck=96, k_deep=5, blocks_final=2, residual=False, join="sum"),
+        "stream": dict(base=4, depth=6, blocks=1, blocks_deep=1, bottleneck=32, k_deep=3, blocks_final=0, residual=False, join="sum", planes=1),
     }
 
     def __init__(self, base, depth, blocks, blocks_deep, bottleneck, k_deep, blocks_final, residual, join, growth="add", norm="batch",
@@ -381,6 +382,7 @@ COUNTED = [  # (title, builder, parameters); counts are published ones except wh
     ("uresnet preset uresnet", lambda: uresnet("uresnet"), 18382131),
     ("uresnet preset scc21", lambda: uresnet("scc21"), 18367891),
     ("uresnet preset polaris", lambda: uresnet("polaris"), 1926403),
+    ("uresnet preset stream", lambda: uresnet("stream"), 42283),  # counted here
     ("unet norm none", lambda: unet(norm="none"), 31030658),  # counted here
     ("unet norm batch", unet, 31036546),  # counted here; 3 -> 1 channels gives 31,037,633, the count users know
     ("unet3d norm group", lambda: unet3d(norm="group"), 1401282),  # counted here

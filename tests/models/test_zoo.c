@@ -29,6 +29,7 @@ static const zoo_case cases[] = {
     { NULL, "a21", NULL, "affine=no", { 4, { 1, 3, 64, 128 } }, 8505011 },
     { NULL, "scc21", NULL, "", { 4, { 1, 3, 64, 128 } }, 18367891 },
     { "uresnet preset polaris", "polaris", "", "", { 4, { 1, 3, 128, 256 } }, 1926403 },
+    { "uresnet preset stream", "stream", "", "", { 4, { 1, 1, 128, 64 } }, 42283 },
     { "unet norm none", "unet", NULL, "norm=none", { 4, { 1, 1, 32, 48 } }, 31030658 },
     { "unet norm batch", "unet", NULL, "", { 4, { 1, 1, 32, 48 } }, 31036546 },
     { NULL, "unet", NULL, "classes=1", { 4, { 1, 3, 32, 48 } }, 31037633 },
