@@ -51,6 +51,7 @@ static const topic topics[] = {
       "                    data.labels: \"truth/*_mask.png\"\n"
       "  data.kind: lartpc        one HDF5 file, or a folder with train.h5 and test.h5: sparse images of liquid-argon detectors, as\n"
       "                    farandole synth lartpc writes them\n"
+      "  data.kind: landmask      one file with a map of land and sea: windows of it, from a coarse view to the map itself\n"
       "\n"
       "u8 pixels are read as value / 255. Other names: data.images, data.labels, data.test_images, data.test_labels.\n"
       "Without a test part, data.holdout sets training samples apart: a share (by the names of pictures) or a number.\n"

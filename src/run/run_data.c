@@ -87,6 +87,7 @@ static const struct {
     far_status (*open)(const far_config *config, run_data *data);
 } readers[] = {
     { is_synthetic, open_synthetic },
+    { run_data_is_landmask, run_data_open_landmask },
     { run_data_is_lartpc, run_data_open_lartpc },
     { run_data_is_arrays, run_data_open_arrays },
     { run_data_is_pictures, run_data_open_pictures },

@@ -213,6 +213,9 @@ far_status run_groups_apply(far_run *run,
 /* run_data_lartpc.c: files of liquid-argon images */
 bool run_data_is_lartpc(const far_config *config);
 far_status run_data_open_lartpc(const far_config *config, run_data *data);
+/* run_data_landmask.c */
+bool run_data_is_landmask(const far_config *config);
+far_status run_data_open_landmask(const far_config *config, run_data *data);
 /* run_data_arrays.c */
 bool run_data_is_arrays(const far_config *config);
 far_status run_data_open_arrays(const far_config *config, run_data *data);

@@ -29,6 +29,14 @@ def events(folder, size="1280x2048"):
         expect(farandole("synth", "lartpc", "--events", "2", "--seed", seed, "--size", size, "--out", folder / f"{part}.h5", "--quiet"), 0)
 
 
+def small_map(folder, height=1024, width=4096):
+    """Land in squares, as the map of the Earth is: other than 0 is sea."""
+    stripe = bytes(x // 192 % 2 for x in range(width))
+    other = bytes(1 - value for value in stripe)
+    (folder / "map.raw").write_bytes(b"".join(stripe if y // 160 % 2 else other for y in range(height)))
+    (folder / "map.raw.json").write_text(json.dumps({"shape": [height, width], "type": "bool"}))
+
+
 def data_of(tmp, path):
     """The words that give an example small data of the kind it wants."""
     text, folder = path.read_text(), tmp / path.stem
@@ -36,7 +44,9 @@ def data_of(tmp, path):
         return []
     if not folder.exists():
         folder.mkdir()
-        if "kind: lartpc" in text:
+        if "kind: landmask" in text:
+            small_map(folder)
+        elif "kind: lartpc" in text:
             events(folder)
         elif "labels_as: instances" in text:
             pictures.maps(folder)
@@ -45,6 +55,8 @@ def data_of(tmp, path):
             pictures.classes(folder)
         else:
             fake_mnist(folder)
+    if "kind: landmask" in text:
+        return [f"data.path={folder}/map.raw", "data.landmask.window=256", "data.landmask.windows=4", "data.landmask.test_windows=2"]
     few = ["batch=4"] if "labels_as: instances" in text or "resized_crop" in text else []
     return [f"data.path={folder}", *few]
 
