@@ -14,6 +14,7 @@ typedef enum fari_doing_kind {
     FARI_DOING_COMPUTE,     /* what: an operation, "conv stem" */
     FARI_DOING_READ,        /* number: of the sample */
     FARI_DOING_WRITE,       /* what: a file */
+    FARI_DOING_SPILL,       /* what: in words, "writes to disk conv3" */
     FARI_DOING_OTHER,       /* what: in words, "opens the data" */
     FARI_DOING_AWAIT_OWN,   /* waits for other threads of this process; number: the kind of what they do */
     FARI_DOING_AWAIT_RANK,  /* number: the rank; what: is to come from there */

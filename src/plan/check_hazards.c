@@ -21,7 +21,7 @@ typedef struct order_check {
     spot *spots;       /* [access_count] in the order of the instructions */
     int64_t *bin0;     /* [BINS + 1] */
     int32_t *bins;     /* spots that reach into a bin, ascending */
-    int64_t bin_bytes; /* of memory a bin stands for: arena first, then store */
+    int64_t bin_bytes; /* of memory a bin stands for: arena first, then store, then the spill file */
     uint64_t *from;    /* [instr_count] which instructions of the block come before */
 } order_check;
 
@@ -35,16 +35,22 @@ static int64_t last_bin(const order_check *c, const spot *s)
     return (s->hi - 1) / c->bin_bytes;
 }
 
+static int64_t base_of(const fari_plan *plan, const fari_buffer *buffer)
+{
+    if (buffer->base == FARI_BASE_ARENA) return 0;
+    return plan->arena_bytes + (buffer->base == FARI_BASE_SPILL ? plan->store_bytes : 0);
+}
+
 static far_status spots_sort(order_check *c)
 {
     const fari_plan *plan = c->plan;
     int64_t at = 0;
-    c->bin_bytes = (plan->arena_bytes + plan->store_bytes) / BINS + 1;
+    c->bin_bytes = (plan->arena_bytes + plan->store_bytes + plan->spill_bytes) / BINS + 1;
     for (int64_t i = 0; i < plan->instr_count; i++)
         for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
             const fari_access *access = &plan->accesses[a];
             const fari_buffer *buffer = &plan->buffers[access->buffer];
-            const int64_t base = buffer->offset + (buffer->base == FARI_BASE_STORE ? plan->arena_bytes : 0);
+            const int64_t base = base_of(plan, buffer) + buffer->offset;
             c->spots[at] = (spot){ base + access->lo, base + access->hi, (int32_t)i, access->is_write };
             for (int64_t b = first_bin(c, &c->spots[at]); b <= last_bin(c, &c->spots[at]); b++) c->bin0[b + 1]++;
             at++;
@@ -151,6 +157,21 @@ static bool is_written(const written *w, int64_t lo, int64_t hi)
     return false;
 }
 
+/* A piece goes to disk or comes back: what was written of it is written there. */
+static far_status written_move(const fari_plan *plan, int64_t instr, written *all)
+{
+    const fari_access *from = &plan->accesses[plan->access0[instr]], *to = from + 1;
+    const written *w = &all[from->buffer];
+    if (from->hi - from->lo != to->hi - to->lo)
+        return FAR_FAIL(FAR_E_INTERNAL, "instruction %d moves a piece to one of another size", (int)instr);
+    for (int64_t i = 0; i < w->count; i++) {
+        const int64_t lo = w->ranges[i].lo > from->lo ? w->ranges[i].lo : from->lo;
+        const int64_t hi = w->ranges[i].hi < from->hi ? w->ranges[i].hi : from->hi;
+        if (lo < hi) FAR_TRY(written_add(&all[to->buffer], lo - from->lo + to->lo, hi - from->lo + to->lo));
+    }
+    return FAR_OK;
+}
+
 static far_status check_written(const fari_plan *plan)
 {
     far_status st = FAR_OK;
@@ -159,6 +180,14 @@ static far_status check_written(const fari_plan *plan)
     for (int64_t i = 0; i < plan->instr_count; i++) {
         const fari_instr *instr = &plan->instrs[i];
         const bool in_place = instr->kind == FARI_INSTR_COMBINE || instr->accumulate;
+        if (i > 0 && instr->turn < instr[-1].turn) {
+            st = FAR_FAIL(FAR_E_INTERNAL, "instruction %d has an earlier turn than the one before it", (int)i);
+            goto done;
+        }
+        if (instr->kind == FARI_INSTR_WRITE || instr->kind == FARI_INSTR_READ) {
+            FAR_TRY_GOTO(written_move(plan, i, all), done);
+            continue;
+        }
         for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
             const fari_access *access = &plan->accesses[a];
             if (plan->buffers[access->buffer].base == FARI_BASE_STORE) continue;

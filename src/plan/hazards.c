@@ -1,5 +1,5 @@
 /* Who must wait for whom: reads after writes, writes after reads, writes after writes, on byte ranges; and the first writes into a
-   place of the arena after the last uses of what lay there before. Any order that respects these gives the same bits. */
+   place of the arena, or of the spill file, after the last uses of what lay there before. Any order that respects these gives the same bits. */
 #include "base/mem.h"
 #include "plan/plan.h"
 #include <string.h>
@@ -68,7 +68,10 @@ static far_status access_note(hazard_work *w, const fari_access *access, int32_t
         if (!(access->is_write && access->lo <= t->lo && t->hi <= access->hi)) h->touches[kept++] = *t;
     }
     h->count = kept;
-    if (access->is_write && !was_written) FAR_TRY(wait_for_place(w, access->buffer, access->lo, access->hi, instr));
+    /* a piece for the disk may have bytes that nobody writes: its last page, seams between parts of a rank */
+    const bool is_move = fari_instr_is_move(&w->plan->instrs[instr]);
+    if ((access->is_write || is_move) && !was_written)
+        FAR_TRY(wait_for_place(w, access->buffer, access->lo, access->hi, instr));
     if (!fari_reserve((void **)&h->touches, &h->cap, h->count + 1, sizeof(touch)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
     h->touches[h->count++] = (touch){ instr, access->is_write, access->lo, access->hi };
@@ -83,10 +86,10 @@ static far_status find_before(hazard_work *w)
     for (int64_t b = 0; b < plan->buffer_count; b++) {
         const fari_buffer *buffer = &plan->buffers[b];
         history *h = &w->histories[b];
-        if (buffer->base != FARI_BASE_ARENA) continue;
+        if (buffer->base == FARI_BASE_STORE) continue;
         for (int64_t a = 0; a < plan->buffer_count; a++) {
             const fari_buffer *old = &plan->buffers[a];
-            if (old->base != FARI_BASE_ARENA || old->last_turn >= buffer->first_turn || old->bytes == 0) continue;
+            if (old->base != buffer->base || old->last_turn >= buffer->first_turn || old->bytes == 0) continue;
             if (old->offset >= buffer->offset + buffer->bytes || buffer->offset >= old->offset + old->bytes) continue;
             if (!fari_reserve((void **)&h->before, &h->before_cap, h->before_count + 1, sizeof(int32_t)))
                 return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");

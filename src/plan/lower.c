@@ -293,6 +293,7 @@ static far_status lower_chunk(fari_lowering *low)
 void fari_lower_note_turns(fari_plan *plan, int64_t first_instr, int32_t turn)
 {
     if (first_instr == plan->instr_count) return;
+    for (int64_t i = first_instr; i < plan->instr_count; i++) plan->instrs[i].turn = turn;
     for (int64_t a = plan->access0[first_instr]; a < plan->access_count; a++) {
         fari_buffer *buffer = &plan->buffers[plan->accesses[a].buffer];
         if (turn < buffer->first_turn) buffer->first_turn = turn;

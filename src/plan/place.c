@@ -7,9 +7,14 @@
 
 #define ALIGN_BYTES 64
 
+static int64_t align_to(int64_t bytes, int64_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
 static int64_t align(int64_t bytes)
 {
-    return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return align_to(bytes, ALIGN_BYTES);
 }
 
 typedef struct sort_key {
@@ -44,7 +49,7 @@ static void insert_by_offset(const fari_plan *plan, int32_t *list, int64_t count
 /* The smallest gap that holds the buffer, lowest first among equals; else above everything that lives at the same time. */
 static int64_t best_offset(const fari_plan *plan, const int32_t *list, int64_t count, const fari_buffer *buffer)
 {
-    const int64_t need = align(buffer->bytes);
+    const int64_t need = align(buffer->bytes), unit = buffer->is_paged ? FARI_PAGE_BYTES : ALIGN_BYTES;
     int64_t top = 0, best = -1, best_gap = INT64_MAX;
     for (int64_t i = 0; i < count; i++) {
         const fari_buffer *other = &plan->buffers[list[i]];
@@ -54,7 +59,7 @@ static int64_t best_offset(const fari_plan *plan, const int32_t *list, int64_t c
             best = top;
             best_gap = gap;
         }
-        if (other->offset + align(other->bytes) > top) top = other->offset + align(other->bytes);
+        if (other->offset + align(other->bytes) > top) top = align_to(other->offset + align(other->bytes), unit);
     }
     return best >= 0 ? best : top;
 }
@@ -99,8 +104,8 @@ static int64_t place_all(placing *p, placing_order order)
     return top;
 }
 
-/* The order that gives the smallest arena, the first among equals. */
-static void place_best(placing *p)
+/* The order that gives the smallest arena, the first among equals; gives its size. */
+static int64_t place_best(placing *p)
 {
     placing_order best = LARGEST_FIRST, now = LARGEST_FIRST;
     int64_t least = INT64_MAX;
@@ -111,7 +116,7 @@ static void place_best(placing *p)
         least = top;
         best = now;
     }
-    p->plan->arena_bytes = now == best ? least : place_all(p, best);
+    return now == best ? least : place_all(p, best);
 }
 
 /* ---- sums on their way ---- */
@@ -156,31 +161,41 @@ static void keep_longer(placing *p, int32_t turns)
 }
 
 /* As long as the arena allows. */
-static void place_travelling(placing *p)
+static int64_t place_travelling(placing *p)
 {
-    place_best(p);
-    if (p->sum_last == NULL) return;
-    const int64_t most = p->plan->arena_bytes + (int64_t)(TRAVEL_SHARE * (double)p->plan->arena_bytes);
+    const fari_spill_config *spill = &p->plan->opts.spill;
+    const int64_t least = place_best(p);
+    int64_t most = least + (int64_t)(TRAVEL_SHARE * (double)least);
+    if (spill->mode == FARI_SPILL_AUTO && most > spill->arena_limit) most = spill->arena_limit;
+    if (p->sum_last == NULL || spill->mode == FARI_SPILL_MOST || most <= least) return least;
     for (size_t i = 0; i < FAR_COUNT(travel_turns); i++) {
         keep_longer(p, travel_turns[i]);
-        place_best(p);
-        if (p->plan->arena_bytes <= most) return;
+        const int64_t bytes = place_best(p);
+        if (bytes <= most) return bytes;
     }
     keep_longer(p, 0);
-    place_best(p);
+    return place_best(p);
 }
 
-/* Puts the store's buffers side by side and lists the others. */
-static void collect(placing *p)
+/* The store's buffers lie side by side. */
+static void place_store(fari_plan *plan)
 {
-    fari_plan *plan = p->plan;
+    plan->store_bytes = 0;
     for (int64_t i = 0; i < plan->buffer_count; i++) {
         fari_buffer *buffer = &plan->buffers[i];
-        if (buffer->base == FARI_BASE_STORE) {
-            buffer->offset = plan->store_bytes;
-            plan->store_bytes += align(buffer->bytes);
-            continue;
-        }
+        if (buffer->base != FARI_BASE_STORE) continue;
+        buffer->offset = plan->store_bytes;
+        plan->store_bytes += align(buffer->bytes);
+    }
+}
+
+static void collect(placing *p, fari_base base)
+{
+    fari_plan *plan = p->plan;
+    p->count = p->bytes = 0;
+    for (int64_t i = 0; i < plan->buffer_count; i++) {
+        fari_buffer *buffer = &plan->buffers[i];
+        if (buffer->base != base) continue;
         if (buffer->last_turn < 0)
             buffer->first_turn = buffer->last_turn = 0; /* never touched: takes part for order's sake */
         if (buffer->is_kept) buffer->last_turn = INT32_MAX;
@@ -198,9 +213,12 @@ far_status fari_plan_place_buffers(fari_plan *plan)
     if (p.keys == NULL || p.placed == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory to place %lld buffers", (long long)plan->buffer_count);
     } else {
-        collect(&p);
+        place_store(plan);
+        collect(&p, FARI_BASE_SPILL);
+        plan->spill_bytes = place_best(&p);
+        collect(&p, FARI_BASE_ARENA);
         st = find_travelling(&p);
-        if (st == FAR_OK) place_travelling(&p);
+        if (st == FAR_OK) plan->arena_bytes = place_travelling(&p);
     }
     fari_free(p.sum_last);
     fari_free(p.keys);

@@ -54,7 +54,7 @@ far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, 
     FAR_TRY_GOTO(fari_plan_order_nodes(plan), failed);
     FAR_TRY_GOTO(fari_plan_cut_grains(plan), failed);
     FAR_TRY_GOTO(fari_plan_lower(plan), failed);
-    FAR_TRY_GOTO(fari_plan_place_buffers(plan), failed);
+    FAR_TRY_GOTO(fari_plan_spill(plan), failed);
     FAR_TRY_GOTO(fari_plan_find_hazards(plan), failed);
     fari_part_link(plan);
     plan->scratch_bytes = (plan->scratch_bytes + 4095) / 4096 * 4096;
@@ -74,7 +74,7 @@ int64_t fari_plan_bytes_of_kind(const fari_plan *plan, fari_buffer_kind kind)
 {
     int64_t bytes = 0;
     for (int64_t i = 0; i < plan->buffer_count; i++)
-        if (plan->buffers[i].kind == kind) bytes += plan->buffers[i].bytes;
+        if (plan->buffers[i].kind == kind && plan->buffers[i].base != FARI_BASE_SPILL) bytes += plan->buffers[i].bytes;
     return bytes;
 }
 

@@ -25,9 +25,26 @@ typedef struct fari_mesh {
 
 #define FARI_RANKS_MAX 65536
 
+/* Whether tensors wait on disk between two uses that lie far apart. Results never depend on it. */
+typedef enum fari_spill_mode {
+    FARI_SPILL_NONE = 0,
+    FARI_SPILL_AUTO, /* as much as it takes for the arena to be no larger than the limit; all where even that does not do */
+    FARI_SPILL_MOST /* all that can: the smallest arena */
+} fari_spill_mode;
+
+typedef struct fari_spill_config {
+    fari_spill_mode mode;
+    int64_t arena_limit; /* AUTO: bytes that the arena may have */
+    int64_t min_bytes;   /* of a tensor that is worth it; 0: 64 KiB */
+    int64_t piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB */
+} fari_spill_config;
+
+#define FARI_PAGE_BYTES 4096 /* of disk and memory: what is written past the page cache begins and ends at such */
+
 typedef struct fari_plan_opts {
     fari_grain_config grain;
     fari_mesh mesh;
+    fari_spill_config spill;
     int32_t rank;              /* whose plan: 0 .. data * spatial - 1 */
     int32_t threads;           /* scratch is planned for so many; 0: 1 */
     bool is_keeping_gradients; /* gradients of parameters and inputs can be read after a step */
@@ -43,7 +60,11 @@ typedef struct fari_grains {
     const int64_t *row_start; /* [row_count + 1] */
 } fari_grains;
 
-typedef enum fari_base { FARI_BASE_ARENA = 0, FARI_BASE_STORE } fari_base;
+typedef enum fari_base {
+    FARI_BASE_ARENA = 0,
+    FARI_BASE_STORE,
+    FARI_BASE_SPILL /* the file of what waits on disk: known to READ and WRITE alone */
+} fari_base;
 
 typedef enum fari_buffer_kind {
     FARI_BUFFER_PARAM,
@@ -65,6 +86,7 @@ typedef struct fari_buffer {
     int64_t bytes, offset;
     int32_t first_turn, last_turn; /* turns (positions in the node order) between which its contents count */
     bool is_kept;                  /* must outlive the step: outputs */
+    bool is_paged; /* comes from disk, or goes there: offset and bytes are multiples of FARI_PAGE_BYTES */
 } fari_buffer;
 
 typedef enum fari_instr_kind {
@@ -74,21 +96,30 @@ typedef enum fari_instr_kind {
     FARI_INSTR_UNPACK,
     FARI_INSTR_FEED,
     FARI_INSTR_SEND, /* parts of buffers to another rank: one message */
-    FARI_INSTR_RECV
+    FARI_INSTR_RECV,
+    FARI_INSTR_WRITE, /* a piece of a buffer to disk, or back: spill.h */
+    FARI_INSTR_READ
 } fari_instr_kind;
 
 typedef struct fari_instr {
     uint8_t kind; /* fari_instr_kind */
     bool accumulate;
     uint8_t in_count, out_count;
-    int32_t node; /* -1 for FEED, SEND, RECV */
+    int32_t node; /* -1 for FEED, SEND, RECV, WRITE, READ */
     int32_t
-        aux; /* PACK: which input; FEED: which graph input; COMBINE: 1 when the plain sum serves; SEND, RECV: which message */
+        aux; /* PACK: which input; FEED: which graph input; COMBINE: 1 when the plain sum serves; SEND, RECV: which message;
+                WRITE, READ: which of plan->spill_pieces */
     int32_t prepared; /* index in plan->prepared, -1: none */
+    int32_t turn;     /* in which it uses its buffers; never less than that of the instruction before it */
     int64_t view0;    /* first of in_count + out_count views */
     fari_kernel_fn run;
     void *state;
 } fari_instr;
+
+static inline bool fari_instr_is_move(const fari_instr *instr)
+{
+    return instr->kind == FARI_INSTR_WRITE || instr->kind == FARI_INSTR_READ;
+}
 
 /* A byte range that an instruction touches. */
 typedef struct fari_access {
@@ -131,10 +162,13 @@ typedef struct fari_plan {
         guard; /* the instruction that completes the loss, for which every update waits: a step whose loss is not finite changes no
                       parameter; -1: none */
 
-    int64_t arena_bytes;     /* exact: the one allocation for everything but the store */
-    int64_t store_bytes;     /* parameters, state, optimizer state */
-    int64_t scratch_bytes;   /* a thread's */
-    int64_t reference_calls; /* calls that no kernel but the reference serves */
+    int64_t arena_bytes;               /* exact: the one allocation for everything but the store */
+    int64_t store_bytes;               /* parameters, state, optimizer state */
+    int64_t spill_bytes;               /* exact: the file of what waits on disk; 0: nothing does */
+    int64_t spill_pieces;              /* in which it goes there */
+    int64_t written_bytes, read_bytes; /* to and from that file, in a step */
+    int64_t scratch_bytes;             /* a thread's */
+    int64_t reference_calls;           /* calls that no kernel but the reference serves */
     double flops, bytes_moved;
 
     struct fari_part *part; /* part.h: what a plan for one of several ranks says beyond; NULL for a plan of one rank */
@@ -170,7 +204,8 @@ int32_t fari_rank_of_grain(const fari_plan *plan, far_value tensor, int64_t inde
 far_status fari_plan_order_nodes(fari_plan *plan);   /* order.c: updates as early as they may run */
 far_status fari_plan_cut_grains(fari_plan *plan);    /* grains.c */
 far_status fari_plan_lower(fari_plan *plan);         /* lower.c: instructions, views, accesses */
-far_status fari_plan_place_buffers(fari_plan *plan); /* place.c: lifetimes and offsets */
+far_status fari_plan_spill(fari_plan *plan);         /* spill.c: what waits on disk; then places the buffers */
+far_status fari_plan_place_buffers(fari_plan *plan); /* place.c: lifetimes and offsets; may be repeated */
 far_status fari_plan_find_hazards(fari_plan *plan);  /* hazards.c: who must wait for whom */
 
 /* tree.c: the fixed order of every sum. Calls leaf(ctx, i, slot) and combine(ctx, left slot, right slot) in the order in which one

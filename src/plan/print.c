@@ -28,12 +28,12 @@ static int64_t peak_of_kind(const fari_plan *plan, fari_buffer_kind kind)
     for (int64_t i = 0; i < plan->buffer_count; i++) { /* a peak begins where some buffer begins */
         const fari_buffer *at = &plan->buffers[i];
         int64_t sum = 0;
-        if (at->kind != kind) continue;
+        if (at->kind != kind || at->base == FARI_BASE_SPILL) continue;
         for (int64_t k = 0; k < plan->buffer_count; k++) {
             const fari_buffer *b = &plan->buffers[k];
             const bool is_there = b->base == FARI_BASE_STORE || /* what is kept is always there */
                                   (b->first_turn <= at->first_turn && at->first_turn <= b->last_turn);
-            if (b->kind == kind && is_there) sum += b->bytes;
+            if (b->kind == kind && is_there && b->base != FARI_BASE_SPILL) sum += b->bytes;
         }
         if (sum > peak) peak = sum;
     }
@@ -83,6 +83,7 @@ void fari_plan_print_text(const fari_plan *plan, fari_text *text)
                           fari_bytes_text(peak, bytes));
     }
     print_recompute(plan, text);
+    fari_plan_print_spill_text(plan, text);
 }
 
 static void json_tensor(const fari_plan *plan, int64_t i, fari_text *text)
@@ -104,19 +105,20 @@ static void json_tensor(const fari_plan *plan, int64_t i, fari_text *text)
 
 static void json_buffer(const fari_plan *plan, int64_t i, fari_text *text)
 {
+    static const char *const bases[] = { "arena", "store", "spill" };
     const fari_buffer *b = &plan->buffers[i];
     fari_text_add(text,
                   "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"tensor\": %d, \"in\": \"%s\", \"bytes\": %" PRId64
                   ", \"offset\": %" PRId64 ", \"turns\": [%d, %d]",
-                  i, fari_buffer_kind_name(b->kind), (int)b->tensor, b->base == FARI_BASE_STORE ? "store" : "arena",
-                  b->bytes, b->offset, (int)b->first_turn, (int)b->last_turn);
+                  i, fari_buffer_kind_name(b->kind), (int)b->tensor, bases[b->base], b->bytes, b->offset,
+                  (int)b->first_turn, (int)b->last_turn);
     fari_plan_json_holds(plan, i, text);
     fari_text_add(text, "}");
 }
 
 static void json_instr(const fari_plan *plan, int64_t i, fari_text *text)
 {
-    static const char *const kinds[] = { "call", "combine", "pack", "unpack", "feed", "send", "recv" };
+    static const char *const kinds[] = { "call", "combine", "pack", "unpack", "feed", "send", "recv", "write", "read" };
     const fari_instr *instr = &plan->instrs[i];
     fari_text_add(text, "    {\"id\": %" PRId64 ", \"kind\": \"%s\", \"node\": %d", i, kinds[instr->kind],
                   (int)instr->node);
@@ -179,6 +181,11 @@ static void json_plan(const fari_plan *plan, fari_text *text, json_sink *sink)
                   ",\n  \"scratch_bytes_a_thread\": %" PRId64 ",\n  \"flops\": %.17g,\n  \"reference_calls\": %" PRId64
                   ",\n",
                   plan->arena_bytes, plan->store_bytes, plan->scratch_bytes, plan->flops, plan->reference_calls);
+    if (plan->spill_bytes > 0)
+        fari_text_add(text,
+                      "  \"spill_bytes\": %" PRId64 ",\n  \"written_bytes\": %" PRId64 ",\n  \"read_bytes\": %" PRId64
+                      ",\n",
+                      plan->spill_bytes, plan->written_bytes, plan->read_bytes);
     if (plan->part != NULL)
         fari_text_add(text, "  \"rank\": %d,\n  \"layout\": {\"data\": %d, \"spatial\": %d},\n", (int)plan->opts.rank,
                       (int)plan->opts.mesh.data, (int)plan->opts.mesh.spatial);

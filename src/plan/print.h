@@ -39,6 +39,9 @@ far_status fari_plan_memory(const fari_plan *plan, int64_t bytes_out[FARI_MEMORY
 void fari_plan_print_memory_text(const fari_plan *plan, fari_text *text);
 void fari_plan_print_memory_json(const fari_plan *plan, fari_text *text); /* two members, each with a comma behind */
 
+/* print_spill.c: what waits on disk, the largest few by name; nothing where none does. */
+void fari_plan_print_spill_text(const fari_plan *plan, fari_text *text);
+
 /* "12.3 MB": three digits and a unit of powers of 1,000. */
 const char *fari_bytes_text(int64_t bytes, char text_out[32]);
 #endif

@@ -105,6 +105,11 @@ void fari_plan_print_rank_text(const fari_plan *plan, fari_text *text)
     fari_text_add(text, "%s kept, ", fari_bytes_text(plan->store_bytes, bytes));
     fari_text_add(text, "%s scratch of threads\n", fari_bytes_text(plan->scratch_bytes * plan->opts.threads, bytes));
     fari_plan_print_memory_text(plan, text);
+    if (plan->spill_bytes > 0) {
+        fari_text_add(text, "  disk           %s of tensors wait there", fari_bytes_text(plan->spill_bytes, bytes));
+        fari_text_add(text, "; %s written", fari_bytes_text(plan->written_bytes, bytes));
+        fari_text_add(text, ", %s read a step\n", fari_bytes_text(plan->read_bytes, bytes));
+    }
     fari_text_add(text, "  sends          %" PRId64 " messages, %s", t.all.sent,
                   fari_bytes_text(t.all.sent_bytes, bytes));
     for (int32_t s = 0, shown = 0; s < SIZES; s++)

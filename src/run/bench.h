@@ -29,6 +29,7 @@ typedef struct run_bench {
     double waiting_s, wall_s;       /* for data, a step; of a step with all that is around it */
     double cpu_s;                   /* of all threads of the process, a step: those that prepare batches too */
     double exposed_s;               /* as of run_bench_rank; 0 where one process runs */
+    double disk_s;                  /* waiting for tensors on disk with nothing to compute */
     double profiled_s, busy_s;      /* of the steps that were timed by instruction: their length; all threads' work */
     double peak_flops, peak_bandwidth; /* of the machine, on as many threads */
     int64_t peak_bytes;                /* of the process */

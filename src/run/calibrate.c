@@ -332,6 +332,8 @@ far_status fari_calibration_measure(fari_calibration *cal, const fari_plan *plan
 
 static double estimate(const fari_plan *plan, int64_t idx)
 {
+    if (fari_instr_is_move(&plan->instrs[idx]))
+        return (double)plan->views[plan->instrs[idx].view0].dim[0] / FARI_DISK_BYTES_A_SECOND;
     const fari_cost cost = fari_plan_cost(plan, idx);
     const double by_flops = cost.flops / GUESS_FLOPS, by_bytes = cost.bytes / GUESS_BYTES_A_SECOND;
     return GUESS_CALL_S + (by_flops > by_bytes ? by_flops : by_bytes);
@@ -343,7 +345,26 @@ typedef struct paper {
     int32_t *waits;
     uint8_t *is_ready;
     double *ready_at; /* when an instruction's last dependence ends */
+    double disk_free_at;
 } paper;
+
+/* Instruction `idx` ends at `stop`. Pieces for the disk, which need no thread, begin as they become ready, one after the other. Gives how many
+   instructions have ended. */
+static int64_t end_at(paper *p, int64_t idx, double stop)
+{
+    const fari_plan *plan = p->plan;
+    int64_t ended = 1;
+    p->is_ready[idx] = 2;
+    for (int64_t s = plan->succ0[idx]; s < plan->succ0[idx + 1]; s++) {
+        const int32_t next = plan->succ[s];
+        if (stop > p->ready_at[next]) p->ready_at[next] = stop;
+        if (--p->waits[next] > 0 || !fari_instr_is_move(&plan->instrs[next])) continue;
+        if (p->ready_at[next] > p->disk_free_at) p->disk_free_at = p->ready_at[next];
+        p->disk_free_at += p->seconds[next];
+        ended += end_at(p, next, p->disk_free_at);
+    }
+    return ended;
+}
 
 /* Greedy list schedule: each free thread takes the first ready instruction, as the executor does. */
 static double schedule(paper *p)
@@ -353,7 +374,10 @@ static double schedule(paper *p)
     double free_at[THREADS_MAX] = { 0.0 }, end = 0.0;
     int64_t done = 0, first = 0;
     memcpy(p->waits, plan->indegree, (size_t)plan->instr_count * sizeof *p->waits);
-    for (; done < plan->instr_count; done++) {
+    memset(p->is_ready, 0, (size_t)plan->instr_count * sizeof *p->is_ready);
+    memset(p->ready_at, 0, (size_t)plan->instr_count * sizeof *p->ready_at);
+    p->disk_free_at = 0.0;
+    while (done < plan->instr_count) {
         int32_t t = 0;
         int64_t pick = -1, soonest = -1;
         for (int32_t i = 1; i < threads; i++)
@@ -369,15 +393,10 @@ static double schedule(paper *p)
         const double begin = p->ready_at[pick] > free_at[t] ? p->ready_at[pick] : free_at[t];
         const double stop = begin + p->seconds[pick];
         free_at[t] = stop;
-        p->is_ready[pick] = 2;
         if (stop > end) end = stop;
-        for (int64_t s = plan->succ0[pick]; s < plan->succ0[pick + 1]; s++) {
-            const int32_t next = plan->succ[s];
-            p->waits[next]--;
-            if (stop > p->ready_at[next]) p->ready_at[next] = stop;
-        }
+        done += end_at(p, pick, stop);
     }
-    return end;
+    return end > p->disk_free_at ? end : p->disk_free_at;
 }
 
 far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari_prediction *prediction_out,
@@ -402,11 +421,17 @@ far_status fari_predict(const fari_calibration *cal, const fari_plan *plan, fari
         if (is_looked_up) FAR_TRY_GOTO(instr_key(plan, &plan->instrs[i], &text, &key), done);
         const entry *known = is_looked_up ? find(cal, key) : NULL;
         seconds[i] = known != NULL ? known->seconds : estimate(plan, i);
-        prediction_out->busy_s += seconds[i];
+        *(fari_instr_is_move(&plan->instrs[i]) ? &prediction_out->disk_s : &prediction_out->busy_s) += seconds[i];
         if (known != NULL) measured += seconds[i];
     }
     if (per_instr_out != NULL) memcpy(per_instr_out, seconds, (size_t)plan->instr_count * sizeof *seconds);
     prediction_out->step_s = schedule(&p);
+    if (prediction_out->disk_s > 0.0) {
+        for (int64_t i = 0; i < plan->instr_count; i++)
+            if (fari_instr_is_move(&plan->instrs[i])) seconds[i] = 0.0;
+        const double without_s = schedule(&p);
+        prediction_out->disk_adds_s = prediction_out->step_s > without_s ? prediction_out->step_s - without_s : 0.0;
+    }
     prediction_out->measured_share = prediction_out->busy_s > 0.0 ? measured / prediction_out->busy_s : 0.0;
 done:
     fari_text_free(&text);

@@ -14,9 +14,14 @@ void fari_calibration_save(fari_calibration *cal);
 /* Runs every kernel of the plan that is not known yet, a few times, with all planned threads busy at once as they are in a step. */
 far_status fari_calibration_measure(fari_calibration *cal, const fari_plan *plan);
 
+/* What a solid-state disk moves, reading and writing: assumed, not measured. */
+#define FARI_DISK_BYTES_A_SECOND 1e9
+
 typedef struct fari_prediction {
-    double step_s; /* of one step on the planned threads */
-    double busy_s; /* sum over instructions */
+    double step_s;      /* of one step on the planned threads */
+    double busy_s;      /* sum over instructions that threads run */
+    double disk_s;      /* sum over pieces that go to disk and come back, at FARI_DISK_BYTES_A_SECOND */
+    double disk_adds_s; /* of step_s: what it would be shorter by with a disk that takes no time */
     double
         measured_share; /* of busy_s that rests on measured kernels; the rest is estimated from operations and bytes */
 } fari_prediction;

@@ -311,6 +311,10 @@ static const far_config_key fixed[] = {
       "a step. auto: what saves most for a few percent of its time; most: all that saves any, for up to a tenth or so; none: all is "
       "kept. The same bits.",
       "auto|most|none", ANY, true },
+    { "exec.spill", FAR_CONFIG_ENUM, "auto", "",
+      "Tensors of a training step that wait on disk between two uses that lie far apart. auto: as many as it takes to keep within memory; "
+      "none; most: all that can, for the least memory. The same bits.",
+      "auto|none|most", ANY, true },
     { "device", FAR_CONFIG_ENUM, "cpu", "", "Where kernels run.", "cpu", ANY, false },
     { "threads", FAR_CONFIG_INT, "auto", "", "Threads of this process; auto: all cores it may use.", "auto", 1, 4096,
       true },
@@ -320,6 +324,9 @@ static const far_config_key fixed[] = {
     { "memory", FAR_CONFIG_SIZE, "auto", "bytes", "Memory the run may use; auto: what the machine has.", "auto", ANY,
       true },
     { "run.dir", FAR_CONFIG_PATH, "", "", "Folder of this run; empty: runs/ with a name from the model and the date.",
+      NULL, ANY, true },
+    { "run.spill_dir", FAR_CONFIG_PATH, "", "",
+      "Folder on the disk where tensors wait (exec.spill), in a file without a name; empty: that of the run, or where the command was started.",
       NULL, ANY, true },
     { "run.samples", FAR_CONFIG_INT, "8", "samples",
       "Held-out samples of which the run's folder keeps pictures, truth and prediction of the last evaluation; 0: none.",

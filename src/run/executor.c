@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "run/exec_comm.h"
+#include "run/exec_spill.h"
 #include "run/executor_priv.h"
+#include "run/ready_heap.h"
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,13 +28,7 @@ static uint64_t ready_key(const fari_executor *exec, int32_t instr)
 
 static void heap_push(fari_executor *exec, int32_t instr)
 {
-    const uint64_t key = ready_key(exec, instr);
-    int64_t at = exec->heap_count++;
-    while (at > 0 && exec->heap[(at - 1) / 2] > key) {
-        exec->heap[at] = exec->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    exec->heap[at] = key;
+    fari_ready_push(exec->heap, &exec->heap_count, ready_key(exec, instr));
     atomic_store_explicit(&exec->ready, exec->heap_count, memory_order_release);
 }
 
@@ -45,23 +41,19 @@ static int32_t make_ready(fari_executor *exec, int32_t instr)
         fari_exec_comm_start(exec->comm, what->aux);
         return 0;
     }
+    if (fari_instr_is_move(what)) {
+        fari_exec_spill_start(exec->spill, ready_key(exec, instr));
+        return 0;
+    }
     heap_push(exec, instr);
     return 1;
 }
 
 static int32_t heap_pop(fari_executor *exec)
 {
-    const uint64_t top = exec->heap[0], last = exec->heap[--exec->heap_count];
-    int64_t at = 0;
-    for (int64_t child = 1; child < exec->heap_count; child = 2 * at + 1) {
-        if (child + 1 < exec->heap_count && exec->heap[child + 1] < exec->heap[child]) child++;
-        if (last <= exec->heap[child]) break;
-        exec->heap[at] = exec->heap[child];
-        at = child;
-    }
-    exec->heap[at] = last;
+    const int32_t instr = fari_ready_pop(exec->heap, &exec->heap_count);
     atomic_store_explicit(&exec->ready, exec->heap_count, memory_order_release);
-    return (int32_t)(top & UINT32_MAX);
+    return instr;
 }
 
 /* ---- one instruction ---- */
@@ -148,7 +140,9 @@ far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch)
     case FARI_INSTR_COMBINE: return instr->aux ? run_sum(exec, instr) : run_call(exec, instr, scratch);
     case FARI_INSTR_FEED: return run_feed(exec, instr);
     case FARI_INSTR_SEND: /* never here: make_ready */
-    case FARI_INSTR_RECV: break;
+    case FARI_INSTR_RECV:
+    case FARI_INSTR_WRITE:
+    case FARI_INSTR_READ: break;
     case FARI_INSTR_PACK:
         return backend->pack(&plan->prepared[instr->prepared], instr->aux, fari_exec_view_data(exec, instr->view0),
                              fari_exec_view_data(exec, instr->view0 + 1));
@@ -188,6 +182,7 @@ static void fail_step(fari_executor *exec, far_status st)
     exec->heap_count = 0;
     atomic_store(&exec->ready, 0);
     if (exec->comm != NULL) fari_exec_comm_abandon(exec->comm, st);
+    if (exec->spill != NULL) fari_exec_spill_abandon(exec->spill);
 }
 
 /* Under lock: marks `idx` done and readies what waited for it alone. The caller takes `own` of the readied itself. */
@@ -228,6 +223,16 @@ static void message_done(void *ctx, int32_t message, far_status st)
     (void)pthread_mutex_unlock(&exec->lock);
 }
 
+static void piece_done(void *ctx, int32_t instr, far_status st, int32_t lane, double begin_s)
+{
+    fari_executor *exec = ctx;
+    (void)pthread_mutex_lock(&exec->lock);
+    if (exec->is_tracing) exec->times[instr] = (fari_instr_time){ begin_s, fari_clock_s(), FARI_THREAD_OF_DISK - lane };
+    retire(exec, instr, st, 0);
+    fari_exec_idle_end(exec, instr);
+    (void)pthread_mutex_unlock(&exec->lock);
+}
+
 /* Under lock: works until the step has no more instructions. */
 static void work(fari_executor *exec, fari_worker *self)
 {
@@ -254,7 +259,7 @@ static void work(fari_executor *exec, fari_worker *self)
         (void)pthread_mutex_lock(&exec->lock);
         exec->running--;
         retire(exec, idx, st, 1);
-        if (exec->comm != NULL) fari_exec_idle_begin(exec);
+        if (exec->comm != NULL || exec->spill != NULL) fari_exec_idle_begin(exec);
     }
 }
 
@@ -288,6 +293,7 @@ static far_status bind_buffers(fari_executor *exec, const fari_store *store)
     const fari_plan *plan = exec->plan;
     for (int64_t i = 0; i < plan->buffer_count; i++) {
         const fari_buffer *buffer = &plan->buffers[i];
+        if (buffer->base == FARI_BASE_SPILL) continue; /* nowhere in memory */
         if (buffer->base == FARI_BASE_ARENA) {
             exec->buffer_data[i] = exec->arena + buffer->offset;
             continue;
@@ -372,6 +378,7 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     if (plan->part != NULL)
         FAR_TRY_GOTO(fari_exec_comm_create(plan, exec->buffer_data, opts->comm, message_done, exec, &exec->comm),
                      failed);
+    if (opts->spill_folder != NULL) FAR_TRY_GOTO(fari_executor_open_spill(exec, opts->spill_folder), failed);
     *exec_out = exec;
     return FAR_OK;
 failed:
@@ -379,16 +386,24 @@ failed:
     return st;
 }
 
+far_status fari_executor_open_spill(fari_executor *exec, const char *folder)
+{
+    if (exec->plan->spill_bytes == 0 || exec->spill != NULL) return FAR_OK;
+    return fari_exec_spill_create(exec->plan, exec->buffer_data, folder, piece_done, exec, &exec->spill);
+}
+
 int64_t fari_executor_own_bytes(const fari_plan *plan)
 {
     return plan->buffer_count * (int64_t)sizeof(char *) +
-           plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t)) + fari_exec_comm_own_bytes(plan);
+           plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t)) + fari_exec_comm_own_bytes(plan) +
+           fari_exec_spill_own_bytes(plan);
 }
 
 void fari_executor_destroy(fari_executor *exec)
 {
     if (exec == NULL) return;
     fari_exec_comm_destroy(exec->comm);
+    fari_exec_spill_destroy(exec->spill);
     (void)pthread_mutex_lock(&exec->lock);
     exec->is_stopping = true;
     (void)pthread_cond_broadcast(&exec->wake);
@@ -413,6 +428,8 @@ void fari_executor_destroy(fari_executor *exec)
 far_status fari_executor_step(fari_executor *exec, const fari_step *step)
 {
     const fari_plan *plan = exec->plan;
+    if (plan->spill_bytes > 0 && exec->spill == NULL)
+        return FAR_FAIL(FAR_E_INTERNAL, "a plan with tensors that wait on disk has no file for them");
     fari_alloc_forbid(true);
     (void)pthread_mutex_lock(&exec->lock);
     memcpy(exec->waits, plan->indegree, (size_t)plan->instr_count * sizeof *exec->waits);
@@ -421,7 +438,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     atomic_store(&exec->is_void, false);
     exec->remaining = plan->instr_count;
     exec->heap_count = 0;
-    exec->idle_s = 0.0;
+    exec->idle_s = exec->disk_idle_s = 0.0;
     exec->idle_since_s = -1.0;
     exec->idle_wait_count = 0;
     exec->generation++;
@@ -434,6 +451,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     while (exec->busy > 0) (void)pthread_cond_wait(&exec->finished, &exec->lock);
     const far_status st = exec->status;
     (void)pthread_mutex_unlock(&exec->lock);
+    if (exec->spill != NULL) fari_exec_spill_settle(exec->spill); /* of a step that failed pieces may be on their way */
     fari_alloc_forbid(false);
     if (st != FAR_OK) fari_error_restore(&exec->error);
     return st == FAR_OK && exec->comm != NULL && plan->guard >= 0 ? check_loss(exec) : st;

@@ -13,6 +13,8 @@ typedef struct fari_exec_opts {
     fari_exec_order order;
     uint64_t order_seed;
     int32_t threads; /* 0: as planned */
+    const char *
+        spill_folder; /* where tensors wait on disk, if the plan has such; NULL: fari_executor_open_spill says it later */
     fari_comm *comm; /* of a plan for one of several ranks: borrowed; else NULL */
     const fari_feed_box
         *boxes;     /* [inputs] what step->feed will hold, where that is more than plan->part->feeds say; borrowed */
@@ -28,6 +30,9 @@ typedef struct fari_executor fari_executor;
 /* Allocates the arena, starts the threads, touches the memory. plan, store stay borrowed. */
 far_status fari_executor_create(const fari_plan *plan, const fari_store *store, const fari_exec_opts *opts,
                                 fari_executor **exec_out);
+/* Before the first step of a plan with plan->spill_bytes: takes them of the disk on which `folder` lies, in a file that has no name. Does nothing
+   where there is one, or where none is needed. FAR_E_IO. */
+far_status fari_executor_open_spill(fari_executor *exec, const char *folder);
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);
@@ -70,10 +75,12 @@ void fari_executor_time(fari_executor *exec, bool is_on);
 
 /* executor_trace.c. Times are those of fari_clock_s. */
 
+#define FARI_THREAD_OF_DISK (-2) /* less the number of the thread that moves pieces to disk and back */
+
 /* When an instruction of the last step ran; of a message, from when it was handed over until it was there. */
 typedef struct fari_instr_time {
     double begin_s, end_s;
-    int32_t thread; /* -1: a message */
+    int32_t thread; /* -1: a message; FARI_THREAD_OF_DISK and below: a piece that went to disk or came back */
 } fari_instr_time;
 /* While the rank had nothing to compute: until a message arrived, or the last one had gone. */
 typedef struct fari_exec_wait {
@@ -82,6 +89,8 @@ typedef struct fari_exec_wait {
 } fari_exec_wait;
 /* Of the last step: the waits together. 0 where one rank runs alone: something is always ready there. */
 double fari_executor_idle_s(const fari_executor *exec);
+/* Of the last step: while threads had nothing to compute until a tensor was written to disk, or had come back. */
+double fari_executor_disk_idle_s(const fari_executor *exec);
 /* [instr_count]; NULL when not traced. */
 const fari_instr_time *fari_executor_times(const fari_executor *exec);
 const fari_exec_wait *fari_executor_waits(const fari_executor *exec, int64_t *count_out);

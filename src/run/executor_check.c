@@ -1,5 +1,6 @@
 /* Which tensor of a step was the first that is not finite. */
 #include "run/exec_comm.h"
+#include "run/exec_spill.h"
 #include "run/executor_priv.h"
 #include <math.h>
 #include <string.h>
@@ -114,13 +115,14 @@ static far_status run_again(fari_executor *exec, int32_t idx)
 {
     const fari_instr *instr = &exec->plan->instrs[idx];
     if (instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV) return run_message(exec, instr->aux);
+    if (fari_instr_is_move(instr)) return fari_exec_spill_move(exec->spill, idx);
     if (instr->node >= 0 && fari_node_is_guarded(exec->plan->graph->nodes[instr->node])) return FAR_OK;
     return fari_exec_run_instr(exec, idx, exec->workers[0].scratch);
 }
 
-static bool is_message(const fari_instr *instr)
+static bool moves_only(const fari_instr *instr)
 {
-    return instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV;
+    return instr->kind == FARI_INSTR_SEND || instr->kind == FARI_INSTR_RECV || fari_instr_is_move(instr);
 }
 
 static far_status look_at_all(fari_executor *exec, bool has_found, fari_bad_tensor *bad)
@@ -131,7 +133,7 @@ static far_status look_at_all(fari_executor *exec, bool has_found, fari_bad_tens
     for (int32_t i = 0; i < end; i++) {
         const fari_instr *instr = &plan->instrs[i];
         FAR_TRY(run_again(exec, i));
-        if (has_found || is_message(instr) || (instr->node >= 0 && plan->turn[instr->node] > loss_turn)) continue;
+        if (has_found || moves_only(instr) || (instr->node >= 0 && plan->turn[instr->node] > loss_turn)) continue;
         has_found = look_at_outputs(exec, i, bad);
         if (has_found) note_place(exec, i, bad);
         if (has_found && exec->comm == NULL) break;

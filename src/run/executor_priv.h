@@ -26,7 +26,8 @@ struct fari_executor {
     bool is_tracing;        /* changes between steps only */
     fari_worker *workers;   /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
-    struct fari_exec_comm *comm; /* messages; NULL where the plan is for one rank */
+    struct fari_exec_comm *comm;   /* messages; NULL where the plan is for one rank */
+    struct fari_exec_spill *spill; /* NULL where nothing waits on disk */
 
     pthread_mutex_t lock;
     pthread_cond_t wake, finished;
@@ -43,7 +44,8 @@ struct fari_executor {
     fari_error_copy error;
     const fari_step *step;
     int32_t running;            /* instructions at work */
-    double idle_s;              /* of this step: nothing to compute */
+    double idle_s;              /* of this step: nothing to compute, until a message came or went */
+    double disk_idle_s;         /* the same, until a piece was on disk or back */
     double idle_since_s;        /* negative: something is */
     fari_exec_wait *idle_waits; /* [messages] or NULL */
     int64_t idle_wait_count;
@@ -55,7 +57,7 @@ struct fari_executor {
     int32_t spins;
 };
 
-/* executor_trace.c. Under lock, of a rank among several: nothing runs and nothing is ready; message `instr` has changed that. */
+/* executor_trace.c. Under lock: nothing runs and nothing is ready; message or piece `instr` has changed that. */
 void fari_exec_idle_begin(fari_executor *exec);
 void fari_exec_idle_end(fari_executor *exec, int32_t instr);
 void *fari_exec_view_data(const fari_executor *exec, int64_t view);

@@ -49,8 +49,9 @@ void fari_exec_idle_end(fari_executor *exec, int32_t instr)
 {
     if (exec->idle_since_s < 0.0 || (exec->heap_count == 0 && exec->remaining > 0)) return;
     const double now_s = fari_clock_s();
-    exec->idle_s += now_s - exec->idle_since_s;
-    if (exec->is_tracing && exec->idle_wait_count < exec->plan->part->message_count)
+    const bool is_move = fari_instr_is_move(&exec->plan->instrs[instr]);
+    *(is_move ? &exec->disk_idle_s : &exec->idle_s) += now_s - exec->idle_since_s;
+    if (exec->is_tracing && !is_move && exec->idle_wait_count < exec->plan->part->message_count)
         exec->idle_waits[exec->idle_wait_count++] = (fari_exec_wait){ exec->idle_since_s, now_s, instr };
     exec->idle_since_s = -1.0;
 }
@@ -58,6 +59,11 @@ void fari_exec_idle_end(fari_executor *exec, int32_t instr)
 double fari_executor_idle_s(const fari_executor *exec)
 {
     return exec->idle_s;
+}
+
+double fari_executor_disk_idle_s(const fari_executor *exec)
+{
+    return exec->disk_idle_s;
 }
 
 const fari_instr_time *fari_executor_times(const fari_executor *exec)

@@ -126,7 +126,8 @@ double fari_family_seconds(const fari_family *family)
 static void families_collect(const fari_profile *profile, const fari_node_facts *facts, families_of *all)
 {
     static const char *const others[FARI_OTHER_KINDS] = {
-        NULL, "partial sums", "packing weights", "unpacking gradients", "feeding input", "sending", "receiving"
+        NULL,      "partial sums", "packing weights", "unpacking gradients", "feeding input",
+        "sending", "receiving",    "writing to disk", "reading from disk"
     };
     const far_graph *graph = profile->plan->graph;
     const double share = 1.0 / (double)profile->steps;

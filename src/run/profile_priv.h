@@ -3,7 +3,7 @@
 #define FARI_RUN_PROFILE_PRIV_H
 #include "run/profile.h"
 
-#define FARI_OTHER_KINDS (FARI_INSTR_RECV + 1)
+#define FARI_OTHER_KINDS (FARI_INSTR_READ + 1)
 
 struct fari_profile {
     const fari_plan *plan;

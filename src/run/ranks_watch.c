@@ -117,6 +117,7 @@ static word what_counts(const fari_doing_slot *slots)
     word said = word_of(&slots[0]), other;
     if (said.kind != FARI_DOING_AWAIT_OWN) return said;
     if (find(slots, (fari_doing_kind)said.number, &other)) return other;
+    if (find(slots, FARI_DOING_SPILL, &other)) return other;
     if (find(slots, FARI_DOING_AWAIT_RANK, &other)) return other;
     return said;
 }
@@ -132,6 +133,7 @@ far_rank_doing far_ranks_watch_doing(const far_ranks_watch *watch, int32_t rank)
     case FARI_DOING_COMPUTE: (void)snprintf(text, room, "computes %s", said.what); break;
     case FARI_DOING_READ: (void)snprintf(text, room, "reads sample %" PRId64, said.number); break;
     case FARI_DOING_WRITE: (void)snprintf(text, room, "writes %s", said.what); break;
+    case FARI_DOING_SPILL:
     case FARI_DOING_OTHER: (void)snprintf(text, room, "%s", said.what); break;
     case FARI_DOING_AWAIT_OWN:
         (void)snprintf(text, room, "waits for %s", said.number == FARI_DOING_READ ? "samples" : "messages");

@@ -148,9 +148,11 @@ static far_status run_prepare(far_run *run)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
     if (run->opts.purpose == FAR_RUN_TRAIN) {
         FAR_TRY(folder_open(run));
+        FAR_TRY(run_spill_open(run, &run->train));
         run->compared_step = run->step;
         return run_shared_weights(run);
     }
+    FAR_TRY(run_spill_open(run, &run->train));
     if (run->opts.purpose == FAR_RUN_VERIFY || (run->opts.purpose == FAR_RUN_BENCH && run->comm != NULL))
         return run_shared_weights(run);
     if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
@@ -204,6 +206,9 @@ static void prediction_text(const far_run *run, const fari_prediction *predictio
 {
     fari_text_add(text, "step             %.3g s predicted on %d threads (%.0f %% of it from kernels measured here)\n",
                   prediction->step_s, (int)run->threads, 100.0 * prediction->measured_share);
+    if (prediction->disk_s > 0.0)
+        fari_text_add(text, "disk             %.3g s of a step, %.3g s of them waited for, if it moves %.1f GB/s\n",
+                      prediction->disk_s, prediction->disk_adds_s, 1e-9 * FARI_DISK_BYTES_A_SECOND);
     if (run->steps_total > 0)
         fari_text_add(text, "training         %" PRId64 " steps, %.1f minutes without evaluation\n", run->steps_total,
                       prediction->step_s * (double)run->steps_total / 60.0);
@@ -241,6 +246,10 @@ static void plan_json(const far_run *run, const fari_plan *plan, const fari_pred
     fari_text_add(text,
                   "  \"predicted_step_s\": %s,\n  \"measured_share\": ", fari_f64_text(prediction->step_s, number));
     fari_text_add(text, "%s,\n", fari_f64_text(prediction->measured_share, number));
+    if (prediction->disk_s > 0.0) {
+        fari_text_add(text, "  \"predicted_disk_s\": %s,\n", fari_f64_text(prediction->disk_s, number));
+        fari_text_add(text, "  \"predicted_disk_wait_s\": %s,\n", fari_f64_text(prediction->disk_adds_s, number));
+    }
     if (inner.failed) text->failed = true;
     else fari_text_put(text, inner.data + 2, (size_t)inner.bytes - 2); /* after its own opening brace and newline */
     fari_text_free(&inner);

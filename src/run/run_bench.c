@@ -60,6 +60,7 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     far_status st = FAR_OK;
     if (each == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " times", steps);
     const double data_before = run->clocks.data_s, exposed_before = run->clocks.exposed_s;
+    const double disk_before = run->clocks.disk_s;
     const double began_s = fari_clock_s(), cpu_began_s = cpu_clock_s();
     for (int64_t i = 0; i < steps; i++) {
         const double before = run->clocks.step_s;
@@ -70,6 +71,7 @@ static far_status time_steps(far_run *run, int64_t steps, run_bench *bench)
     bench->cpu_s = (cpu_clock_s() - cpu_began_s) / (double)steps;
     bench->waiting_s = (run->clocks.data_s - data_before) / (double)steps;
     bench->exposed_s = (run->clocks.exposed_s - exposed_before) / (double)steps;
+    bench->disk_s = (run->clocks.disk_s - disk_before) / (double)steps;
     qsort(each, (size_t)steps, sizeof *each, by_value);
     bench->steps = steps;
     bench->step_s = each[steps / 2];
@@ -174,6 +176,11 @@ static void print_text(const far_run *run, const run_bench *bench, fari_text *te
     fari_text_add(text, "memory             %s planned, %s at the peak; the machine moves %.3g GB/s\n",
                   fari_bytes_text(far_run_planned_bytes(run), a), fari_bytes_text(bench->peak_bytes, b),
                   1e-9 * bench->peak_bandwidth);
+    if (run->train.plan->spill_bytes > 0)
+        fari_text_add(text,
+                      "disk               %s written and %s read in a step, %s of it waiting with nothing to compute\n",
+                      fari_bytes_text(run->train.plan->written_bytes, a),
+                      fari_bytes_text(run->train.plan->read_bytes, b), run_time_text(bench->disk_s, c));
     print_families(bench, text);
     fari_text_add(text, "most expensive     and what could be done\n");
     for (int32_t i = 0; i < bench->expense_count; i++) {
@@ -204,14 +211,18 @@ static void print_json(const far_run *run, const run_bench *bench, fari_text *te
     add(text, "least_s", bench->least_s, ", ");
     add(text, "most_s", bench->most_s, ", ");
     add(text, "cpu_s", bench->cpu_s, ", ");
-    add(text, "waiting_for_data_s", bench->waiting_s, ",\n  ");
+    add(text, "waiting_for_data_s", bench->waiting_s, ", ");
+    add(text, "waiting_for_disk_s", bench->disk_s, ",\n  ");
     add(text, "flops", run->train.plan->flops, ", ");
     add(text, "peak_flops_per_s", bench->peak_flops, ", ");
     add(text, "share_of_peak", run->train.plan->flops / bench->step_s / bench->peak_flops, ", ");
     add(text, "bandwidth_bytes_per_s", bench->peak_bandwidth, ",\n");
     run_bench_ranks_json(run, bench, text);
-    fari_text_add(text, "  \"planned_bytes\": %" PRId64 ", \"peak_bytes\": %" PRId64 ",\n  \"families\": [",
-                  far_run_planned_bytes(run), bench->peak_bytes);
+    fari_text_add(text,
+                  "  \"planned_bytes\": %" PRId64 ", \"peak_bytes\": %" PRId64 ", \"disk_bytes\": %" PRId64
+                  ", \"written_bytes\": %" PRId64 ", \"read_bytes\": %" PRId64 ",\n  \"families\": [",
+                  far_run_planned_bytes(run), bench->peak_bytes, run->train.plan->spill_bytes,
+                  run->train.plan->written_bytes, run->train.plan->read_bytes);
     for (int32_t i = 0; i < bench->family_count; i++) {
         const fari_family *f = &bench->families[i];
         fari_text_add(text, "%s\n    {\"name\": \"%s\", ", i > 0 ? "," : "", f->name);

@@ -89,7 +89,7 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     if (!is_training) return far_graph_status(side->graph);
     FAR_TRY(run_groups_apply(run, side->graph));
     FAR_TRY(far_graph_backward(side->graph, side->loss));
-    const char *recompute = far_config_text(run->config, "exec.recompute");
+    const char *recompute = run->is_recomputing_most ? "most" : far_config_text(run->config, "exec.recompute");
     if (strcmp(recompute, "none") != 0) {
         const fari_recompute_mode mode = strcmp(recompute, "most") == 0 ? FARI_RECOMPUTE_MOST : FARI_RECOMPUTE_AUTO;
         FAR_TRY(fari_graph_recompute(side->graph, mode, NULL));
@@ -200,10 +200,26 @@ static far_status eval_plan(far_run *run)
     return FAR_OK;
 }
 
+void run_sum_sides(far_run *run)
+{
+    const run_side *sides[] = { &run->train, &run->eval };
+    run->arena_bytes = run->arena_others;
+    run->graph_bytes = 0;
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        if (sides[i]->plan == NULL) continue;
+        const int64_t bytes = fari_plan_run_bytes(sides[i]->plan);
+        if (bytes > run->arena_bytes) run->arena_bytes = bytes;
+        if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
+        run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
+    }
+    const int64_t heap = run_heap_bytes() - run->heap_before;
+    if (heap > run->graph_bytes) run->graph_bytes = heap;
+}
+
 far_status run_plan_sides(far_run *run)
 {
     const bool is_training = run_is_training(run);
-    const int64_t heap_before = run_heap_bytes();
+    run->heap_before = run_heap_bytes();
     run->threads = (int32_t)far_config_i64(run->config, "threads");
     if (run->threads < 1) run->threads = fari_machine_cores() / run_core_share(run);
     if (run->threads < 1) run->threads = 1;
@@ -218,32 +234,30 @@ far_status run_plan_sides(far_run *run)
         FAR_TRY(lengths(run));
         FAR_TRY(run_config_schedule(run->config, run->steps_per_epoch, &run->schedule));
         FAR_TRY(run_graph_build(run, true, &run->train));
+        if (strcmp(far_config_text(run->config, "exec.spill"), "most") == 0) run->train.spill.mode = FARI_SPILL_MOST;
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
         const far_loader_opts loader = run_train_loader_opts(run, &run->train);
         FAR_TRY(run_loader_need(run->data.train, &loader, &run->loader_bytes));
     }
     FAR_TRY(eval_plan(run));
+    run->arena_others = run->arena_bytes;
     const run_side *sides[] = { &run->train, &run->eval };
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
-        if (sides[i]->plan == NULL) continue;
-        if (fari_plan_run_bytes(sides[i]->plan) > run->arena_bytes)
-            run->arena_bytes = fari_plan_run_bytes(sides[i]->plan);
-        if (sides[i]->plan->store_bytes > run->store_bytes) run->store_bytes = sides[i]->plan->store_bytes;
-        run->graph_bytes += fari_plan_own_bytes(sides[i]->plan);
-        const int64_t planes = run_plane_labels_bytes(run, sides[i]);
+        const int64_t planes = sides[i]->plan != NULL ? run_plane_labels_bytes(run, sides[i]) : 0;
         if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
     }
     if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval, &run->eval_loader_bytes));
+    run_sum_sides(run);
     if (is_training) FAR_TRY(run_saver_plan(run));
-    const int64_t heap = run_heap_bytes() - heap_before;
-    if (heap > run->graph_bytes) run->graph_bytes = heap;
+    run_sum_sides(run);
     return FAR_OK;
 }
 
 far_status run_build(far_run *run)
 {
     FAR_TRY(run_plan_sides(run));
+    FAR_TRY(run_spill_fit(run));
     if (fari_mesh_ranks(&run->mesh) == 1 || run->comm != NULL) FAR_TRY(run_check_fit(run));
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     FAR_TRY(run_shared_compare(run));

@@ -19,7 +19,7 @@ int64_t run_memory_limit(const far_run *run)
 
 #define PROCESS_BYTES (INT64_C(40) << 20) /* code, libraries, stacks: the constant of docs/architecture.md */
 
-static int64_t bytes_in_all(const far_run *run)
+int64_t run_bytes_in_all(const far_run *run)
 {
     return far_run_planned_bytes(run) + PROCESS_BYTES;
 }
@@ -55,7 +55,8 @@ static far_status measure(const far_run *run, const char *assignment, int64_t *b
     probe->opts.purpose = run->opts.purpose;
     probe->data = run->data;
     st = run_plan_sides(probe);
-    if (st == FAR_OK) *bytes_out = bytes_in_all(probe);
+    if (st == FAR_OK) st = run_spill_fit(probe);
+    if (st == FAR_OK) *bytes_out = run_bytes_in_all(probe);
     run_unbuild(probe);
     far_config_destroy(config);
 free_probe:
@@ -100,7 +101,7 @@ far_status run_check_fit(const far_run *run)
 {
     char need[32], have[32];
     fari_text text = { 0 };
-    const int64_t bytes = bytes_in_all(run), limit = run_memory_limit(run);
+    const int64_t bytes = run_bytes_in_all(run), limit = run_memory_limit(run);
     if (bytes <= limit) return FAR_OK;
     if (run->comm != NULL)
         return FAR_FAIL(
@@ -108,16 +109,21 @@ far_status run_check_fit(const far_run *run)
             "rank %d needs %s and there are %s for it; nothing was started. More ranks, or a layout that cuts "
             "what is large: farandole plan --ranks N --layout ... says what each takes",
             (int)run->comm->rank, fari_bytes_text(bytes, need), fari_bytes_text(limit, have));
-    if (run_is_training(run) && strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
-        (void)suggest(run, "exec.recompute=most", limit, &text); /* first: the same results */
+    if (run_is_training(run) && run->train.spill.mode == FARI_SPILL_NONE) {
+        /* first what gives the same results */
+        (void)suggest(run, "exec.spill=most", limit, &text);
+        if (strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
+            (void)suggest(run, "exec.recompute=most", limit, &text);
+    }
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
     if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);
     const bool has_some = text.bytes > 0 && !text.failed;
+    const char *spilled = run->train.spill.mode != FARI_SPILL_NONE ? ", with all on disk that can wait there," : "";
     const far_status st = FAR_FAIL(
         FAR_E_NOFIT,
-        "the plan needs %s and there are %s; nothing was started. %s%s; more memory is given with memory=SIZE",
-        fari_bytes_text(bytes, need), fari_bytes_text(limit, have), has_some ? "What would fit: " : "",
+        "the plan needs %s%s and there are %s; nothing was started. %s%s; more memory is given with memory=SIZE",
+        fari_bytes_text(bytes, need), spilled, fari_bytes_text(limit, have), has_some ? "What would fit: " : "",
         has_some ? text.data : "No smaller batch and no data.downsample would fit: take a smaller network (model.*)");
     fari_text_free(&text);
     return st;

@@ -47,6 +47,7 @@ typedef struct run_side {
     int64_t own_first, own_count; /* samples of a batch that this rank reads: all, or what its part of the plan wants */
     int64_t row_first, row_count; /* and their rows; of volumes slices */
     fari_feed_box boxes[2];       /* how they are fed */
+    fari_spill_config spill;      /* of the plan: what waits on disk */
 } run_side;
 
 /* What ranks tell each other while a step is computed. */
@@ -61,6 +62,7 @@ typedef struct run_word {
 typedef struct run_clocks {
     double step_s, data_s, eval_s, save_s;
     double exposed_s; /* of step_s and between steps: waiting for other ranks with nothing to compute */
+    double disk_s;    /* of step_s: waiting for tensors on disk with nothing to compute */
     int64_t steps;
     double recent_s[RUN_RECENT_STEPS]; /* of the last steps, a ring */
 } run_clocks;
@@ -133,6 +135,9 @@ struct far_run {
     fari_store *store;
     void *arena; /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
+    int64_t arena_others;     /* of arena_bytes what evaluations in other sizes take */
+    int64_t heap_before;      /* planning */
+    bool is_recomputing_most; /* whatever exec.recompute says: else it would not fit */
     int32_t threads;
     fari_mesh mesh;      /* of the ranks that are planned for, or train */
     fari_comm *comm;     /* of the ranks that train together; NULL: this process alone */
@@ -255,6 +260,11 @@ bool run_patience_ends(far_run *run);         /* whether train.patience is used 
 int64_t run_heap_bytes(void);                 /* run_memory.c: of the process, in use */
 void run_heap_trim(void);                     /* gives free heap back to the system */
 int64_t run_memory_limit(const far_run *run); /* run_fit.c: bytes this process may take */
+int64_t run_bytes_in_all(const far_run *run); /* that it will take, code and stacks as well */
+void run_sum_sides(far_run *run);             /* run_build.c: what both sides take, once they are planned */
+/* run_spill.c: where a training does not fit, as much of it waits on disk as makes it fit, if that can be; exec.spill. */
+far_status run_spill_fit(far_run *run);
+far_status run_spill_open(const far_run *run, const run_side *side); /* takes the room on disk, if the plan wants any */
 far_status run_check_fit(const far_run *run); /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
 /* run_save.c. Collective, but for saver_plan. run_save begins a checkpoint, each step brings it on, run_save_finish waits for it. */
 far_status run_saver_plan(far_run *run);

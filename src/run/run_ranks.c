@@ -40,6 +40,7 @@ static far_status plan_side(const far_run *run, const run_side *like, int32_t ra
     *side_out = (run_side){
         .graph = like->graph, .image = like->image, .batch = like->batch, .height = like->height, .width = like->width
     };
+    side_out->spill = like->spill;
     return run_side_plan_rank(run, side_out, rank);
 }
 
@@ -63,11 +64,31 @@ static far_status measure_rest(const far_run *run, const run_side *own, rank_res
     return st;
 }
 
-static void sum_add(ranks_sum *sum, const fari_plan *plan, const rank_rest *rest)
+/* Training and evaluation never run at once. */
+static int64_t memory_of(const fari_plan *plan, const rank_rest *rest)
 {
     const int64_t run_bytes = fari_plan_run_bytes(plan);
-    const int64_t memory =
-        (run_bytes > rest->evaluation ? run_bytes : rest->evaluation) + plan->store_bytes; /* never both at once */
+    return (run_bytes > rest->evaluation ? run_bytes : rest->evaluation) + plan->store_bytes;
+}
+
+/* As the rank would itself: what does not fit in `memory` waits on disk. */
+static far_status spill_within(const far_run *run, run_side *own, const rank_rest *rest, int64_t copy)
+{
+    const int64_t limit = far_config_i64(run->config, "memory");
+    const int64_t need = memory_of(own->plan, rest) + rest->input + copy;
+    const bool is_auto = strcmp(far_config_text(run->config, "exec.spill"), "auto") == 0;
+    if (limit <= 0 || need <= limit || !is_auto || run->train.plan == NULL) return FAR_OK;
+    const int64_t arena = limit - (need - own->plan->arena_bytes);
+    const int32_t rank = own->plan->opts.rank;
+    fari_plan_destroy(own->plan);
+    own->plan = NULL;
+    own->spill = (fari_spill_config){ .mode = FARI_SPILL_AUTO, .arena_limit = arena > 0 ? arena : 1 };
+    return run_side_plan_rank(run, own, rank);
+}
+
+static void sum_add(ranks_sum *sum, const fari_plan *plan, const rank_rest *rest)
+{
+    const int64_t memory = memory_of(plan, rest);
     if (rest->evaluation > sum->evaluation) sum->evaluation = rest->evaluation;
     if (rest->input > sum->input) sum->input = rest->input;
     const bool is_first = plan->opts.rank == 0;
@@ -110,6 +131,11 @@ static far_status each_rank(const far_run *run, const run_side *side, bool is_js
         st = plan_side(run, side, r, &own);
         if (st != FAR_OK) break;
         st = measure_rest(run, &own, &rest);
+        if (st == FAR_OK) st = spill_within(run, &own, &rest, sum->copy);
+        if (st != FAR_OK) {
+            fari_plan_destroy(own.plan);
+            break;
+        }
         sum_add(sum, own.plan, &rest);
         print_rank(own.plan, is_json, ranks, text);
         if (is_checked) plans[r] = own.plan;

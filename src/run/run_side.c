@@ -98,6 +98,7 @@ void run_side_loader(const run_side *side, far_loader_opts *opts_io)
 static far_status plan_for(const far_run *run, run_side *side, const fari_mesh *mesh, int32_t rank)
 {
     fari_plan_opts opts = { .mesh = *mesh, .rank = rank, .threads = run->threads, .backend = run->backend };
+    opts.spill = side->spill;
     run_config_grain(run->config, &opts.grain);
     FAR_TRY(fari_plan_create(side->graph, &opts, &side->plan));
     side_feeds(side);

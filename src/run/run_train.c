@@ -46,6 +46,7 @@ static far_status timed_step(far_run *run, const fari_step *step, double waited_
     if (is_traced) fari_timeline_add(run->timeline, run->train.exec, run->step, began_s - waited_s, began_s, ended_s);
     run_clock_step(run, waited_s, took_s);
     run->clocks.exposed_s += fari_executor_idle_s(run->train.exec);
+    run->clocks.disk_s += fari_executor_disk_idle_s(run->train.exec);
     if (is_profiled) fari_profile_add(run->profile, run->step, fari_executor_seconds(run->train.exec), took_s);
     return FAR_OK;
 }

@@ -113,6 +113,7 @@ static far_status alone_open(far_run *run, alone *one)
     one->side.batch = run->train.batch;
     one->side.height = run->train.height;
     one->side.width = run->train.width;
+    one->side.spill = run->train.spill; /* it takes more than a rank's part: then as little as can be */
     FAR_TRY(run_side_plan_alone(run, &one->side));
     one->planes_bytes = run_plane_labels_bytes(run, &one->side);
     FAR_TRY(check_fit(run, one));
@@ -123,6 +124,7 @@ static far_status alone_open(far_run *run, alone *one)
     opts.shared_arena = NULL;
     opts.is_hashed = true;
     FAR_TRY(fari_executor_create(one->side.plan, one->store, &opts, &one->side.exec));
+    FAR_TRY(run_spill_open(run, &one->side));
     const far_loader_opts loader = run_train_loader_opts(run, &one->side);
     FAR_TRY(far_loader_open(run->data.train, &loader, &one->loader));
     FAR_TRY(far_loader_seek(one->loader, 0, 0));

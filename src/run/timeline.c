@@ -1,5 +1,6 @@
 #include "run/timeline.h"
 #include "base/mem.h"
+#include "run/exec_spill.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #define WAIT_TRACK 10000
 #define ARRIVING_TRACK 11000
 #define LEAVING_TRACK 12000
+#define DISK_TRACK 13000
 
 typedef struct step_record {
     int64_t step;
@@ -252,6 +254,22 @@ static void print_instr(const printing *p, int64_t idx, const fari_instr_time *t
     fari_text_add(p->text, "},\n");
 }
 
+/* A piece of a tensor that went to disk, or came back. */
+static void print_move(const printing *p, int64_t idx, const fari_instr_time *time)
+{
+    const fari_plan *plan = p->timeline->plan;
+    const fari_instr *instr = &plan->instrs[idx];
+    const fari_buffer *buffer = &plan->buffers[plan->view_buffer[instr->view0]];
+    char name[256];
+    event_begin(p, DISK_TRACK + FARI_THREAD_OF_DISK - time->thread, at_us(p, time->begin_s, p->rank),
+                at_us(p, time->end_s, p->rank));
+    (void)snprintf(name, sizeof name, "%s %s", instr->kind == FARI_INSTR_WRITE ? "write" : "read",
+                   plan->graph->tensors[buffer->tensor]->name);
+    fari_text_json(p->text, name);
+    fari_text_add(p->text, ",\"cat\":\"disk\",\"args\":{\"instruction\":%" PRId64 ",\"bytes\":%" PRId64 "}},\n", idx,
+                  plan->views[instr->view0].dim[0]);
+}
+
 /* One that comes here: from its start by the sender, where that is known, to its end here. One that goes: until it needs its bytes no more. */
 static travel travel_of(const printing *p, int64_t idx, int64_t step)
 {
@@ -326,7 +344,8 @@ static void print_step(printing *p, int64_t step)
     event_begin(p, STEP_TRACK, at_us(p, r->begin_s, p->rank), at_us(p, r->end_s, p->rank));
     fari_text_add(p->text, "\"step %" PRId64 "\"},\n", r->step);
     for (int64_t i = 0; i < t->plan->instr_count; i++)
-        if (r->times[i].thread >= 0) print_instr(p, i, &r->times[i]);
+        if (fari_instr_is_move(&t->plan->instrs[i])) print_move(p, i, &r->times[i]);
+        else if (r->times[i].thread >= 0) print_instr(p, i, &r->times[i]);
     print_messages(p, step);
     print_waits(p, r);
 }
@@ -337,6 +356,8 @@ static void print_tracks(const printing *p)
     track_name(p, STEP_TRACK, "steps", -1);
     for (int32_t i = 0; i < p->timeline->plan->opts.threads; i++) track_name(p, i, "thread", i);
     if (ranks > 1) track_name(p, WAIT_TRACK, "waiting", -1);
+    for (int32_t i = 0; i < FARI_SPILL_THREADS && p->timeline->plan->spill_bytes > 0; i++)
+        track_name(p, DISK_TRACK + i, "disk", i);
     for (int32_t i = 0; i < p->arriving.count; i++) track_name(p, ARRIVING_TRACK + i, "arriving", i);
     for (int32_t i = 0; i < p->leaving.count; i++) track_name(p, LEAVING_TRACK + i, "leaving", i);
 }

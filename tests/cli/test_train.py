@@ -142,10 +142,10 @@ def case_does_not_fit(tmp):
         worse = f"{key}={int(value) * 2 if key == 'batch' else int(value) - 1}"
         expect(farandole("plan", *big, worse), 4)
     expect(farandole("plan", *big, "memory=1M"), 4, "a smaller network")
-    unet = ["examples/unet-synthetic.yaml", "threads=1"]
+    unet = ["examples/unet-synthetic.yaml", "threads=1", "exec.spill=none"]
     some, most = (ok_json("plan", *unet, f"exec.recompute={how}", "--json")["process_bytes"] for how in ("auto", "most"))
     unet.append(f"memory={(some + most) // 2 + (40 << 20)}")
-    expect(farandole("plan", *unet), 4, "What would fit: exec.recompute=most (", "batch=")
+    expect(farandole("plan", *unet), 4, "What would fit: exec.spill=most (", "exec.recompute=most (", "batch=")
     expect(farandole("plan", *unet, "exec.recompute=most"), 0)
 
 

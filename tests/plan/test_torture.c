@@ -21,6 +21,7 @@ typedef struct trial {
     fari_grain_config grain;
     far_optim_opts optim;
     bool is_reference;
+    fari_spill_config spill;
 } trial;
 
 static far_status set_all(far_options *opts, const char *settings)
@@ -58,7 +59,7 @@ static far_status plan_of(const trial *t, const far_graph *graph, fari_backend *
 {
     fari_plan *plan = NULL;
     fari_text json = { 0 };
-    const fari_plan_opts opts = { .grain = t->grain, .threads = 2, .backend = backend };
+    const fari_plan_opts opts = { .grain = t->grain, .threads = 2, .spill = t->spill, .backend = backend };
     far_status st = fari_plan_create(graph, &opts, &plan);
     if (st != FAR_OK) return st;
     fari_plan_print_json(plan, &json);
@@ -144,7 +145,7 @@ static void torture(const procedure *p, int64_t every)
 }
 
 static const trial trials[] = {
-    { "lenet5, reference", "lenet5", "", "classify", 4, 1, 28, 28, { .samples = 2 }, { .momentum = 0.9 }, true },
+    { "lenet5, reference", "lenet5", "", "classify", 4, 1, 28, 28, { .samples = 2 }, { .momentum = 0.9 }, true, { 0 } },
     { "lenet5, cpu",
       "lenet5",
       "",
@@ -155,8 +156,20 @@ static const trial trials[] = {
       28,
       { .samples = 2 },
       { .name = "adam", .clip_norm = 1.0 },
-      false },
-    { "unet, reference", "unet", "width=4 depth=2", "segment", 2, 1, 16, 16, { .rows = 8 }, { .name = "lamb" }, true },
+      false,
+      { 0 } },
+    { "unet, reference",
+      "unet",
+      "width=4 depth=2",
+      "segment",
+      2,
+      1,
+      16,
+      16,
+      { .rows = 8 },
+      { .name = "lamb" },
+      true,
+      { 0 } },
     { "unet, cpu",
       "unet",
       "width=8 depth=2 up=linear",
@@ -167,7 +180,8 @@ static const trial trials[] = {
       16,
       { .rows = 8 },
       { .name = "rmsprop", .centered = true },
-      false },
+      false,
+      { 0 } },
     { "a21, reference",
       "a21",
       "width=4 depth=2 blocks=1 blocks_deep=1 bottleneck=16",
@@ -178,7 +192,8 @@ static const trial trials[] = {
       24,
       { .samples = 1 },
       { .name = "lars", .ema_decay = 0.9 },
-      true },
+      true,
+      { 0 } },
     { "a21, cpu",
       "a21",
       "width=8 depth=2 blocks=1 blocks_deep=1 bottleneck=16",
@@ -189,7 +204,20 @@ static const trial trials[] = {
       24,
       { .rows = 8 },
       { .name = "adamw", .clip_value = 1.0 },
-      false },
+      false,
+      { 0 } },
+    { "unet on disk, cpu",
+      "unet",
+      "width=4 depth=2",
+      "segment",
+      2,
+      1,
+      32,
+      32,
+      { .rows = 8 },
+      { .name = "sgd" },
+      false,
+      { .mode = FARI_SPILL_AUTO, .arena_limit = 150000, .min_bytes = 1, .piece_bytes = FARI_PAGE_BYTES } },
 };
 
 static void torture_plan(int32_t idx, int64_t every)
@@ -231,6 +259,11 @@ FAR_TEST_TORTURE(a21_by_reference)
 FAR_TEST_TORTURE(a21_by_cpu)
 {
     torture_plan(5, 1);
+}
+
+FAR_TEST_TORTURE(unet_on_disk)
+{
+    torture_plan(6, 1);
 }
 
 /* ---- a whole run: configuration, data, training of two steps, evaluation, checkpoint ---- */

@@ -6,8 +6,8 @@
 Each case plans, then trains four steps on made-up data, evaluates and writes a checkpoint, as any training does at its end. The
 peak is the kernel's own figure for that process (ru_maxrss, from wait4); the plan is process_bytes of `farandole plan --json`.
 
-    tests/run/memory.py            all nine cases; takes some minutes and 4 GB
-    tests/run/memory.py --short    three small ones, as in make check
+    tests/run/memory.py            all eleven cases; takes some minutes and 4 GB
+    tests/run/memory.py --short    four small ones, as in make check
     tests/run/memory.py NAME...    these
 
 FAR_TEST_CLI names the command. Ends with 1 when a case breaks the contract, with 77 where it cannot be measured.
@@ -47,9 +47,11 @@ CASES = {
                "{op: max_pool, kernel: 2}, {op: conv, out_channels: 64, kernel: 3, pad: 1}, {op: batch_norm, act: relu}, "
                "{op: global_avg_pool}, {op: linear, out_features: 10}]",
                "batch=512", "optim.ema=0.99", "data.augment={flip: true, crop_pad: 4, normalize: true}", *images(3, 32, 32, 10)],
+    "unet_on_disk": ["model=unet", "batch=5", "optim.name=adam", "exec.spill=most", *images(1, 256, 256, 4, "map")],
+    "small_on_disk": ["model=unet", "model.width=16", "batch=5", "optim.name=adam", "exec.spill=most", *images(1, 256, 256, 4, "map")],
     "sizes": ["model=unet", "model.width=24", "batch=4", "data.augment.crop=128", "data.synthetic.vary=0.6", *images(1, 420, 360, 4, "map")],
 }  # fmt: skip
-SHORT = ["lenet5", "resnet18", "sizes"]
+SHORT = ["lenet5", "resnet18", "small_on_disk", "sizes"]
 
 
 def settings(name, threads):

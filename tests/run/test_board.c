@@ -69,6 +69,8 @@ FAR_TEST(what_a_thread_does_in_words)
     FAR_CHECK_STR(far_ranks_watch_doing(watch, 1).text, "reads sample 812");
     FAR_CHECK_EQ_I64(far_ranks_watch_doing(watch, 1).awaits, FAR_RANK_AWAITS_NONE);
     FAR_CHECK_EQ_I64(far_ranks_watch_state(watch, 1).words, 1);
+    fari_doing(FARI_DOING_SPILL, 0, "reads from disk", "conv3");
+    FAR_CHECK_STR(far_ranks_watch_doing(watch, 1).text, "reads from disk conv3");
     fari_doing(FARI_DOING_AWAIT_RANK, 3, "conv_dw", "stem");
     FAR_CHECK_STR(far_ranks_watch_doing(watch, 1).text, "waits for rank 3 (conv_dw stem)");
     FAR_CHECK_EQ_I64(far_ranks_watch_doing(watch, 1).awaits, 3);

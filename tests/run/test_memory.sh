@@ -1,3 +1,3 @@
 #!/bin/bash
-# Two small networks in every check; tests/run/memory.py alone has eight, three of them above 2 GB.
+# Four small networks in every check; tests/run/memory.py alone has eleven, three of them above 2 GB.
 exec python3 tests/run/memory.py --short

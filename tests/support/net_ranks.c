@@ -37,6 +37,7 @@ static int64_t arena_of_one(const far_graph *graph, fari_plan_opts opts)
 {
     fari_plan *plan = NULL;
     opts.mesh = (fari_mesh){ 0 };
+    opts.spill = (fari_spill_config){ 0 };
     FAR_CHECK_OK(fari_plan_create(graph, &opts, &plan));
     const int64_t bytes = plan->arena_bytes;
     fari_plan_destroy(plan);
@@ -52,8 +53,12 @@ void net_run_ranks(const net_case *net, const net_variant *variant, fari_mesh me
     memset(result_out, 0, sizeof *result_out);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
     const rank_set_opts opts = {
-        .plan = { .grain = variant->grain, .mesh = mesh, .threads = variant->threads, .backend = backend },
-        .exec = { .order = variant->order, .order_seed = variant->order_seed },
+        .plan = { .grain = variant->grain,
+                  .mesh = mesh,
+                  .spill = variant->spill,
+                  .threads = variant->threads,
+                  .backend = backend },
+        .exec = { .order = variant->order, .order_seed = variant->order_seed, .spill_folder = variant->spill_folder },
         .seed = NET_SEED,
         .arrival_seed = arrival_seed,
         .change_plan = variant->change_plan
@@ -67,6 +72,7 @@ void net_run_ranks(const net_case *net, const net_variant *variant, fari_mesh me
     for (int32_t r = 0; r < ranks.count; r++) {
         const fari_plan *plan = ranks.runs[r].plan;
         if (plan->arena_bytes > result_out->arena_most) result_out->arena_most = plan->arena_bytes;
+        result_out->written_bytes += plan->written_bytes;
         result_out->idle += !has_grains(plan);
     }
     rank_set_close(&ranks);

@@ -8,6 +8,7 @@ typedef struct net_ranks_result {
     char digest[65]; /* of every rank's store: they are equal */
     double loss;
     int64_t messages, bytes;       /* of all steps */
+    int64_t written_bytes;         /* to disk, by all ranks in a step */
     int64_t idle;                  /* ranks that compute no grain */
     int64_t arena_most, arena_one; /* bytes: the largest of a rank; for comparison that of one rank alone */
 } net_ranks_result;

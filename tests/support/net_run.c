@@ -2,6 +2,7 @@
 #include "graph/graph.h"
 #include "graph/recompute.h"
 #include "ops/norm.h"
+#include "plan/part.h"
 #include "run/store.h"
 #include "test.h"
 #include <farandole/activation.h>
@@ -36,6 +37,12 @@ static void set_options(far_options *opts, const char *text)
     }
 }
 
+static far_shape shape_of(const net_case *net, int64_t channels)
+{
+    if (net->depth > 0) return (far_shape){ 5, { net->batch, channels, net->depth, net->height, net->width } };
+    return (far_shape){ 4, { net->batch, channels, net->height, net->width } };
+}
+
 far_graph *net_graph(const net_case *net)
 {
     far_graph *graph = NULL;
@@ -47,10 +54,9 @@ far_graph *net_graph(const net_case *net)
     (void)snprintf(classes, sizeof classes, "%d", (int)net->classes);
     FAR_CHECK_OK(far_options_set(opts, "classes", classes));
     if (net->options != NULL) set_options(opts, net->options);
-    far_value x = far_graph_input(graph, "image", FAR_F32,
-                                  &(far_shape){ 4, { net->batch, net->channels, net->height, net->width } });
-    const far_shape label_shape =
-        net->is_map ? (far_shape){ 4, { net->batch, 1, net->height, net->width } } : (far_shape){ 1, { net->batch } };
+    const far_shape image = shape_of(net, net->channels), map = shape_of(net, 1), single = { 1, { net->batch } };
+    const far_shape label_shape = net->is_map ? map : single;
+    far_value x = far_graph_input(graph, "image", FAR_F32, &image);
     const far_value y = far_graph_input(graph, "label", FAR_I32, &label_shape);
     if (net->dropout_input > 0.0) x = far_dropout(graph, "image_dropout", x, net->dropout_input);
     FAR_CHECK_OK(far_model_build(graph, opts, x, &model));
@@ -70,14 +76,16 @@ far_loader *net_loader(const net_case *net, far_dataset **set_out)
                                       .height = net->height,
                                       .width = net->width,
                                       .channels = net->channels,
+                                      .depth = net->depth,
                                       .class_count = net->classes,
                                       .label = net->is_map ? FAR_LABEL_MAP : FAR_LABEL_CLASS,
                                       .seed = SEED };
     FAR_CHECK_OK(far_dataset_open_synthetic(&data, set_out));
-    const far_loader_opts opts = { .batch = net->batch,
-                                   .shuffle = true,
-                                   .seed = SEED,
-                                   .augment = { .flip = true, .crop_pad = 2, .erase = net->is_map ? 0.0 : 0.5 } };
+    far_loader_opts opts = { .batch = net->batch,
+                             .shuffle = true,
+                             .seed = SEED,
+                             .augment = { .flip = true, .crop_pad = 2, .erase = net->is_map ? 0.0 : 0.5 } };
+    if (net->depth > 0) opts.augment = (far_augment){ .flip = true };
     FAR_CHECK_OK(far_loader_open(*set_out, &opts, &loader));
     return loader;
 }
@@ -95,7 +103,7 @@ static void train(const net_case *net, const fari_executor *exec_const, fari_exe
         far_optim_hyper(&net->optim, i, net->lr, net->lr, hyper);
         const fari_step step = { SEED, i, batch.epoch, batch.sample_ids, hyper, feed };
         const far_status st = fari_executor_step(exec, &step);
-        if (is_mutant && st == FAR_E_NONFINITE)
+        if (is_mutant && (st == FAR_E_NONFINITE || st == FAR_E_IO))
             break; /* seen: the steps before leave another digest than all of them */
         FAR_CHECK_OK(st);
     }
@@ -112,11 +120,16 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     far_graph *graph = net_graph(net);
     far_loader *loader = net_loader(net, &set);
     FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    const fari_plan_opts plan_opts = { .grain = variant->grain, .threads = variant->threads, .backend = backend };
+    const fari_plan_opts plan_opts = {
+        .grain = variant->grain, .threads = variant->threads, .spill = variant->spill, .backend = backend
+    };
     FAR_CHECK_OK(fari_plan_create(graph, &plan_opts, &plan));
+    FAR_CHECK_OK(fari_plan_check_hazards(plan));
     if (variant->change_plan != NULL) variant->change_plan(plan);
     FAR_CHECK_OK(fari_store_create(graph, false, SEED, &store));
-    const fari_exec_opts exec_opts = { .order = variant->order, .order_seed = variant->order_seed };
+    const fari_exec_opts exec_opts = { .order = variant->order,
+                                       .order_seed = variant->order_seed,
+                                       .spill_folder = variant->spill_folder };
     FAR_CHECK_OK(fari_executor_create(plan, store, &exec_opts, &exec));
     train(net, exec, exec, loader, graph->loss, steps, variant->change_plan != NULL, result_out);
     fari_store_digest(store, true, result_out->digest);
@@ -125,6 +138,9 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
     result_out->row_grains = grains->row_count;
     result_out->calls = plan->instr_count;
     result_out->arena_bytes = plan->arena_bytes;
+    result_out->spill_bytes = plan->spill_bytes;
+    result_out->written_bytes = plan->written_bytes;
+    result_out->read_bytes = plan->read_bytes;
     result_out->reference_calls = plan->reference_calls;
     fari_executor_destroy(exec);
     fari_store_destroy(store);

@@ -15,6 +15,7 @@ typedef struct net_case {
     const char *model, *preset; /* of the zoo */
     const char *options;        /* "width=4 depth=2": of the model; NULL: none */
     int64_t batch, channels, height, width;
+    int64_t depth; /* 0: images; else volumes of so many slices */
     int32_t classes;
     bool is_map;          /* a label for each pixel */
     bool is_focal;        /* CosmicTagger's loss, summed over the planes */
@@ -30,6 +31,8 @@ typedef struct net_variant {
     int32_t threads;
     uint64_t order_seed;
     void (*change_plan)(fari_plan *plan);
+    fari_spill_config spill;
+    const char *spill_folder;
 } net_variant;
 
 typedef struct net_result {
@@ -39,6 +42,7 @@ typedef struct net_result {
     int64_t row_grains;
     int64_t calls, reference_calls;
     int64_t arena_bytes;
+    int64_t spill_bytes, written_bytes, read_bytes;
 } net_result;
 
 /* The training graph; the caller's. */

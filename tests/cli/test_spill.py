@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""A training that does not fit in the memory it is given trains all the same, to the same bits, with tensors waiting on disk; and what goes
+wrong with the disk is told."""
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import time
+
+import cli_run
+from cli_run import expect, farandole, ok_json
+
+# Tensors of some hundred kB: less is not worth a disk.
+UNET = ["data.kind=synthetic", "data.synthetic.samples=16", "data.synthetic.test_samples=4", "data.synthetic.shape=[1, 168, 128]",
+        "data.synthetic.label=map", "data.synthetic.classes=3", "model=unet", "model.width=8", "model.depth=3", "batch=4",
+        "optim={name: adam, lr: 0.003}", "train.steps=6", "train.eval_every=3", "train.checkpoint_every=3", "threads=2"]  # fmt: skip
+CONSTANT = 40 << 20  # code, libraries and stacks, which a limit has to hold as well
+
+
+def config(tmp):
+    path = tmp / "unet.yaml"
+    path.write_text("".join(line.replace("=", ": ", 1) + "\n" for line in UNET))
+    return path
+
+
+def train(tmp, name, *words):
+    ran = expect(farandole("train", config(tmp), f"run.dir={tmp / name}", "--quiet", *words), 0)
+    assert not spill_files(tmp), spill_files(tmp)
+    return weights(tmp / name), ran
+
+
+def weights(run):
+    return {name: (run / "checkpoints/6" / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
+
+
+def spill_files(tmp):
+    return [str(p) for p in tmp.rglob("*spill*") if p.is_file()]
+
+
+def planned(tmp, *words):
+    return ok_json("plan", config(tmp), "--json", *words)
+
+
+def case_any_memory_gives_the_same_weights(tmp):
+    want, _ = train(tmp, "all", "exec.spill=none")
+    all_bytes = planned(tmp, "exec.spill=none")["process_bytes"]
+    least = planned(tmp, "exec.spill=most")
+    assert least["process_bytes"] < 0.8 * all_bytes and least["spill_bytes"] > 0, (all_bytes, least["process_bytes"])
+    written = 0
+    for i in range(4):
+        memory = least["process_bytes"] + (all_bytes - least["process_bytes"]) * (3 - i) // 4 + CONSTANT + (1 << 20)
+        plan = planned(tmp, f"memory={memory}")
+        assert plan["process_bytes"] + CONSTANT <= memory, (plan["process_bytes"], memory)
+        assert plan["written_bytes"] >= 0.9 * written > -1, plan["written_bytes"]
+        written = plan["written_bytes"]
+        assert train(tmp, f"within{i}", f"memory={memory}")[0] == want
+    assert train(tmp, "most", "exec.spill=most", "exec.order=reversed")[0] == want
+    assert train(tmp, "again", "exec.spill=most", "exec.recompute=most", "exec.order=random")[0] == want
+
+
+def case_what_cannot_be_is_refused(tmp):
+    ran = expect(farandole("train", config(tmp), f"run.dir={tmp / 'r'}", "memory=42M"), 4, "nothing was started", "all on disk that can wait")
+    assert not (tmp / "r").exists()
+    need = re.search(r"the plan needs (\d+\.?\d*) MB", ran.stderr)
+    assert need, ran.stderr
+    expect(farandole("plan", config(tmp), f"memory={int(1e6 * (float(need[1]) + 1.5))}"), 0, "wait on disk")
+    expect(farandole("plan", config(tmp), f"memory={int(1e6 * (float(need[1]) - 1))}"), 4)
+    all_bytes = planned(tmp, "exec.spill=none")["process_bytes"]
+    expect(farandole("plan", config(tmp), "exec.spill=none", f"memory={all_bytes + CONSTANT - (1 << 20)}"), 4, "exec.spill=most")
+
+
+def case_the_plan_tells(tmp):
+    ran = expect(farandole("plan", config(tmp), "exec.spill=most"), 0, "tensors of ", "wait on disk", "go there in a step", "come back",
+                 "if it moves 1.0 GB/s")  # fmt: skip
+    assert "recompute " in ran.stdout, ran.stdout
+    assert "wait on disk" not in expect(farandole("plan", config(tmp)), 0).stdout
+    plan = planned(tmp, "exec.spill=most")
+    moved = [i for i in plan["instructions"] if i["kind"] in ("write", "read")]
+    assert sum(t[2] - t[1] for i in moved for t in i["touches"] if t[3] == "w") == plan["written_bytes"] + plan["read_bytes"]
+    assert max(b["offset"] + b["bytes"] for b in plan["buffers"] if b["in"] == "spill") == plan["spill_bytes"]
+    ranks = expect(farandole("plan", config(tmp), "exec.spill=most", "--ranks", 2), 0)
+    assert ranks.stdout.count("of tensors wait there") == 2, ranks.stdout
+
+
+def case_a_checkpoint_knows_nothing_of_it(tmp):
+    want, _ = train(tmp, "all", "exec.spill=none")
+    for name, first, then in (("a", "none", "most"), ("b", "most", "none")):
+        expect(farandole("train", config(tmp), f"run.dir={tmp / name}", "--quiet", "train.steps=3", f"exec.spill={first}"), 0)
+        expect(farandole("train", "--resume", tmp / name, "--quiet", "train.steps=6", f"exec.spill={then}"), 0)
+        assert weights(tmp / name) == want
+
+
+def case_the_first_bad_tensor_is_the_same(tmp):
+    said = []
+    for how in ("none", "most"):
+        ran = expect(farandole("train", config(tmp), f"run.dir={tmp / how}", "optim.lr=1e30", f"exec.spill={how}"), 1, "First bad tensor")
+        said.append(re.search(r"First bad tensor: [^;]*", ran.stderr)[0])
+    assert said[0] == said[1], said
+
+
+# ---- disks ----
+
+
+def running(tmp, name, *words):
+    """A training in the midst of its steps, that would last for minutes."""
+    words = ["train", config(tmp), f"run.dir={tmp / name}", "exec.spill=most", "train.steps=1000000", "train.eval_every=2000000",
+             "train.checkpoint_every=3", *words]  # fmt: skip
+    child = cli_run.start(*words)
+    until = time.monotonic() + cli_run.LIMIT_S / 3
+    while not (tmp / name / "checkpoints/last").exists():
+        assert child.poll() is None and time.monotonic() < until, child.communicate()
+        time.sleep(0.01)
+    return child
+
+
+def spill_fd(child):
+    for path in pathlib.Path(f"/proc/{child.pid}/fd").iterdir():
+        target = os.readlink(path)
+        if target.endswith("(deleted)") and re.search(r"/(#\d+|\.farandole-spill-\w+) ", target):
+            return path
+    raise AssertionError([os.readlink(p) for p in pathlib.Path(f"/proc/{child.pid}/fd").iterdir()])
+
+
+def ends_told(tmp, name, child, *parts):
+    """The run says what went wrong, and its last checkpoint is good."""
+    out, err = child.communicate(timeout=cli_run.LIMIT_S)
+    assert child.returncode == 1, (child.returncode, out, err)
+    for part in ("spill file", "tensor ", *parts):
+        assert part in err, f"no {part!r} in {err}"
+    assert not spill_files(tmp)
+    step = int((tmp / name / "checkpoints/last").readlink().name)
+    done = ok_json("train", "--resume", tmp / name, f"train.steps={step + 2}", "--json", "--quiet")
+    assert done["step"] == step + 2, done
+
+
+def case_killed_nothing_is_left(tmp):
+    child = running(tmp, "r")
+    room = os.stat(spill_fd(child)).st_blocks * 512
+    assert room >= planned(tmp, "exec.spill=most")["spill_bytes"], room
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    assert not spill_files(tmp)
+    ok_json("train", "--resume", tmp / "r", f"train.steps={int((tmp / 'r/checkpoints/last').readlink().name) + 2}", "--json", "--quiet")
+
+
+def case_cut_short(tmp):
+    child = running(tmp, "r")
+    with open(spill_fd(child), "r+b") as file:
+        for _ in range(20):  # it grows again as pieces are written: what was lost is seen where it is read
+            file.truncate(4096)
+            time.sleep(0.05)
+    ends_told(tmp, "r", child, "last checkpoint")
+
+
+def case_changed_by_somebody(tmp):
+    child = running(tmp, "r")
+    with open(spill_fd(child), "r+b", buffering=0) as file:
+        for _ in range(20):
+            for at in range(0, os.fstat(file.fileno()).st_size, 4096):
+                os.pwrite(file.fileno(), b"?", at)
+            if child.poll() is not None:
+                break
+    ends_told(tmp, "r", child, "did not come back as they were written", "run.spill_dir")
+
+
+def case_disk_full_in_the_middle(tmp):
+    child = running(tmp, "r")
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+    ends_told(tmp, "r", child, "cannot write byte", "File too large", "ulimit -f", f"in folder {tmp / 'r'}")
+
+
+def case_disk_full_before_the_start(tmp):
+    words = [cli_run.CLI, "train", str(config(tmp)), f"run.dir={tmp / 'r'}", "exec.spill=most"]
+    room = planned(tmp, "exec.spill=most")["spill_bytes"] // 1024 - 1
+    ran = subprocess.run(["bash", "-c", f'ulimit -f {room}; exec "$@"', "-", *words], capture_output=True, text=True)
+    expect(ran, 3, "cannot take ", " for spilled tensors in folder", "File too large")
+    assert "step" not in ran.stdout, ran.stdout
+    expect(farandole("train", config(tmp), f"run.dir={tmp / 's'}", "exec.spill=most", f"run.spill_dir={tmp / 'nowhere'}"), 3,
+           "spilled tensors", "nowhere", "No such file or directory", "run.spill_dir")  # fmt: skip
+
+
+def case_another_folder(tmp):
+    (tmp / "disk").mkdir()
+    child = running(tmp, "r", f"run.spill_dir={tmp / 'disk'}")
+    assert os.readlink(spill_fd(child)).startswith(str(tmp / "disk") + "/")
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=cli_run.LIMIT_S)
+    assert child.returncode == 75, child.returncode
+
+
+if __name__ == "__main__":
+    cli_run.main(cli_run.sys.modules["__main__"])
