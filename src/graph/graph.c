@@ -296,7 +296,7 @@ static far_status outputs_infer(far_graph *graph, fari_node *node, fari_tensor *
     if (node->in_count > 0)
         for (int32_t i = 0; i < FARI_OUT_MAX; i++) fari_infer_like(&out[i], in[0]);
     node->out_count = 1;
-    FAR_TRY(node->op->infer(graph, node, in, out, &node->out_count));
+    if (node->op->infer != NULL) FAR_TRY(node->op->infer(graph, node, in, out, &node->out_count));
     for (int32_t i = 0; i < node->out_count; i++) {
         out[i].role = FARI_ROLE_COMPUTED;
         out[i].grad = FAR_NO_VALUE;

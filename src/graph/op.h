@@ -94,7 +94,7 @@ struct fari_op {
     fari_op_kind kind;
     fari_order_need order;
     size_t attr_bytes;
-    /* Sets out[0..out_count): shape, dtype and, where they differ from input 0's, order, batch_of, has_rows. */
+    /* Sets out[0..out_count): shape, dtype and, where they differ from input 0's, order, batch_of, has_rows. NULL: one output, as input 0. */
     far_status (*infer)(const far_graph *graph, const fari_node *node, const fari_tensor *const *in, fari_tensor *out,
                         int32_t *out_count);
     /* Emits the nodes that compute the gradients; NULL: nothing flows back. */

@@ -16,6 +16,27 @@ static inline int64_t fari_label_at(const fari_view *labels, const int64_t *idx)
     return (int64_t)fari_view_get(labels, at);
 }
 
+/* The logit of class k at the pixel idx, whose channel is 0 before and after. */
+static inline double fari_logit_at(const fari_view *logits, int64_t *idx, int64_t k)
+{
+    idx[1] = k;
+    const double value = fari_view_get(logits, idx);
+    idx[1] = 0;
+    return value;
+}
+
+/* Three sums over pixels for each class, [3, K] in double: what losses are made of. */
+static inline fari_tensor fari_class_sums(const fari_tensor *logits)
+{
+    return (fari_tensor){ .dtype = FAR_F64, .shape = { .ndim = 2, .dim = { 3, logits->shape.dim[1] } } };
+}
+
+static inline void fari_class_sums_add(const fari_view *sums, int64_t row, int64_t k, double value)
+{
+    const int64_t at = row * sums->dim[1] + k;
+    fari_view_set_flat(sums, at, fari_view_get_flat(sums, at) + value);
+}
+
 /* A label outside [0, classes): words the error. */
 far_status fari_label_error(const fari_call *call, int64_t label, int64_t classes);
 

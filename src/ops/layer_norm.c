@@ -84,14 +84,6 @@ const fari_op fari_op_layer_norm = {
     .reference = layer_norm_reference,
 };
 
-/* dx like x, by the default. */
-static far_status same_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                             fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}
-
 /* dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = gamma dy, means over the line. */
 static far_status layer_norm_dx_reference(const fari_call *call)
 {
@@ -127,7 +119,6 @@ const fari_op fari_op_layer_norm_dx = {
     .kind = FARI_MAP,
     .order = FARI_ORDER_ROW_MAJOR,
     .attr_bytes = sizeof(fari_layer_norm_attr),
-    .infer = same_infer,
     .rows = fari_lines_rows,
     .cost = layer_norm_dx_cost,
     .reference = layer_norm_dx_reference,

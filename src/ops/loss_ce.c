@@ -26,14 +26,6 @@ static double target(const fari_ce_attr *attr, int64_t label, int64_t k, int64_t
     return k == label ? (1.0 - attr->smoothing) * class_weight(attr, k) + even : even;
 }
 
-static double logit_at(const fari_view *logits, int64_t *idx, int64_t k)
-{
-    idx[1] = k;
-    const double value = fari_view_get(logits, idx);
-    idx[1] = 0;
-    return value;
-}
-
 /* Sigmoid and square: target of class k, and one class's term and its slope. */
 static double plain_target(const fari_ce_attr *attr, int64_t label, int64_t k, int64_t classes)
 {
@@ -56,7 +48,7 @@ static pixel each_pixel_at(const fari_ce_attr *attr, const fari_view *logits, in
     const int64_t classes = logits->dim[1];
     pixel p = { .label = label, .weight = class_weight(attr, label), .focal = 1.0 };
     for (int64_t k = 0; k < classes; k++)
-        p.ce += each_term(attr, logit_at(logits, idx, k), plain_target(attr, label, k, classes));
+        p.ce += each_term(attr, fari_logit_at(logits, idx, k), plain_target(attr, label, k, classes));
     p.ce *= p.weight / (double)classes;
     return p;
 }
@@ -67,13 +59,13 @@ static pixel pixel_at(const fari_ce_attr *attr, const fari_view *logits, int64_t
     const int64_t classes = logits->dim[1];
     pixel p = { .label = label, .top = -INFINITY };
     double sum = 0.0;
-    for (int64_t k = 0; k < classes; k++) p.top = fmax(p.top, logit_at(logits, idx, k));
-    for (int64_t k = 0; k < classes; k++) sum += exp(logit_at(logits, idx, k) - p.top);
+    for (int64_t k = 0; k < classes; k++) p.top = fmax(p.top, fari_logit_at(logits, idx, k));
+    for (int64_t k = 0; k < classes; k++) sum += exp(fari_logit_at(logits, idx, k) - p.top);
     p.log_sum = log(sum);
     for (int64_t k = 0; k < classes; k++)
-        p.ce += target(attr, label, k, classes) * (p.log_sum - (logit_at(logits, idx, k) - p.top));
+        p.ce += target(attr, label, k, classes) * (p.log_sum - (fari_logit_at(logits, idx, k) - p.top));
     p.focal = attr->focal_gamma > 0.0
-                  ? pow(1.0 - exp(logit_at(logits, idx, label) - p.top - p.log_sum), attr->focal_gamma)
+                  ? pow(1.0 - exp(fari_logit_at(logits, idx, label) - p.top - p.log_sum), attr->focal_gamma)
                   : 1.0;
     p.weight = p.focal * class_weight(attr, label);
     return p;
@@ -89,7 +81,7 @@ static far_status sums_infer(const far_graph *graph, const fari_node *node, cons
     FAR_TRY(fari_labels_check(node, in[0], in[1]));
     if (attr->has_weights && in[0]->shape.dim[1] > FAR_CLASS_WEIGHTS_MAX)
         return fari_shape_error(node, in[0], NULL, "class weights are given for at most 1024 classes");
-    out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { .ndim = 2, .dim = { 3, in[0]->shape.dim[1] } } };
+    out[0] = fari_class_sums(in[0]);
     return FAR_OK;
 }
 
@@ -99,12 +91,6 @@ static far_status sums_gradient(fari_grad *grad)
     if (grad->need[0])
         grad->d_in[0] = fari_emit(grad->graph, &fari_op_ce_dx, grad->node->name, grad->node->attr, 3, in);
     return FAR_OK;
-}
-
-static void sums_add(const fari_view *sums, int64_t row, int64_t k, double value)
-{
-    const int64_t at = row * sums->dim[1] + k;
-    fari_view_set_flat(sums, at, fari_view_get_flat(sums, at) + value);
 }
 
 static far_status sums_reference(const fari_call *call)
@@ -119,9 +105,9 @@ static far_status sums_reference(const fari_call *call)
         if (label == attr->ignore) continue;
         if (label < 0 || label >= classes) return fari_label_error(call, label, classes);
         const pixel p = pixel_at(attr, logits, idx, label);
-        sums_add(sums, 0, label, p.focal * p.ce);
-        sums_add(sums, 1, label, p.weight);
-        sums_add(sums, 2, label, 1.0);
+        fari_class_sums_add(sums, 0, label, p.focal * p.ce);
+        fari_class_sums_add(sums, 1, label, p.weight);
+        fari_class_sums_add(sums, 2, label, 1.0);
     } while (fari_pixel_next(idx, logits));
     return FAR_OK;
 }
@@ -206,14 +192,6 @@ const fari_op fari_op_ce_loss = {
     .reference = loss_reference,
 };
 
-/* d_sums like sums, by the default. */
-static far_status loss_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                                fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}
-
 /* Weights and counts are constants to the gradient. */
 static far_status loss_dx_reference(const fari_call *call)
 {
@@ -233,18 +211,10 @@ const fari_op fari_op_ce_loss_dx = {
     .kind = FARI_GLOBAL,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_ce_attr),
-    .infer = loss_dx_infer,
     .reference = loss_dx_reference,
 };
 
 /* ---- gradient of the logits ---- */
-
-static far_status dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                           fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}
 
 /* d ce / d x_k = p_k sum_j q_j - q_k, for sigmoid and square the slope of one class. */
 static double pixel_slope(const fari_ce_attr *attr, const pixel *p, double x, int64_t k, double targets,
@@ -272,7 +242,7 @@ static far_status dx_reference(const fari_call *call)
         for (int64_t k = 0; k < classes; k++) targets += target(attr, p.label, k, classes);
         for (int64_t k = 0; k < classes; k++) {
             const double d =
-                is_ignored ? 0.0 : by * pixel_slope(attr, &p, logit_at(logits, idx, k), k, targets, classes);
+                is_ignored ? 0.0 : by * pixel_slope(attr, &p, fari_logit_at(logits, idx, k), k, targets, classes);
             idx[1] = k;
             fari_view_set(&call->out[0], idx, d);
             idx[1] = 0;
@@ -286,7 +256,6 @@ const fari_op fari_op_ce_dx = {
     .kind = FARI_MAP,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_ce_attr),
-    .infer = dx_infer,
     .cost = sums_cost,
     .reference = dx_reference,
 };

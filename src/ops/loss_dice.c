@@ -12,14 +12,6 @@ static int64_t label_count(int64_t channels)
     return channels == 1 ? 2 : channels;
 }
 
-static double logit_at(const fari_view *logits, int64_t *idx, int64_t k)
-{
-    idx[1] = k;
-    const double value = fari_view_get(logits, idx);
-    idx[1] = 0;
-    return value;
-}
-
 /* The softmax's maximum and sum at a pixel; for one channel (0 and 1 + exp(-x)) such that prob_at gives the sigmoid. */
 typedef struct soft {
     double top, sum;
@@ -28,15 +20,15 @@ typedef struct soft {
 static soft soft_at(const fari_view *logits, int64_t *idx)
 {
     soft s = { -INFINITY, 0.0 };
-    for (int64_t k = 0; k < logits->dim[1]; k++) s.top = fmax(s.top, logit_at(logits, idx, k));
-    for (int64_t k = 0; k < logits->dim[1]; k++) s.sum += exp(logit_at(logits, idx, k) - s.top);
+    for (int64_t k = 0; k < logits->dim[1]; k++) s.top = fmax(s.top, fari_logit_at(logits, idx, k));
+    for (int64_t k = 0; k < logits->dim[1]; k++) s.sum += exp(fari_logit_at(logits, idx, k) - s.top);
     return s;
 }
 
 static double prob_at(const fari_view *logits, int64_t *idx, const soft *s, int64_t k)
 {
-    if (logits->dim[1] == 1) return 1.0 / (1.0 + exp(-logit_at(logits, idx, 0)));
-    return exp(logit_at(logits, idx, k) - s->top) / s->sum;
+    if (logits->dim[1] == 1) return 1.0 / (1.0 + exp(-fari_logit_at(logits, idx, 0)));
+    return exp(fari_logit_at(logits, idx, k) - s->top) / s->sum;
 }
 
 static double one_hot(int64_t channels, int64_t label, int64_t k)
@@ -54,7 +46,7 @@ static far_status sums_infer(const far_graph *graph, const fari_node *node, cons
     FAR_TRY(fari_labels_check(node, in[0], in[1]));
     if (attr->skip_background && in[0]->shape.dim[1] < 2)
         return fari_shape_error(node, in[0], NULL, "leaving out the background needs two classes or more");
-    out[0] = (fari_tensor){ .dtype = FAR_F64, .shape = { .ndim = 2, .dim = { 3, in[0]->shape.dim[1] } } };
+    out[0] = fari_class_sums(in[0]);
     return FAR_OK;
 }
 
@@ -64,12 +56,6 @@ static far_status sums_gradient(fari_grad *grad)
     if (grad->need[0])
         grad->d_in[0] = fari_emit(grad->graph, &fari_op_dice_dx, grad->node->name, grad->node->attr, 3, in);
     return FAR_OK;
-}
-
-static void sums_add(const fari_view *sums, int64_t row, int64_t k, double value)
-{
-    const int64_t at = row * sums->dim[1] + k;
-    fari_view_set_flat(sums, at, fari_view_get_flat(sums, at) + value);
 }
 
 static far_status sums_reference(const fari_call *call)
@@ -86,9 +72,9 @@ static far_status sums_reference(const fari_call *call)
         const soft s = soft_at(logits, idx);
         for (int64_t k = 0; k < channels; k++) {
             const double p = prob_at(logits, idx, &s, k), g = one_hot(channels, label, k);
-            sums_add(sums, 0, k, p * g);
-            sums_add(sums, 1, k, attr->square ? p * p : p);
-            sums_add(sums, 2, k, g);
+            fari_class_sums_add(sums, 0, k, p * g);
+            fari_class_sums_add(sums, 1, k, attr->square ? p * p : p);
+            fari_class_sums_add(sums, 2, k, g);
         }
     } while (fari_pixel_next(idx, logits));
     return FAR_OK;
@@ -153,14 +139,6 @@ const fari_op fari_op_dice_loss = {
     .reference = loss_reference,
 };
 
-/* Outputs like input 0, by the default. */
-static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                                   fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}
-
 static far_status loss_dx_reference(const fari_call *call)
 {
     const fari_dice_attr *attr = call->attr;
@@ -184,7 +162,6 @@ const fari_op fari_op_dice_loss_dx = {
     .kind = FARI_GLOBAL,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_dice_attr),
-    .infer = like_first_infer,
     .reference = loss_dx_reference,
 };
 
@@ -230,7 +207,6 @@ const fari_op fari_op_dice_dx = {
     .kind = FARI_MAP,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_dice_attr),
-    .infer = like_first_infer,
     .cost = sums_cost,
     .reference = dx_reference,
 };

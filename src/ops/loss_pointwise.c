@@ -72,13 +72,6 @@ const fari_op fari_op_pointwise_sum = {
     .reference = sum_reference,
 };
 
-static far_status like_first_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                                   fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}
-
 static far_status dx_reference(const fari_call *call)
 {
     const fari_pointwise_attr *attr = call->attr;
@@ -96,7 +89,6 @@ const fari_op fari_op_pointwise_dx = {
     .kind = FARI_MAP,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_pointwise_attr),
-    .infer = like_first_infer,
     .cost = pointwise_cost,
     .reference = dx_reference,
 };
@@ -121,7 +113,6 @@ const fari_op fari_op_loss_scale = {
     .kind = FARI_GLOBAL,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_loss_scale_attr),
-    .infer = like_first_infer,
     .gradient = scale_gradient,
     .reference = scale_reference,
 };

@@ -4,14 +4,6 @@
 #include "ops/labels.h"
 #include <farandole/loss.h>
 
-static double logit_at(const fari_view *logits, int64_t *idx, int64_t k)
-{
-    idx[1] = k;
-    const double value = fari_view_get(logits, idx);
-    idx[1] = 0;
-    return value;
-}
-
 static fari_cost metric_cost(const fari_call *call)
 {
     return fari_cost_per_elem(call, 2.0);
@@ -34,10 +26,10 @@ static far_status topk_infer(const far_graph *graph, const fari_node *node, cons
 /* Fewer than `top` classes come before the label: a larger logit, or an equal one of a lower class. A NaN is never right. */
 static bool is_in_top(const fari_view *logits, int64_t *idx, int64_t label, int64_t top)
 {
-    const double own = logit_at(logits, idx, label);
+    const double own = fari_logit_at(logits, idx, label);
     int64_t before = 0;
     for (int64_t k = 0; k < logits->dim[1]; k++) {
-        const double other = logit_at(logits, idx, k);
+        const double other = fari_logit_at(logits, idx, k);
         before += k != label && (k < label ? !(other < own) : !(other <= own));
     }
     return own == own && before < top;
@@ -92,7 +84,7 @@ static int64_t prediction_at(const fari_view *logits, int64_t *idx)
 {
     int64_t best = 0;
     for (int64_t k = 1; k < logits->dim[1]; k++)
-        if (logit_at(logits, idx, k) > logit_at(logits, idx, best)) best = k;
+        if (fari_logit_at(logits, idx, k) > fari_logit_at(logits, idx, best)) best = k;
     return best;
 }
 

@@ -323,10 +323,3 @@ void fari_optim_emit(const fari_optim_plan *plan, const fari_optim_target *targe
     if (target->common.has_clip) all[in_count++] = target->clip;
     fari_emit_mutate(plan->graph, op, target->name, attr, in_count, all, out_count, out);
 }
-
-far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                            fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count;
-    return FAR_OK;
-}

@@ -174,8 +174,4 @@ static inline double fari_optim_decay(const fari_call *call, const fari_optim_co
 {
     return common->weight_decay * fari_hyper_get(call, common->group, FARI_HYPER_DECAY_SCALE);
 }
-
-/* infer of ops that only overwrite what is there. */
-far_status fari_optim_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                            fari_tensor *out, int32_t *out_count);
 #endif

@@ -56,7 +56,6 @@ const fari_op fari_op_adam = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_adam_attr),
-    .infer = fari_optim_infer,
     .cost = adam_cost,
     .reference = adam_reference,
 };

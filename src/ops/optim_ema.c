@@ -33,7 +33,6 @@ const fari_op fari_op_ema = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_ema_attr),
-    .infer = fari_optim_infer,
     .cost = ema_cost,
     .reference = ema_reference,
 };

@@ -74,7 +74,6 @@ const fari_op fari_op_lamb_moments = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_lamb_attr),
-    .infer = fari_optim_infer,
     .cost = moments_cost,
     .reference = moments_reference,
 };
@@ -195,7 +194,6 @@ const fari_op fari_op_lamb = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_lamb_attr),
-    .infer = fari_optim_infer,
     .cost = lamb_cost,
     .reference = lamb_reference,
 };

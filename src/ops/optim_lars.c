@@ -167,7 +167,6 @@ const fari_op fari_op_lars = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_lars_attr),
-    .infer = fari_optim_infer,
     .cost = lars_cost,
     .reference = lars_reference,
 };

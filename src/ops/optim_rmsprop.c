@@ -63,7 +63,6 @@ const fari_op fari_op_rmsprop = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_rmsprop_attr),
-    .infer = fari_optim_infer,
     .cost = rmsprop_cost,
     .reference = rmsprop_reference,
 };

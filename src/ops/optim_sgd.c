@@ -45,7 +45,6 @@ const fari_op fari_op_sgd = {
     .kind = FARI_CHUNK,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_sgd_attr),
-    .infer = fari_optim_infer,
     .cost = sgd_cost,
     .reference = sgd_reference,
 };

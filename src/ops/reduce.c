@@ -169,13 +169,6 @@ const fari_op fari_op_reduce = {
 
 /* ---- gradient of a maximum ---- */
 
-static far_status max_dx_infer(const far_graph *graph, const fari_node *node, const fari_tensor *const *in,
-                               fari_tensor *out, int32_t *out_count)
-{
-    (void)graph, (void)node, (void)in, (void)out, (void)out_count; /* as x */
-    return FAR_OK;
-}
-
 /* Number of elements of the group that equal `top`. */
 static int64_t tie_count(const fari_view *x, const int64_t *first, const int64_t *extent, double top)
 {
@@ -210,7 +203,6 @@ const fari_op fari_op_reduce_max_dx = {
     .kind = FARI_MAP,
     .order = FARI_ORDER_FREE,
     .attr_bytes = sizeof(fari_reduce_attr),
-    .infer = max_dx_infer,
     .rows = reduce_rows,
     .reference = max_dx_reference,
 };
