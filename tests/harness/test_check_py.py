@@ -34,6 +34,23 @@ UNMATCHED = [
 ]  # fmt: skip
 
 
+# A fuzz target: what it does when it looks for inputs, and with one input alone; then the last lines that fuzz.sh has
+# to print.
+SLOW_ONCE = """case "$*" in
+*max_total_time*) [ ! -e "$0.ran" ] || { echo 'stat::number_of_executed_units: 3'; exit 0; }
+    touch "$0.ran" "$0-timeout-a"; echo "x Test unit written to $0-timeout-a"
+    echo 'stat::number_of_executed_units: 4'; exit 70;;
+*) %s;;
+esac"""
+TARGETS = [
+    ("fuzz_passes", "echo 'stat::number_of_executed_units: 12'", "ok      {}: 12 inputs\n1 passed, 0 failed"),
+    ("fuzz_crashes", "echo 'x Test unit written to y/{}-crash-a'; exit 77", "0 passed, 1 failed"),
+    ("fuzz_is_slow_once", SLOW_ONCE % "exit 0",
+     "ok      {}: 7 inputs\n        1 inputs took more than 10 s, but not when tried again alone\n1 passed, 0 failed"),
+    ("fuzz_is_slow_again", SLOW_ONCE % "exit 70", "0 passed, 1 failed"),
+]  # fmt: skip
+
+
 def run(script, arguments):
     """Last lines, exit status, all output."""
     interpreter = sys.executable if script.endswith(".py") else "bash"
@@ -56,6 +73,17 @@ def verdict(name, body):
         make_build(folder, name, body)
         text, rc, output = run("check.py", ["--only", "^fake/", "--timeout", "2", folder])
         return text.split("\n")[-1], rc, output
+
+
+def fuzzed(name, body):
+    """The lines from the verdict on: what a target that failed has printed stands between."""
+    with tempfile.TemporaryDirectory() as folder:
+        fuzz = pathlib.Path(folder, "fuzz")
+        fuzz.mkdir()
+        (fuzz / name).write_text(f"#!/bin/bash\n{body.replace('{}', name)}\n")
+        os.chmod(fuzz / name, 0o755)
+        (fuzz / "list.txt").write_text(f"{name}\n")
+        return run("fuzz.sh", [folder, "5"])
 
 
 def unmatched(script, arguments, want):
@@ -82,7 +110,11 @@ def main():
     for name, script, arguments, want in UNMATCHED:
         text, want, rc, output = unmatched(script, arguments, want)
         tell(name, text == want and rc == 1, want, rc, output)
-    count = len(FAKES) + len(UNMATCHED)
+    for name, body, want in TARGETS:
+        text, rc, output = fuzzed(name, body)
+        want = want.replace("{}", name)
+        tell(name, text.endswith(want) and (rc == 0) == (" 0 failed" in want), want, rc, output)
+    count = len(FAKES) + len(UNMATCHED) + len(TARGETS)
     print(f"{count - failed} passed, {failed} failed")
     return 1 if failed else 0
 
