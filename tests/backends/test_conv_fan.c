@@ -29,7 +29,7 @@ static float *run_kernel(const fari_thin_conv *conv, fari_isa isa)
     float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols * conv->in_channels, SEED);
     float *bias = random_floats(conv->out_channels, SEED + 1);
     float *weight = random_floats(fari_fan_weight_elems(conv), SEED + 2);
-    const fari_thin_operands operands = { in, weight, bias, floats(out_elems), scratch_make(scratch_bytes) };
+    const fari_conv_operands operands = { in, weight, bias, floats(out_elems), scratch_make(scratch_bytes) };
     kernels->run(conv, &operands);
     check_tail(kernels->impl, operands.out, out_elems);
     scratch_end(operands.scratch, scratch_bytes);

@@ -27,8 +27,8 @@ static float *run_kernel(const fari_pixel_conv *conv, fari_isa isa, bool has_bia
     float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols * conv->in_channels, SEED);
     float *weight = random_floats(fari_pixel_weight_elems(conv), SEED + 1);
     float *bias = random_floats(conv->out_channels, SEED + 2);
-    const fari_pixel_operands operands = { in, weight, has_bias ? bias : NULL, floats(elems),
-                                           scratch_make(scratch_bytes) };
+    const fari_conv_operands operands = { in, weight, has_bias ? bias : NULL, floats(elems),
+                                          scratch_make(scratch_bytes) };
     kernels->run(conv, &operands);
     check_tail(kernels->impl, operands.out, elems);
     scratch_end(operands.scratch, scratch_bytes);

@@ -40,7 +40,7 @@ static float *run_kernel(const fari_thin_conv *conv, fari_isa isa, bool is_dw)
     float *weight = random_floats(weight_elems, SEED + 2), *dy = random_floats(out_elems(conv), SEED + 3);
     const int64_t scratch = is_dw ? fari_thin_dw_scratch(conv) : fari_thin_forward_scratch(conv);
     const size_t scratch_bytes = (size_t)scratch * sizeof(float);
-    fari_thin_operands operands = { in, weight, bias, is_dw ? weight : floats(out_elems(conv)),
+    fari_conv_operands operands = { in, weight, bias, is_dw ? weight : floats(out_elems(conv)),
                                     scratch_make(scratch_bytes) };
     if (is_dw) kernels->dw(conv, in, dy, operands.out, operands.scratch);
     else kernels->forward(conv, &operands);

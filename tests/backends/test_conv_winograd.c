@@ -31,8 +31,8 @@ static float *run_kernel(const fari_thin_conv *conv, fari_isa isa, bool has_bias
     float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols * conv->in_channels, SEED);
     float *weight = random_floats(9 * conv->in_channels * conv->out_channels, SEED + 1), *packed = floats(packed_elems);
     float *bias = random_floats(conv->out_channels, SEED + 2);
-    const fari_winograd_operands operands = { in, packed, has_bias ? bias : NULL, floats(elems),
-                                              scratch_make(scratch_bytes) };
+    const fari_conv_operands operands = { in, packed, has_bias ? bias : NULL, floats(elems),
+                                          scratch_make(scratch_bytes) };
     kernels->pack(conv->in_channels, conv->out_channels, is_turned, weight, packed);
     check_tail(kernels->impl, packed, packed_elems);
     kernels->run(conv, &operands);

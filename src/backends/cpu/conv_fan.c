@@ -1,22 +1,10 @@
 /* Gradients of the input of convolutions from few channels by our own kernels (isa/conv_fan.h), where they were measured to be faster than
    oneDNN. */
 #include "backends/cpu/isa/conv_fan.h"
-#include "backends/cpu/state.h"
+#include "backends/cpu/own_conv.h"
 #include "backends/cpu/thin_piece.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
-
-typedef struct fan_key {
-    fari_thin_conv conv; /* from dy to dx */
-} fan_key;
-_Static_assert(sizeof(fan_key) <= FARI_CPU_KEY_BYTES, "grow FARI_CPU_KEY_BYTES");
-
-typedef struct fan_state {
-    fari_cpu_state base;
-    fan_key key;
-    const fari_fan_kernels *kernels;
-} fan_state;
 
 /* Where they are faster than oneDNN 2.6.3 (docs/performance.md), which gives a lane to a channel: with AVX2 where channels are few or fans
    fill their vectors. */
@@ -38,19 +26,18 @@ static bool describe_dx(const fari_call *call, fari_isa isa, void *key_out)
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->out[0], *y = &call->in[0], *weight = &call->in[1];
-    fan_key *key = key_out;
-    if (!fari_thin_is_image(x) || !fari_thin_is_image(y)) return false;
-    if (weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR) return false;
-    if (call->in_count > 2 && call->in[2].dtype != FAR_F32) return false;
-    if (!is_ours(attr, isa)) return false;
-    key->conv = fari_thin_dx_piece(attr, x, y);
+    fari_own_key *key = key_out;
+    if (!fari_own_conv_fits(x, y, weight, call->in_count > 2 ? &call->in[2] : NULL) || !is_ours(attr, isa))
+        return false;
+    key->pass = FARI_OWN_DX;
+    key->conv.thin = fari_thin_dx_piece(attr, x, y);
     return true;
 }
 
 /* From the plain weight [O, C, rows, cols]. Rows are turned around; columns are not, as a fan goes from dy to dx. */
 static far_status fan_pack(const fari_cpu_state *base, int32_t input_idx, const void *plain, void *packed)
 {
-    const fari_thin_conv *conv = &((const fan_state *)base)->key.conv;
+    const fari_thin_conv *conv = &((const fari_own_conv *)base)->key.conv.thin;
     const int64_t rows = conv->kernel_rows, cols = conv->kernel_cols, channels = conv->out_channels;
     const int64_t elems = fari_fan_elems(conv);
     const float *weight = plain;
@@ -65,41 +52,21 @@ static far_status fan_pack(const fari_cpu_state *base, int32_t input_idx, const 
     return FAR_OK;
 }
 
-static far_status dx_run(const fari_call *call)
+static void fan_map(const fari_own_conv *own, const fari_conv_operands *operands)
 {
-    const fan_state *state = call->prepared;
-    const fari_thin_operands operands = { .in = call->in[0].data,
-                                          .weight = call->in[1].data,
-                                          .bias = call->in_count > 2 ? call->in[2].data : NULL,
-                                          .out = call->out[0].data,
-                                          .scratch = call->scratch };
-    state->kernels->run(&state->key.conv, &operands);
-    return FAR_OK;
-}
-
-static void fan_destroy(fari_cpu_state *base)
-{
-    fari_free(base);
+    own->loops->fan->run(&own->key.conv.thin, operands);
 }
 
 static far_status fan_make(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out)
 {
-    fan_state *state = fari_calloc(1, sizeof *state);
-    if (state == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution");
-    memcpy(&state->key, key, sizeof state->key);
-    state->kernels = loops->fan;
-    const fari_thin_conv *conv = &state->key.conv;
-    fari_prepared *answer = &state->base.answer;
-    answer->run = dx_run;
-    answer->state = state;
-    answer->impl = state->kernels->impl;
-    answer->scratch_bytes = (size_t)fari_fan_scratch(conv) * sizeof(float);
-    answer->pack_bytes[1] = (size_t)fari_fan_weight_elems(conv) * sizeof(float);
-    answer->pack_id[1] = UINT64_C(0x66616e206478);
-    state->base.pack = fan_pack;
-    state->base.destroy = fan_destroy;
-    *state_out = &state->base;
-    return FAR_OK;
+    const fari_thin_conv *conv = &((const fari_own_key *)key)->conv.thin;
+    fari_own_conv own = { .map = fan_map };
+    own.base.pack = fan_pack;
+    own.base.answer.impl = loops->fan->impl;
+    own.base.answer.scratch_bytes = (size_t)fari_fan_scratch(conv) * sizeof(float);
+    own.base.answer.pack_bytes[1] = (size_t)fari_fan_weight_elems(conv) * sizeof(float);
+    own.base.answer.pack_id[1] = UINT64_C(0x66616e206478);
+    return fari_own_conv_make(&own, key, loops, state_out);
 }
 
 const fari_cpu_maker fari_cpu_fan_makers[] = {

@@ -1,26 +1,13 @@
 /* Convolutions with kernels of one pixel between many channels by our own kernels (isa/conv_pixel.h), where oneDNN was measured to be slower. */
 #include "backends/cpu/isa/conv_pixel.h"
-#include "backends/cpu/state.h"
+#include "backends/cpu/own_conv.h"
 #include "backends/cpu/thin_piece.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
 
 #define IN_MIN 32
 #define NARROW 128 /* channels of the output */
 #define SMALL 64   /* pixels of an image */
-
-typedef struct pixel_key {
-    int64_t is_dx;
-    fari_pixel_conv conv;
-} pixel_key;
-_Static_assert(sizeof(pixel_key) <= FARI_CPU_KEY_BYTES, "grow FARI_CPU_KEY_BYTES");
-
-typedef struct pixel_state {
-    fari_cpu_state base;
-    pixel_key key;
-    const fari_pixel_kernels *kernels;
-} pixel_state;
 
 /* ---- what is asked ---- */
 
@@ -43,30 +30,28 @@ static bool is_chosen(const fari_conv_attr *attr, bool is_dx, int64_t in_channel
 static bool is_ours(const fari_call *call, fari_isa isa, bool is_dx, int64_t in_channels, int64_t out_channels)
 {
     if (isa != FARI_ISA_AVX512 || in_channels < IN_MIN || out_channels % FARI_PIXEL_OUT != 0) return false;
-    if (!fari_thin_is_image(&call->in[0]) || !fari_thin_is_image(&call->out[0]) || !is_pixel(call->attr)) return false;
-    if (!is_chosen(call->attr, is_dx, in_channels, out_channels)) return false;
-    if (call->in[1].dtype != FAR_F32 || call->in[1].order != FARI_ROW_MAJOR) return false;
-    return call->in_count < 3 || call->in[2].dtype == FAR_F32;
+    if (!is_pixel(call->attr) || !is_chosen(call->attr, is_dx, in_channels, out_channels)) return false;
+    return fari_own_conv_fits(&call->in[0], &call->out[0], &call->in[1], call->in_count > 2 ? &call->in[2] : NULL);
 }
 
 static bool describe_forward(const fari_call *call, fari_isa isa, void *key_out)
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->in[0], *y = &call->out[0];
-    pixel_key *key = key_out;
+    fari_own_key *key = key_out;
     if (!is_ours(call, isa, false, attr->in_channels, attr->out_channels)) return false;
-    key->conv = (fari_pixel_conv){ .samples = y->dim[0],
-                                   .in_channels = attr->in_channels,
-                                   .out_channels = attr->out_channels,
-                                   .rows = y->dim[2],
-                                   .cols = y->dim[3],
-                                   .in_rows = x->dim[2],
-                                   .in_cols = x->dim[3],
-                                   .in_row0 = y->row0 * attr->stride[0] - x->row0,
-                                   .in_stride = attr->stride[0],
-                                   .out_rows = y->dim[2],
-                                   .out_cols = y->dim[3],
-                                   .out_stride = 1 };
+    key->conv.pixel = (fari_pixel_conv){ .samples = y->dim[0],
+                                         .in_channels = attr->in_channels,
+                                         .out_channels = attr->out_channels,
+                                         .rows = y->dim[2],
+                                         .cols = y->dim[3],
+                                         .in_rows = x->dim[2],
+                                         .in_cols = x->dim[3],
+                                         .in_row0 = y->row0 * attr->stride[0] - x->row0,
+                                         .in_stride = attr->stride[0],
+                                         .out_rows = y->dim[2],
+                                         .out_cols = y->dim[3],
+                                         .out_stride = 1 };
     return true;
 }
 
@@ -74,25 +59,25 @@ static bool describe_dx(const fari_call *call, fari_isa isa, void *key_out)
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *dy = &call->in[0], *dx = &call->out[0];
-    pixel_key *key = key_out;
+    fari_own_key *key = key_out;
     if (!is_ours(call, isa, true, attr->out_channels, attr->in_channels)) return false;
     int64_t lo = 0, hi = dy->dim[2]; /* rows of dy that rows of dx are read by */
     while (lo < hi && (dy->row0 + lo) * attr->stride[0] < dx->row0) lo++;
     while (lo < hi && (dy->row0 + hi - 1) * attr->stride[0] >= dx->row0 + dx->dim[2]) hi--;
-    key->is_dx = 1;
-    key->conv = (fari_pixel_conv){ .samples = dx->dim[0],
-                                   .in_channels = attr->out_channels,
-                                   .out_channels = attr->in_channels,
-                                   .rows = hi - lo,
-                                   .cols = dy->dim[3],
-                                   .in_rows = dy->dim[2],
-                                   .in_cols = dy->dim[3],
-                                   .in_row0 = lo,
-                                   .in_stride = 1,
-                                   .out_rows = dx->dim[2],
-                                   .out_cols = dx->dim[3],
-                                   .out_row0 = (dy->row0 + lo) * attr->stride[0] - dx->row0,
-                                   .out_stride = attr->stride[0] };
+    key->pass = FARI_OWN_DX;
+    key->conv.pixel = (fari_pixel_conv){ .samples = dx->dim[0],
+                                         .in_channels = attr->out_channels,
+                                         .out_channels = attr->in_channels,
+                                         .rows = hi - lo,
+                                         .cols = dy->dim[3],
+                                         .in_rows = dy->dim[2],
+                                         .in_cols = dy->dim[3],
+                                         .in_row0 = lo,
+                                         .in_stride = 1,
+                                         .out_rows = dx->dim[2],
+                                         .out_cols = dx->dim[3],
+                                         .out_row0 = (dy->row0 + lo) * attr->stride[0] - dx->row0,
+                                         .out_stride = attr->stride[0] };
     return true;
 }
 
@@ -104,12 +89,12 @@ static bool describe_dx(const fari_call *call, fari_isa isa, void *key_out)
    sets of a cache. */
 static far_status pixel_pack(const fari_cpu_state *base, int32_t input_idx, const void *plain, void *packed)
 {
-    const pixel_key *key = &((const pixel_state *)base)->key;
-    const int64_t in = key->conv.in_channels, out = key->conv.out_channels;
+    const fari_own_key *key = &((const fari_own_conv *)base)->key;
+    const int64_t in = key->conv.pixel.in_channels, out = key->conv.pixel.out_channels;
     const float *from = plain;
     float *to = packed;
     FAR_ASSERT(input_idx == 1);
-    if (key->is_dx != 0) { /* plain is [in, out] */
+    if (key->pass == FARI_OWN_DX) { /* plain is [in, out] */
         for (int64_t o = 0; o < out; o += FARI_PIXEL_OUT)
             for (int64_t i = 0; i < in; i++, to += FARI_PIXEL_OUT)
                 memcpy(to, from + i * out + o, FARI_PIXEL_OUT * sizeof *to);
@@ -128,41 +113,22 @@ static far_status pixel_pack(const fari_cpu_state *base, int32_t input_idx, cons
     return FAR_OK;
 }
 
-static far_status pixel_run(const fari_call *call)
+static void pixel_map(const fari_own_conv *own, const fari_conv_operands *operands)
 {
-    const pixel_state *state = call->prepared;
-    const fari_pixel_operands operands = { .in = call->in[0].data,
-                                           .weight = call->in[1].data,
-                                           .bias = call->in_count > 2 ? call->in[2].data : NULL,
-                                           .out = call->out[0].data,
-                                           .scratch = call->scratch };
-    state->kernels->run(&state->key.conv, &operands);
-    return FAR_OK;
-}
-
-static void pixel_destroy(fari_cpu_state *base)
-{
-    fari_free(base);
+    own->loops->pixel->run(&own->key.conv.pixel, operands);
 }
 
 static far_status pixel_make(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out)
 {
     static const uint64_t pack_ids[] = { UINT64_C(0x706978656c666f72), UINT64_C(0x706978656c206478) };
-    pixel_state *state = fari_calloc(1, sizeof *state);
-    if (state == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution");
-    memcpy(&state->key, key, sizeof state->key);
-    state->kernels = loops->pixel;
-    fari_prepared *answer = &state->base.answer;
-    answer->state = state;
-    answer->run = pixel_run;
-    answer->impl = state->kernels->impl;
-    answer->scratch_bytes = (size_t)fari_pixel_scratch(&state->key.conv) * sizeof(float);
-    answer->pack_bytes[1] = (size_t)fari_pixel_weight_elems(&state->key.conv) * sizeof(float);
-    answer->pack_id[1] = pack_ids[state->key.is_dx];
-    state->base.pack = pixel_pack;
-    state->base.destroy = pixel_destroy;
-    *state_out = &state->base;
-    return FAR_OK;
+    const fari_own_key *of = key;
+    fari_own_conv own = { .map = pixel_map };
+    own.base.pack = pixel_pack;
+    own.base.answer.impl = loops->pixel->impl;
+    own.base.answer.scratch_bytes = (size_t)fari_pixel_scratch(&of->conv.pixel) * sizeof(float);
+    own.base.answer.pack_bytes[1] = (size_t)fari_pixel_weight_elems(&of->conv.pixel) * sizeof(float);
+    own.base.answer.pack_id[1] = pack_ids[of->pass];
+    return fari_own_conv_make(&own, key, loops, state_out);
 }
 
 const fari_cpu_maker fari_cpu_pixel_makers[] = {

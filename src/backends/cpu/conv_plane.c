@@ -1,22 +1,9 @@
 /* Convolutions from one channel by our own kernels (isa/conv_plane.h), where they were measured to be faster than oneDNN. */
 #include "backends/cpu/isa/conv_plane.h"
-#include "backends/cpu/state.h"
+#include "backends/cpu/own_conv.h"
 #include "backends/cpu/thin_piece.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
-
-typedef struct plane_key {
-    int64_t is_dw;
-    fari_thin_conv conv;
-} plane_key;
-_Static_assert(sizeof(plane_key) <= FARI_CPU_KEY_BYTES, "grow FARI_CPU_KEY_BYTES");
-
-typedef struct plane_state {
-    fari_cpu_state base;
-    plane_key key;
-    const fari_plane_kernels *kernels;
-} plane_state;
 
 /* Where they are faster than oneDNN 2.6.3 (docs/performance.md), which gives a lane to a channel. For weight gradients dy has to be turned
    first, which few taps do not pay for. */
@@ -36,17 +23,15 @@ static bool is_ours(const fari_conv_attr *attr, bool is_dw, fari_isa isa)
            is_faster(is_dw, attr->kernel[0], attr->out_channels, isa);
 }
 
-static bool describe(bool is_dw, const fari_call *call, fari_isa isa, plane_key *key_out)
+static bool describe(bool is_dw, const fari_call *call, fari_isa isa, fari_own_key *key_out)
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->in[0], *y = is_dw ? &call->in[1] : &call->out[0];
     const fari_view *weight = is_dw ? &call->out[0] : &call->in[1];
-    if (!fari_thin_is_image(x) || !fari_thin_is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR)
-        return false;
-    if (!is_dw && call->in_count > 2 && call->in[2].dtype != FAR_F32) return false;
-    if (!is_ours(attr, is_dw, isa)) return false;
-    key_out->is_dw = is_dw;
-    key_out->conv = fari_thin_forward_piece(attr, x, y);
+    const fari_view *bias = !is_dw && call->in_count > 2 ? &call->in[2] : NULL;
+    if (!fari_own_conv_fits(x, y, weight, bias) || !is_ours(attr, is_dw, isa)) return false;
+    key_out->pass = is_dw ? FARI_OWN_DW : FARI_OWN_FORWARD;
+    key_out->conv.thin = fari_thin_forward_piece(attr, x, y);
     return true;
 }
 
@@ -60,46 +45,26 @@ static bool describe_dw(const fari_call *call, fari_isa isa, void *key_out)
     return describe(true, call, isa, key_out);
 }
 
-static far_status forward_run(const fari_call *call)
+static void plane_map(const fari_own_conv *own, const fari_conv_operands *operands)
 {
-    const plane_state *state = call->prepared;
-    const fari_thin_operands operands = { .in = call->in[0].data,
-                                          .weight = call->in[1].data,
-                                          .bias = call->in_count > 2 ? call->in[2].data : NULL,
-                                          .out = call->out[0].data,
-                                          .scratch = call->scratch };
-    state->kernels->forward(&state->key.conv, &operands);
-    return FAR_OK;
+    own->loops->plane->forward(&own->key.conv.thin, operands);
 }
 
-static far_status dw_run(const fari_call *call)
+static void plane_dw(const fari_own_conv *own, const float *x, const float *dy, bool is_added, float *partial,
+                     float *scratch)
 {
-    const plane_state *state = call->prepared;
-    state->kernels->dw(&state->key.conv, call->in[0].data, call->in[1].data, call->accumulate, call->out[0].data,
-                       call->scratch);
-    return FAR_OK;
-}
-
-static void plane_destroy(fari_cpu_state *base)
-{
-    fari_free(base);
+    own->loops->plane->dw(&own->key.conv.thin, x, dy, is_added, partial, scratch);
 }
 
 static far_status plane_make(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out)
 {
-    plane_state *state = fari_calloc(1, sizeof *state);
-    if (state == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution");
-    memcpy(&state->key, key, sizeof state->key);
-    state->kernels = loops->plane;
-    const fari_thin_conv *conv = &state->key.conv;
-    const int64_t scratch = state->key.is_dw ? fari_plane_dw_scratch(conv) : fari_plane_forward_scratch(conv);
-    state->base.answer = (fari_prepared){ .run = state->key.is_dw ? dw_run : forward_run,
-                                          .state = state,
-                                          .impl = state->kernels->impl,
-                                          .scratch_bytes = (size_t)scratch * sizeof(float) };
-    state->base.destroy = plane_destroy;
-    *state_out = &state->base;
-    return FAR_OK;
+    const fari_own_key *of = key;
+    const fari_thin_conv *conv = &of->conv.thin;
+    const int64_t scratch = of->pass == FARI_OWN_DW ? fari_plane_dw_scratch(conv) : fari_plane_forward_scratch(conv);
+    fari_own_conv own = { .map = plane_map, .dw = plane_dw };
+    own.base.answer.impl = loops->plane->impl;
+    own.base.answer.scratch_bytes = (size_t)scratch * sizeof(float);
+    return fari_own_conv_make(&own, key, loops, state_out);
 }
 
 const fari_cpu_maker fari_cpu_plane_makers[] = {

@@ -1,27 +1,13 @@
 /* Weight gradients of convolutions between many channels by our own kernels (isa/conv_wide.h), where oneDNN was measured to be slower. */
 #include "backends/cpu/isa/conv_wide.h"
-#include "backends/cpu/state.h"
+#include "backends/cpu/own_conv.h"
 #include "backends/cpu/thin_piece.h"
-#include "backends/cpu/tiles.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include <string.h>
 
 #define CHAIN_PIXELS 256 /* with 32 channels of dy they fill two thirds of a first-level cache of 48 KiB */
 #define COPIED_BYTES (INT64_C(768) << 10) /* a part of a second-level cache, beside the tiles of the partial */
 #define PANEL_SPARE 2 /* pixels between panels: equal pixels of all of them do not fall into one set of a cache */
-
-typedef struct wide_key {
-    fari_wide_conv conv;
-} wide_key;
-_Static_assert(sizeof(wide_key) <= FARI_CPU_KEY_BYTES, "grow FARI_CPU_KEY_BYTES");
-
-typedef struct wide_state {
-    fari_cpu_state base;
-    wide_key key;
-    fari_tiles tiles;
-    const fari_wide_kernels *kernels;
-} wide_state;
 
 /* ---- blocks ---- */
 
@@ -87,65 +73,43 @@ static bool describe_dw(const fari_call *call, fari_isa isa, void *key_out)
 {
     const fari_conv_attr *attr = call->attr;
     const fari_view *x = &call->in[0], *y = &call->in[1], *weight = &call->out[0];
-    wide_key *key = key_out;
-    if (!fari_thin_is_image(x) || !fari_thin_is_image(y) || weight->dtype != FAR_F32 || weight->order != FARI_ROW_MAJOR)
-        return false;
-    if (!is_ours(attr, isa)) return false;
-    key->conv = (fari_wide_conv){ .samples = y->dim[0],
-                                  .in_channels = attr->in_channels,
-                                  .out_channels = attr->out_channels,
-                                  .in_rows = x->dim[2],
-                                  .in_cols = x->dim[3],
-                                  .out_rows = y->dim[2],
-                                  .out_cols = y->dim[3],
-                                  .kernel_rows = attr->kernel[0],
-                                  .kernel_cols = attr->kernel[1],
-                                  .stride_rows = attr->stride[0],
-                                  .stride_cols = attr->stride[1],
-                                  .pad_rows = attr->pad_lo[0] + x->row0 - y->row0 * attr->stride[0],
-                                  .pad_cols = attr->pad_lo[1] };
+    fari_own_key *key = key_out;
+    if (!fari_own_conv_fits(x, y, weight, NULL) || !is_ours(attr, isa)) return false;
+    key->pass = FARI_OWN_DW;
+    key->conv.wide = (fari_wide_conv){ .samples = y->dim[0],
+                                       .in_channels = attr->in_channels,
+                                       .out_channels = attr->out_channels,
+                                       .in_rows = x->dim[2],
+                                       .in_cols = x->dim[3],
+                                       .out_rows = y->dim[2],
+                                       .out_cols = y->dim[3],
+                                       .kernel_rows = attr->kernel[0],
+                                       .kernel_cols = attr->kernel[1],
+                                       .stride_rows = attr->stride[0],
+                                       .stride_cols = attr->stride[1],
+                                       .pad_rows = attr->pad_lo[0] + x->row0 - y->row0 * attr->stride[0],
+                                       .pad_cols = attr->pad_lo[1] };
     return true;
 }
 
 /* ---- making and running ---- */
 
-static far_status wide_dw_run(const fari_call *call)
+static void wide_dw(const fari_own_conv *own, const float *x, const float *dy, bool is_added, float *partial,
+                    float *scratch)
 {
-    const wide_state *state = call->prepared;
-    state->kernels->dw(&state->key.conv, call->in[0].data, call->in[1].data, call->accumulate, call->out[0].data,
-                       call->scratch);
-    return FAR_OK;
-}
-
-static far_status wide_unpack(const fari_cpu_state *base, const void *partial, void *plain)
-{
-    fari_tiles_to_plain(&((const wide_state *)base)->tiles, partial, plain);
-    return FAR_OK;
-}
-
-static void wide_destroy(fari_cpu_state *base)
-{
-    fari_free(base);
+    own->loops->wide->dw(&own->key.conv.wide, x, dy, is_added, partial, scratch);
 }
 
 static far_status wide_make(const void *key, const fari_cpu_loops *loops, fari_cpu_state **state_out)
 {
-    wide_state *state = fari_calloc(1, sizeof *state);
-    if (state == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a convolution");
-    memcpy(&state->key, key, sizeof state->key);
-    state->kernels = loops->wide;
-    const fari_wide_conv *conv = &state->key.conv;
-    state->tiles =
+    const fari_wide_conv *conv = &((const fari_own_key *)key)->conv.wide;
+    fari_own_conv own = { .dw = wide_dw };
+    own.tiles =
         (fari_tiles){ FARI_WIDE_EDGE, 1, conv->out_channels, conv->in_channels, conv->kernel_rows * conv->kernel_cols };
-    state->base.answer = (fari_prepared){ .run = wide_dw_run,
-                                          .state = state,
-                                          .scratch_bytes = (size_t)fari_wide_dw_scratch(conv) * sizeof(float),
-                                          .impl = state->kernels->impl,
-                                          .partial_bytes = (size_t)fari_wide_weight_elems(conv) * sizeof(float) };
-    state->base.unpack = wide_unpack;
-    state->base.destroy = wide_destroy;
-    *state_out = &state->base;
-    return FAR_OK;
+    own.base.answer.impl = loops->wide->impl;
+    own.base.answer.scratch_bytes = (size_t)fari_wide_dw_scratch(conv) * sizeof(float);
+    own.base.answer.partial_bytes = (size_t)fari_wide_weight_elems(conv) * sizeof(float);
+    return fari_own_conv_make(&own, key, loops, state_out);
 }
 
 const fari_cpu_maker fari_cpu_wide_makers[] = {

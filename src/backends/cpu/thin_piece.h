@@ -5,11 +5,6 @@
 #include "graph/op.h"
 #include "ops/conv.h"
 
-static inline bool fari_thin_is_image(const fari_view *view)
-{
-    return view->dtype == FAR_F32 && view->order == FARI_CHANNELS_LAST && view->ndim == 4;
-}
-
 /* Images, stride 1, one group; paddings below the kernel's width, so that every window meets the image. */
 static inline bool fari_thin_is_simple(const fari_conv_attr *attr)
 {

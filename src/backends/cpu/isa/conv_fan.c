@@ -128,7 +128,7 @@ static void row_out(const fari_thin_conv *conv, const float *lines, const float 
     }
 }
 
-void FARI_ISA(fari_fan)(const fari_thin_conv *conv, const fari_thin_operands *operands)
+void FARI_ISA(fari_fan)(const fari_thin_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t in_elems = conv->in_rows * conv->in_cols * conv->in_channels;
     const int64_t out_row = conv->out_cols * conv->out_channels;

@@ -41,10 +41,10 @@ static inline int64_t fari_fan_scratch(const fari_thin_conv *conv)
 /* The kernel of one instruction set. operands: as of conv_thin.h, weight packed as above. */
 typedef struct fari_fan_kernels {
     const char *impl; /* "farandole fan:avx512" */
-    void (*run)(const fari_thin_conv *conv, const fari_thin_operands *operands);
+    void (*run)(const fari_thin_conv *conv, const fari_conv_operands *operands);
 } fari_fan_kernels;
 
-#define FARI_FAN_DECLARE(suffix) void fari_fan##suffix(const fari_thin_conv *, const fari_thin_operands *);
+#define FARI_FAN_DECLARE(suffix) void fari_fan##suffix(const fari_thin_conv *, const fari_conv_operands *);
 FARI_FAN_DECLARE(_base)
 FARI_FAN_DECLARE(_avx2)
 FARI_FAN_DECLARE(_avx512)

@@ -88,7 +88,7 @@ static float *out_at(const fari_pixel_conv *conv, float *out, int64_t pixel)
 /* One block of pixels. */
 typedef struct block {
     const fari_pixel_conv *conv;
-    const fari_pixel_operands *operands;
+    const fari_conv_operands *operands;
     const float *in; /* side by side */
     int64_t first, pixels;
     const char *ahead;
@@ -168,7 +168,7 @@ static void fill(float *to, int64_t pixels, int64_t channels, const float *bias)
 }
 
 /* The bias, where no pixel of the input comes in. */
-static void fill_around(const fari_pixel_conv *conv, const fari_pixel_operands *operands)
+static void fill_around(const fari_pixel_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t row_elems = conv->out_cols * conv->out_channels;
     if (conv->out_stride == 1 && conv->out_rows == conv->rows) return;
@@ -189,7 +189,7 @@ static void fill_around(const fari_pixel_conv *conv, const fari_pixel_operands *
         }
 }
 
-void FARI_ISA(fari_pixel_run)(const fari_pixel_conv *conv, const fari_pixel_operands *operands)
+void FARI_ISA(fari_pixel_run)(const fari_pixel_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t all = conv->samples * conv->rows * conv->cols, most = fari_pixel_block(conv);
     block b = { .conv = conv, .operands = operands };

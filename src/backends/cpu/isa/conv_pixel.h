@@ -7,6 +7,7 @@
  * Order of a sum: the bias, then channels of the input, in one chain. */
 #ifndef FARI_CPU_ISA_CONV_PIXEL_H
 #define FARI_CPU_ISA_CONV_PIXEL_H
+#include "backends/cpu/isa/conv_operands.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,19 +47,13 @@ static inline int64_t fari_pixel_scratch(const fari_pixel_conv *conv)
     return fari_pixel_is_dense(conv) ? 0 : fari_pixel_block(conv) * conv->in_channels;
 }
 
-typedef struct fari_pixel_operands {
-    const float *in, *weight; /* weight: packed */
-    const float *bias;        /* NULL: none */
-    float *out, *scratch;
-} fari_pixel_operands;
-
 /* The kernels of one instruction set. */
 typedef struct fari_pixel_kernels {
     const char *impl; /* "farandole pixel:avx512" */
-    void (*run)(const fari_pixel_conv *conv, const fari_pixel_operands *operands);
+    void (*run)(const fari_pixel_conv *conv, const fari_conv_operands *operands);
 } fari_pixel_kernels;
 
-#define FARI_PIXEL_DECLARE(suffix) void fari_pixel_run##suffix(const fari_pixel_conv *, const fari_pixel_operands *);
+#define FARI_PIXEL_DECLARE(suffix) void fari_pixel_run##suffix(const fari_pixel_conv *, const fari_conv_operands *);
 FARI_PIXEL_DECLARE(_base)
 FARI_PIXEL_DECLARE(_avx2)
 FARI_PIXEL_DECLARE(_avx512)

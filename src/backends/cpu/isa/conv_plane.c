@@ -121,7 +121,7 @@ STRIP_FN(8)
 
 static const strip_fn strip_fns[] = { NULL, strip_1, strip_2, strip_3, strip_4, strip_5, strip_6, strip_7, strip_8 };
 
-void FARI_ISA(fari_plane_forward)(const fari_thin_conv *conv, const fari_thin_operands *operands)
+void FARI_ISA(fari_plane_forward)(const fari_thin_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t in_elems = conv->in_rows * conv->in_cols, taps = conv->kernel_rows * conv->kernel_cols;
     const int64_t channels = conv->out_channels, out_elems = conv->out_rows * conv->out_cols * channels;

@@ -57,14 +57,14 @@ static inline int64_t fari_plane_dw_scratch(const fari_thin_conv *conv)
 /* The kernels of one instruction set, of images from one channel; weights and their gradients are plain, [out_channels][rows][cols]. */
 typedef struct fari_plane_kernels {
     const char *impl; /* "farandole plane:avx512" */
-    void (*forward)(const fari_thin_conv *conv, const fari_thin_operands *operands);
+    void (*forward)(const fari_thin_conv *conv, const fari_conv_operands *operands);
     /* d_weight = the gradient of the weight, dy being the output's; += with `accumulate` */
     void (*dw)(const fari_thin_conv *conv, const float *in, const float *dy, bool accumulate, float *d_weight,
                float *scratch);
 } fari_plane_kernels;
 
 #define FARI_PLANE_DECLARE(suffix)                                                       \
-    void fari_plane_forward##suffix(const fari_thin_conv *, const fari_thin_operands *); \
+    void fari_plane_forward##suffix(const fari_thin_conv *, const fari_conv_operands *); \
     void fari_plane_dw##suffix(const fari_thin_conv *, const float *, const float *, bool, float *, float *);
 FARI_PLANE_DECLARE(_base)
 FARI_PLANE_DECLARE(_avx2)

@@ -118,7 +118,7 @@ static row_fn row_fn_of(const fari_thin_conv *conv)
     return fns[vectors];
 }
 
-void FARI_ISA(fari_thin_forward)(const fari_thin_conv *conv, const fari_thin_operands *operands)
+void FARI_ISA(fari_thin_forward)(const fari_thin_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t in_row = conv->in_cols * conv->in_channels, out_row = conv->out_cols * conv->out_channels;
     const int64_t weight_row = fari_thin_weight_elems(conv) / conv->kernel_rows;

@@ -10,6 +10,7 @@
  * are added. Of a weight gradient: one chain a lane over a run of columns of one row of dy, these runs then in order. */
 #ifndef FARI_CPU_ISA_CONV_THIN_H
 #define FARI_CPU_ISA_CONV_THIN_H
+#include "backends/cpu/isa/conv_operands.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,22 +67,16 @@ static inline int64_t fari_thin_dw_scratch(const fari_thin_conv *conv)
     return 2 * conv->out_channels * fari_thin_run_cols(conv) + conv->kernel_rows * cols * conv->in_channels;
 }
 
-typedef struct fari_thin_operands {
-    const float *in, *weight;
-    const float *bias; /* NULL: none */
-    float *out, *scratch;
-} fari_thin_operands;
-
 /* The kernels of one instruction set. */
 typedef struct fari_thin_kernels {
     const char *impl; /* "farandole thin:avx512" */
-    void (*forward)(const fari_thin_conv *conv, const fari_thin_operands *operands);
+    void (*forward)(const fari_thin_conv *conv, const fari_conv_operands *operands);
     /* partial += the gradient of the weight of `conv`, dy being its output's. */
     void (*dw)(const fari_thin_conv *conv, const float *in, const float *dy, float *partial, float *scratch);
 } fari_thin_kernels;
 
 #define FARI_THIN_DECLARE(suffix)                                                       \
-    void fari_thin_forward##suffix(const fari_thin_conv *, const fari_thin_operands *); \
+    void fari_thin_forward##suffix(const fari_thin_conv *, const fari_conv_operands *); \
     void fari_thin_dw##suffix(const fari_thin_conv *, const float *, const float *, float *, float *);
 FARI_THIN_DECLARE(_base)
 FARI_THIN_DECLARE(_avx2)

@@ -84,7 +84,7 @@ static void product_of(const product *p, int64_t tiles)
 /* A block of tiles: `turned` holds them as [place][tile][step], `sums` as [place][tile][OUT]. */
 typedef struct block {
     const fari_thin_conv *conv;
-    const fari_winograd_operands *operands;
+    const fari_conv_operands *operands;
     float *turned, *sums, *zeros;
     int64_t first, tiles, room; /* room: tiles a place has room for */
 } block;
@@ -167,7 +167,7 @@ static void block_run(const block *b)
     }
 }
 
-void FARI_ISA(fari_winograd_run)(const fari_thin_conv *conv, const fari_winograd_operands *operands)
+void FARI_ISA(fari_winograd_run)(const fari_thin_conv *conv, const fari_conv_operands *operands)
 {
     const int64_t all = fari_winograd_tiles(conv), room = fari_winograd_block(conv);
     block b = { .conv = conv, .operands = operands, .turned = operands->scratch, .room = room };

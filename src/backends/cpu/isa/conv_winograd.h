@@ -18,6 +18,7 @@
  * first row and column of the output. Of a gradient: of each place one chain over the tiles of a block, turned; then these blocks. */
 #ifndef FARI_CPU_ISA_CONV_WINOGRAD_H
 #define FARI_CPU_ISA_CONV_WINOGRAD_H
+#include "backends/cpu/isa/conv_operands.h"
 #include "backends/cpu/isa/conv_thin.h"
 #include <stdbool.h>
 
@@ -57,16 +58,10 @@ int64_t fari_winograd_dw_block(const fari_thin_conv *conv);
 int64_t fari_winograd_scratch(const fari_thin_conv *conv);
 int64_t fari_winograd_dw_scratch(const fari_thin_conv *conv);
 
-typedef struct fari_winograd_operands {
-    const float *in, *weight; /* weight: packed */
-    const float *bias;        /* NULL: none */
-    float *out, *scratch;
-} fari_winograd_operands;
-
 /* The kernels of one instruction set. */
 typedef struct fari_winograd_kernels {
     const char *impl; /* "farandole winograd:avx512" */
-    void (*run)(const fari_thin_conv *conv, const fari_winograd_operands *operands);
+    void (*run)(const fari_thin_conv *conv, const fari_conv_operands *operands);
     /* Packs the plain weight [out, in, 3, 3]; or, is_turned, [in, out, 3, 3] with its rows and columns the other way round. */
     void (*pack)(int64_t in_channels, int64_t out_channels, bool is_turned, const float *plain, float *packed);
     /* partial = the gradient of the weight of `conv`, dy being its output's; or += it. In tiles, as fari_wide_kernels' (conv_wide.h). */
@@ -74,9 +69,9 @@ typedef struct fari_winograd_kernels {
                float *scratch);
 } fari_winograd_kernels;
 
-#define FARI_WINOGRAD_DECLARE(suffix)                                                       \
-    void fari_winograd_run##suffix(const fari_thin_conv *, const fari_winograd_operands *); \
-    void fari_winograd_pack##suffix(int64_t, int64_t, bool, const float *, float *);        \
+#define FARI_WINOGRAD_DECLARE(suffix)                                                   \
+    void fari_winograd_run##suffix(const fari_thin_conv *, const fari_conv_operands *); \
+    void fari_winograd_pack##suffix(int64_t, int64_t, bool, const float *, float *);    \
     void fari_winograd_dw##suffix(const fari_thin_conv *, const float *, const float *, bool, float *, float *);
 FARI_WINOGRAD_DECLARE(_base)
 FARI_WINOGRAD_DECLARE(_avx2)
