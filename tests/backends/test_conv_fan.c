@@ -1,9 +1,9 @@
 /* Our own kernel of input gradients to few channels: equal bits in all instruction sets, and which convolutions it runs. Against the
    reference: test_conv_dnnl.c. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 
-#define SEED UINT64_C(0xfa7a115fa)
+#define FAMILY "farandole fan:"
 
 /* From dy to dx. */
 static fari_thin_conv conv_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t cols, int64_t pad)
@@ -71,29 +71,8 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 static void check_who(fari_backend *backend, int64_t channels, int64_t cols, int64_t kernel, int64_t stride,
                       bool is_ours)
 {
-    const fari_conv_attr attr = { .spatial_ndim = 2,
-                                  .kernel = { kernel, kernel, 1 },
-                                  .stride = { stride, stride, 1 },
-                                  .dilation = { 1, 1, 1 },
-                                  .pad_lo = { kernel / 2, kernel / 2, 0 },
-                                  .pad_hi = { kernel / 2, kernel / 2, 0 },
-                                  .groups = 1,
-                                  .in_extent = { 14, cols, 1 },
-                                  .in_channels = channels,
-                                  .out_channels = 16 };
-    conv_data data = conv_data_make(&attr, 1, false, SEED);
-    const fari_view shape = pass_out(&data, PASS_DX, NULL);
-    float *out = floats(fari_view_elems(&shape));
-    fari_node node;
-    fari_prepared prepared;
-    const fari_call call = conv_call(&data, PASS_DX, 0, pass_rows(&data, PASS_DX), out, &node);
-    prepare_call(backend, &call, &prepared);
-    FAR_CHECK_MSG((strstr(prepared.impl, "farandole fan:") != NULL) == is_ours,
-                  "the gradient of %" PRId64 " channels, kernel %" PRId64 ", %" PRId64 " columns is run by %s",
-                  channels, kernel, cols, prepared.impl);
-    backend->release(backend, &prepared);
-    free(out);
-    conv_data_free(&data);
+    const fari_conv_attr attr = square_conv(channels, 16, 14, cols, kernel, stride, kernel / 2);
+    check_conv_who(backend, &attr, PASS_DX, FAMILY, is_ours);
 }
 
 static bool has_isa(fari_isa isa)

@@ -1,20 +1,13 @@
 /* Our own convolutions with kernels of one pixel: equal bits in all instruction sets, rows in bands against the reference, and which
    convolutions they run. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 
-#define SEED UINT64_C(0x9173e15eed)
+#define FAMILY "farandole pixel:"
 
 static fari_conv_attr conv_of(int64_t in_channels, int64_t out_channels, int64_t rows, int64_t cols, int64_t stride)
 {
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { 1, 1, 1 },
-                             .stride = { stride, stride, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .groups = 1,
-                             .in_extent = { rows, cols, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
+    return square_conv(in_channels, out_channels, rows, cols, 1, stride, 0);
 }
 
 /* ---- instruction sets ---- */
@@ -72,33 +65,6 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 
 /* ---- against the reference ---- */
 
-static void check_bands(fari_backend *backend, const fari_conv_attr *attr, conv_pass pass, int64_t samples,
-                        int64_t band)
-{
-    conv_data data = conv_data_make(attr, samples, true, SEED);
-    const int64_t rows = pass_rows(&data, pass);
-    const fari_view shape = pass_out(&data, pass, NULL);
-    const int64_t elems = fari_view_elems(&shape);
-    double *want = block((size_t)elems * sizeof(double), 64);
-    float *got = floats(elems);
-    char impl[CALL_IMPL_BYTES];
-    fari_node node;
-    fari_call call = conv_call(&data, pass, 0, rows, NULL, &node);
-    call.out[0].dtype = FAR_F64;
-    call.out[0].data = want;
-    FAR_CHECK_OK(pass_op[pass]->reference(&call));
-    for (int64_t lo = 0; lo < rows; lo += band) {
-        call = conv_call(&data, pass, lo, lo + band < rows ? lo + band : rows, got, &node);
-        run_call(backend, &call, impl);
-        FAR_CHECK_HAS(impl, "farandole pixel:");
-    }
-    check_tail(impl, got, elems);
-    FAR_CHECK_CLOSE(pass_name[pass], got, want, elems, 5e-6);
-    free(want);
-    free(got);
-    conv_data_free(&data);
-}
-
 FAR_TEST(bands_of_rows_are_the_reference)
 {
     fari_backend *backend = NULL;
@@ -109,29 +75,17 @@ FAR_TEST(bands_of_rows_are_the_reference)
     const fari_conv_attr dx[] = { conv_of(32, 64, 13, 9, 1), conv_of(64, 40, 13, 10, 2), conv_of(32, 96, 14, 9, 3),
                                   conv_of(96, 32, 7, 7, 1) };
     for (int64_t band = 1; band <= 15; band += 7) {
-        for (size_t i = 0; i < FAR_COUNT(forward); i++) check_bands(backend, &forward[i], PASS_FORWARD, 1, band);
-        for (size_t i = 0; i < FAR_COUNT(dx); i++) check_bands(backend, &dx[i], PASS_DX, 1, band);
+        for (size_t i = 0; i < FAR_COUNT(forward); i++)
+            check_conv_bands(backend, &forward[i], PASS_FORWARD, 1, band, FAMILY);
+        for (size_t i = 0; i < FAR_COUNT(dx); i++) check_conv_bands(backend, &dx[i], PASS_DX, 1, band, FAMILY);
     }
-    for (size_t i = 0; i < FAR_COUNT(forward); i++) check_bands(backend, &forward[i], PASS_FORWARD, 3, 100);
-    for (size_t i = 0; i < FAR_COUNT(dx); i++) check_bands(backend, &dx[i], PASS_DX, 3, 100);
+    for (size_t i = 0; i < FAR_COUNT(forward); i++)
+        check_conv_bands(backend, &forward[i], PASS_FORWARD, 3, 100, FAMILY);
+    for (size_t i = 0; i < FAR_COUNT(dx); i++) check_conv_bands(backend, &dx[i], PASS_DX, 3, 100, FAMILY);
     backend->destroy(backend);
 }
 
 /* ---- which convolutions they run ---- */
-
-static void check_who(fari_backend *backend, const fari_conv_attr *attr, conv_pass pass, bool is_ours)
-{
-    conv_data data = conv_data_make(attr, 1, false, SEED);
-    fari_node node;
-    fari_prepared prepared;
-    const fari_call call = conv_call(&data, pass, 0, pass_rows(&data, pass), NULL, &node);
-    prepare_call(backend, &call, &prepared);
-    FAR_CHECK_MSG((strstr(prepared.impl, "farandole pixel:") != NULL) == is_ours,
-                  "%s of %" PRId64 " -> %" PRId64 " is run by %s", pass_name[pass], attr->in_channels,
-                  attr->out_channels, prepared.impl);
-    backend->release(backend, &prepared);
-    conv_data_free(&data);
-}
 
 FAR_TEST(narrow_outputs_small_images_and_strides_are_ours_with_avx512)
 {
@@ -141,25 +95,25 @@ FAR_TEST(narrow_outputs_small_images_and_strides_are_ours_with_avx512)
     const fari_conv_attr narrow = conv_of(256, 64, 12, 12, 1), widening = conv_of(64, 256, 12, 12, 1),
                          even = conv_of(256, 256, 12, 12, 1), small = conv_of(256, 256, 7, 7, 1),
                          strided = conv_of(256, 256, 12, 12, 2), odd = conv_of(256, 72, 12, 12, 1);
-    check_who(backend, &narrow, PASS_FORWARD, true);
-    check_who(backend, &narrow, PASS_DX, false);
-    check_who(backend, &widening, PASS_FORWARD, false);
-    check_who(backend, &widening, PASS_DX, true);
-    check_who(backend, &even, PASS_FORWARD, false);
-    check_who(backend, &even, PASS_DX, false);
-    check_who(backend, &small, PASS_FORWARD, false);
-    check_who(backend, &small, PASS_DX, true);
-    check_who(backend, &strided, PASS_FORWARD, false);
-    check_who(backend, &strided, PASS_DX, true);
-    check_who(backend, &odd, PASS_FORWARD, false);
+    check_conv_who(backend, &narrow, PASS_FORWARD, FAMILY, true);
+    check_conv_who(backend, &narrow, PASS_DX, FAMILY, false);
+    check_conv_who(backend, &widening, PASS_FORWARD, FAMILY, false);
+    check_conv_who(backend, &widening, PASS_DX, FAMILY, true);
+    check_conv_who(backend, &even, PASS_FORWARD, FAMILY, false);
+    check_conv_who(backend, &even, PASS_DX, FAMILY, false);
+    check_conv_who(backend, &small, PASS_FORWARD, FAMILY, false);
+    check_conv_who(backend, &small, PASS_DX, FAMILY, true);
+    check_conv_who(backend, &strided, PASS_FORWARD, FAMILY, false);
+    check_conv_who(backend, &strided, PASS_DX, FAMILY, true);
+    check_conv_who(backend, &odd, PASS_FORWARD, FAMILY, false);
     fari_conv_attr attr = narrow;
     attr.groups = 2;
-    check_who(backend, &attr, PASS_FORWARD, false);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, false);
     attr = narrow;
     attr.pad_lo[0] = attr.pad_hi[0] = 1;
-    check_who(backend, &attr, PASS_FORWARD, false);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, false);
     attr = narrow;
     attr.stride[1] = 2;
-    check_who(backend, &attr, PASS_FORWARD, false);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, false);
     backend->destroy(backend);
 }

@@ -1,9 +1,9 @@
 /* Our own kernels of convolutions from one channel: equal bits in all instruction sets, and which convolutions they run. Against the
    reference: test_conv_dnnl.c. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 
-#define SEED UINT64_C(0xfa7a1150e)
+#define FAMILY "farandole plane:"
 
 static fari_thin_conv conv_of(int64_t samples, int64_t out_channels, int64_t kernel, int64_t rows, int64_t cols,
                               int64_t pad)
@@ -92,29 +92,8 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 static void check_who(fari_backend *backend, int64_t in_channels, int64_t out_channels, int64_t cols, int64_t kernel,
                       int64_t stride, conv_pass pass, bool is_ours)
 {
-    const fari_conv_attr attr = { .spatial_ndim = 2,
-                                  .kernel = { kernel, kernel, 1 },
-                                  .stride = { stride, stride, 1 },
-                                  .dilation = { 1, 1, 1 },
-                                  .pad_lo = { kernel / 2, kernel / 2, 0 },
-                                  .pad_hi = { kernel / 2, kernel / 2, 0 },
-                                  .groups = 1,
-                                  .in_extent = { 20, cols, 1 },
-                                  .in_channels = in_channels,
-                                  .out_channels = out_channels };
-    conv_data data = conv_data_make(&attr, 1, false, SEED);
-    const fari_view shape = pass_out(&data, pass, NULL);
-    float *out = floats(fari_view_elems(&shape));
-    fari_node node;
-    fari_prepared prepared;
-    const fari_call call = conv_call(&data, pass, 0, pass_rows(&data, pass), out, &node);
-    prepare_call(backend, &call, &prepared);
-    FAR_CHECK_MSG((strstr(prepared.impl, "farandole plane:") != NULL) == is_ours,
-                  "%s of %" PRId64 " -> %" PRId64 ", %" PRId64 " columns is run by %s", pass_name[pass], in_channels,
-                  out_channels, cols, prepared.impl);
-    backend->release(backend, &prepared);
-    free(out);
-    conv_data_free(&data);
+    const fari_conv_attr attr = square_conv(in_channels, out_channels, 20, cols, kernel, stride, kernel / 2);
+    check_conv_who(backend, &attr, pass, FAMILY, is_ours);
 }
 
 static void check_passes(fari_backend *backend, int64_t out_channels, int64_t kernel, bool forward, bool dw)

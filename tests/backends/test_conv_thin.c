@@ -1,9 +1,9 @@
 /* Our own kernels of thin convolutions: equal bits in all instruction sets, and which convolutions they run. Against the reference:
    test_conv_dnnl.c. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 
-#define SEED UINT64_C(0xfa7a115c0)
+#define FAMILY "farandole thin:"
 
 static fari_thin_conv square(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t rows, int64_t cols,
                              int64_t pad)
@@ -99,40 +99,14 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 
 static fari_conv_attr conv_of(int64_t in_channels, int64_t out_channels, int64_t cols, int64_t kernel)
 {
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { kernel, kernel, 1 },
-                             .stride = { 1, 1, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .pad_lo = { kernel / 2, kernel / 2, 0 },
-                             .pad_hi = { kernel / 2, kernel / 2, 0 },
-                             .groups = 1,
-                             .in_extent = { 20, cols, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
-}
-
-static void check_who(fari_backend *backend, const fari_conv_attr *attr, conv_pass pass, bool is_ours)
-{
-    conv_data data = conv_data_make(attr, 1, false, SEED);
-    const fari_view shape = pass_out(&data, pass, NULL);
-    float *out = floats(fari_view_elems(&shape));
-    fari_node node;
-    fari_prepared prepared;
-    const fari_call call = conv_call(&data, pass, 0, pass_rows(&data, pass), out, &node);
-    prepare_call(backend, &call, &prepared);
-    FAR_CHECK_MSG((strstr(prepared.impl, "farandole thin:") != NULL) == is_ours,
-                  "%s of %" PRId64 " -> %" PRId64 ", %" PRId64 " columns is run by %s", pass_name[pass],
-                  attr->in_channels, attr->out_channels, attr->in_extent[1], prepared.impl);
-    backend->release(backend, &prepared);
-    free(out);
-    conv_data_free(&data);
+    return square_conv(in_channels, out_channels, 20, cols, kernel, 1, kernel / 2);
 }
 
 static void check_passes(fari_backend *backend, fari_conv_attr attr, bool forward, bool dx, bool dw)
 {
-    check_who(backend, &attr, PASS_FORWARD, forward);
-    check_who(backend, &attr, PASS_DX, dx);
-    check_who(backend, &attr, PASS_DW, dw);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, forward);
+    check_conv_who(backend, &attr, PASS_DX, FAMILY, dx);
+    check_conv_who(backend, &attr, PASS_DW, FAMILY, dw);
 }
 
 static bool has_isa(fari_isa isa)
@@ -159,12 +133,12 @@ FAR_TEST(thin_convolutions_are_ours_with_avx512)
     check_passes(backend, conv_of(3, 8, 32, 3), false, false, false);
     check_passes(backend, conv_of(72, 8, 32, 3), false, false, false);
     fari_conv_attr attr = conv_of(6, 16, 14, 5);
-    check_who(backend, &attr, PASS_FORWARD, false); /* edges */
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, false); /* edges */
     memset(attr.pad_lo, 0, sizeof attr.pad_lo);
     memset(attr.pad_hi, 0, sizeof attr.pad_hi);
-    check_who(backend, &attr, PASS_FORWARD, true);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, true);
     attr.in_extent[1] = 15;
-    check_who(backend, &attr, PASS_FORWARD, false);
+    check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, false);
     attr = conv_of(8, 8, 64, 3);
     attr.stride[1] = 2;
     check_passes(backend, attr, false, false, false);

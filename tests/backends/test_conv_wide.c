@@ -1,24 +1,9 @@
 /* Our own weight gradients of convolutions between many channels: equal bits in all instruction sets, sums of bands of rows, and which
    convolutions they run. Whole networks' convolutions against the reference: test_conv_dnnl.c. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 
-#define SEED UINT64_C(0x71de5eed)
-
-static fari_conv_attr conv_of(int64_t in_channels, int64_t out_channels, int64_t rows, int64_t cols, int64_t kernel,
-                              int64_t stride, int64_t pad)
-{
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { kernel, kernel, 1 },
-                             .stride = { stride, stride, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .pad_lo = { pad, pad, 0 },
-                             .pad_hi = { pad, pad, 0 },
-                             .groups = 1,
-                             .in_extent = { rows, cols, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
-}
+#define FAMILY "farandole wide:"
 
 /* ---- instruction sets ---- */
 
@@ -77,10 +62,11 @@ static void check_isas(const fari_conv_attr *attr, int64_t samples, bool is_adde
 FAR_TEST(instruction_sets_agree_to_the_bit)
 {
     const fari_conv_attr attrs[] = {
-        conv_of(32, 32, 7, 7, 3, 1, 1),    conv_of(48, 64, 9, 11, 3, 2, 1),  conv_of(64, 32, 14, 14, 1, 1, 0),
-        conv_of(32, 64, 15, 13, 1, 2, 0),  conv_of(32, 32, 6, 300, 3, 1, 1), /* several chains a row */
-        conv_of(32, 32, 100, 40, 1, 1, 0),                                   /* several blocks are copied */
-        conv_of(512, 32, 5, 5, 1, 1, 0),   conv_of(32, 32, 8, 8, 5, 1, 2),
+        square_conv(32, 32, 7, 7, 3, 1, 1),    square_conv(48, 64, 9, 11, 3, 2, 1),
+        square_conv(64, 32, 14, 14, 1, 1, 0),  square_conv(32, 64, 15, 13, 1, 2, 0),
+        square_conv(32, 32, 6, 300, 3, 1, 1),  /* several chains a row */
+        square_conv(32, 32, 100, 40, 1, 1, 0), /* several blocks are copied */
+        square_conv(512, 32, 5, 5, 1, 1, 0),   square_conv(32, 32, 8, 8, 5, 1, 2),
     };
     for (size_t i = 0; i < FAR_COUNT(attrs); i++) {
         check_isas(&attrs[i], 3, false);
@@ -90,95 +76,46 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 
 /* ---- against the reference ---- */
 
-/* Of rows [lo, hi) of dy, by the backend. */
-static float *gradient_of(fari_backend *backend, const conv_data *data, int64_t lo, int64_t hi)
-{
-    char impl[CALL_IMPL_BYTES];
-    fari_node node;
-    const fari_view shape = pass_out(data, PASS_DW, NULL);
-    float *out = floats(fari_view_elems(&shape));
-    const fari_call call = conv_call(data, PASS_DW, lo, hi, out, &node);
-    run_call(backend, &call, impl);
-    FAR_CHECK_HAS(impl, "farandole wide:");
-    return out;
-}
-
-static void check_bands(fari_backend *backend, const fari_conv_attr *attr, int64_t samples, int64_t band)
-{
-    conv_data data = conv_data_make(attr, samples, false, SEED);
-    const int64_t rows = pass_rows(&data, PASS_DW), elems = fari_view_elems(&data.weight);
-    double *want = block((size_t)elems * sizeof(double), 64);
-    float *sum = floats(elems);
-    fari_node node;
-    fari_call call = conv_call(&data, PASS_DW, 0, rows, NULL, &node);
-    call.out[0].dtype = FAR_F64;
-    call.out[0].data = want;
-    FAR_CHECK_OK(fari_op_conv_dw.reference(&call));
-    memset(sum, 0, (size_t)elems * sizeof *sum);
-    for (int64_t lo = 0; lo < rows; lo += band) {
-        float *part = gradient_of(backend, &data, lo, lo + band < rows ? lo + band : rows);
-        for (int64_t i = 0; i < elems; i++) sum[i] += part[i];
-        free(part);
-    }
-    FAR_CHECK_CLOSE("weight gradient", sum, want, elems, 2e-6);
-    free(want);
-    free(sum);
-    conv_data_free(&data);
-}
-
 FAR_TEST(bands_of_rows_add_up_to_the_reference)
 {
     fari_backend *backend = NULL;
     if (!has_avx512()) FAR_SKIP("no AVX-512");
     FAR_CHECK_OK(fari_backend_cpu_create("avx512", &backend));
     const fari_conv_attr attrs[] = {
-        conv_of(32, 32, 12, 9, 3, 1, 1), conv_of(48, 32, 13, 10, 3, 2, 1),  conv_of(32, 64, 12, 9, 1, 1, 0),
-        conv_of(32, 32, 13, 9, 1, 2, 0), conv_of(32, 32, 11, 8, 5, 1, 2),   conv_of(32, 32, 12, 12, 2, 2, 0),
-        conv_of(32, 32, 9, 9, 3, 1, 0),  conv_of(32, 32, 10, 290, 3, 1, 1),
+        square_conv(32, 32, 12, 9, 3, 1, 1), square_conv(48, 32, 13, 10, 3, 2, 1),
+        square_conv(32, 64, 12, 9, 1, 1, 0), square_conv(32, 32, 13, 9, 1, 2, 0),
+        square_conv(32, 32, 11, 8, 5, 1, 2), square_conv(32, 32, 12, 12, 2, 2, 0),
+        square_conv(32, 32, 9, 9, 3, 1, 0),  square_conv(32, 32, 10, 290, 3, 1, 1),
     };
     for (size_t i = 0; i < FAR_COUNT(attrs); i++) {
-        check_bands(backend, &attrs[i], 1, 100);
-        check_bands(backend, &attrs[i], 1, 3);
-        check_bands(backend, &attrs[i], 1, 1);
-        check_bands(backend, &attrs[i], 3, 100);
+        check_conv_bands_dw(backend, &attrs[i], 1, 100, FAMILY);
+        check_conv_bands_dw(backend, &attrs[i], 1, 3, FAMILY);
+        check_conv_bands_dw(backend, &attrs[i], 1, 1, FAMILY);
+        check_conv_bands_dw(backend, &attrs[i], 3, 100, FAMILY);
     }
     backend->destroy(backend);
 }
 
 /* ---- which convolutions they run ---- */
 
-static void check_who(fari_backend *backend, const fari_conv_attr *attr, bool is_ours)
-{
-    conv_data data = conv_data_make(attr, 1, false, SEED);
-    fari_node node;
-    fari_prepared prepared;
-    const fari_call call = conv_call(&data, PASS_DW, 0, pass_rows(&data, PASS_DW), NULL, &node);
-    prepare_call(backend, &call, &prepared);
-    FAR_CHECK_MSG((strstr(prepared.impl, "farandole wide:") != NULL) == is_ours,
-                  "%" PRId64 " -> %" PRId64 ", kernel %" PRId64 ", is run by %s", attr->in_channels, attr->out_channels,
-                  attr->kernel[0], prepared.impl);
-    backend->release(backend, &prepared);
-    conv_data_free(&data);
-}
-
 FAR_TEST(wide_weight_gradients_are_ours_with_avx512)
 {
     fari_backend *backend = NULL;
     if (!has_avx512()) FAR_SKIP("no AVX-512");
     FAR_CHECK_OK(fari_backend_cpu_create("avx512", &backend));
-    const fari_conv_attr ours[] = { conv_of(32, 32, 8, 8, 3, 1, 1), conv_of(64, 256, 8, 8, 1, 2, 0) };
-    const fari_conv_attr theirs[] = { conv_of(3, 64, 16, 16, 7, 2, 3), conv_of(64, 48, 8, 8, 3, 1, 1),
-                                      conv_of(40, 64, 8, 8, 3, 1, 1), conv_of(64, 64, 8, 8, 1, 1, 1) };
-    for (size_t i = 0; i < FAR_COUNT(ours); i++) check_who(backend, &ours[i], true);
-    for (size_t i = 0; i < FAR_COUNT(theirs); i++) check_who(backend, &theirs[i], false);
-    fari_conv_attr attr = conv_of(64, 64, 8, 8, 3, 1, 1);
+    const fari_conv_attr ours[] = { square_conv(32, 32, 8, 8, 3, 1, 1), square_conv(64, 256, 8, 8, 1, 2, 0) };
+    const fari_conv_attr theirs[] = { square_conv(3, 64, 16, 16, 7, 2, 3), square_conv(64, 48, 8, 8, 3, 1, 1),
+                                      square_conv(40, 64, 8, 8, 3, 1, 1), square_conv(64, 64, 8, 8, 1, 1, 1) };
+    for (size_t i = 0; i < FAR_COUNT(ours); i++) check_conv_who(backend, &ours[i], PASS_DW, FAMILY, true);
+    for (size_t i = 0; i < FAR_COUNT(theirs); i++) check_conv_who(backend, &theirs[i], PASS_DW, FAMILY, false);
+    fari_conv_attr attr = square_conv(64, 64, 8, 8, 3, 1, 1);
     attr.groups = 2;
-    check_who(backend, &attr, false);
+    check_conv_who(backend, &attr, PASS_DW, FAMILY, false);
     attr.groups = 1;
     attr.dilation[1] = 2;
-    check_who(backend, &attr, false);
+    check_conv_who(backend, &attr, PASS_DW, FAMILY, false);
     backend->destroy(backend);
     FAR_CHECK_OK(fari_backend_cpu_create("avx2", &backend));
-    check_who(backend, &ours[0], false);
+    check_conv_who(backend, &ours[0], PASS_DW, FAMILY, false);
     backend->destroy(backend);
 }

@@ -1,23 +1,14 @@
 /* Our own convolutions of 3 x 3 by Winograd's way: equal bits in all instruction sets, rows in bands against the reference, no less exact than
    plain sums, and which convolutions they run. */
 #include "backends/cpu/loops.h"
-#include "cpu_call.h"
+#include "conv_check.h"
 #include <math.h>
 
-#define SEED UINT64_C(0x3190964ad)
+#define FAMILY "farandole winograd:"
 
 static fari_conv_attr conv_of(int64_t in_channels, int64_t out_channels, int64_t rows, int64_t cols, int64_t pad)
 {
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { 3, 3, 1 },
-                             .stride = { 1, 1, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .pad_lo = { pad, pad, 0 },
-                             .pad_hi = { pad, pad, 0 },
-                             .groups = 1,
-                             .in_extent = { rows, cols, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
+    return square_conv(in_channels, out_channels, rows, cols, 3, 1, pad);
 }
 
 /* ---- instruction sets ---- */
@@ -111,41 +102,6 @@ FAR_TEST(instruction_sets_agree_to_the_bit)
 
 /* ---- against the reference ---- */
 
-/* The pass in double. */
-static double *reference_of(const conv_data *data, conv_pass pass, int64_t elems)
-{
-    double *want = block((size_t)elems * sizeof(double), 64);
-    fari_node node;
-    fari_call call = conv_call(data, pass, 0, pass_rows(data, pass), NULL, &node);
-    call.out[0].dtype = FAR_F64;
-    call.out[0].data = want;
-    FAR_CHECK_OK(pass_op[pass]->reference(&call));
-    return want;
-}
-
-static void check_bands(fari_backend *backend, const fari_conv_attr *attr, conv_pass pass, int64_t samples,
-                        int64_t band)
-{
-    conv_data data = conv_data_make(attr, samples, true, SEED);
-    const int64_t rows = pass_rows(&data, pass);
-    const fari_view shape = pass_out(&data, pass, NULL);
-    const int64_t elems = fari_view_elems(&shape);
-    double *want = reference_of(&data, pass, elems);
-    float *got = floats(elems);
-    char impl[CALL_IMPL_BYTES];
-    fari_node node;
-    for (int64_t lo = 0; lo < rows; lo += band) {
-        const fari_call call = conv_call(&data, pass, lo, lo + band < rows ? lo + band : rows, got, &node);
-        run_call(backend, &call, impl);
-        FAR_CHECK_HAS(impl, "farandole winograd:");
-    }
-    check_tail(impl, got, elems);
-    FAR_CHECK_CLOSE(pass_name[pass], got, want, elems, 5e-6);
-    free(want);
-    free(got);
-    conv_data_free(&data);
-}
-
 FAR_TEST(bands_of_rows_are_the_reference)
 {
     fari_backend *backend = NULL;
@@ -157,34 +113,10 @@ FAR_TEST(bands_of_rows_are_the_reference)
     attrs[3].pad_hi[0] = 2;
     for (size_t i = 0; i < FAR_COUNT(attrs); i++)
         for (conv_pass pass = PASS_FORWARD; pass <= PASS_DX; pass++) {
-            for (int64_t band = 1; band <= 15; band += 7) check_bands(backend, &attrs[i], pass, 1, band);
-            check_bands(backend, &attrs[i], pass, 3, 100);
+            for (int64_t band = 1; band <= 15; band += 7) check_conv_bands(backend, &attrs[i], pass, 1, band, FAMILY);
+            check_conv_bands(backend, &attrs[i], pass, 3, 100, FAMILY);
         }
     backend->destroy(backend);
-}
-
-/* The sum of the gradients that bands of rows of dy give. */
-static void check_bands_dw(fari_backend *backend, const fari_conv_attr *attr, int64_t samples, int64_t band)
-{
-    conv_data data = conv_data_make(attr, samples, false, SEED);
-    const int64_t rows = pass_rows(&data, PASS_DW), elems = fari_view_elems(&data.weight);
-    double *want = reference_of(&data, PASS_DW, elems);
-    float *part = floats(elems), *sum = floats(elems);
-    char impl[CALL_IMPL_BYTES];
-    fari_node node;
-    memset(sum, 0, (size_t)elems * sizeof *sum);
-    for (int64_t lo = 0; lo < rows; lo += band) {
-        const fari_call call = conv_call(&data, PASS_DW, lo, lo + band < rows ? lo + band : rows, part, &node);
-        run_call(backend, &call, impl);
-        FAR_CHECK_HAS(impl, "farandole winograd:");
-        for (int64_t i = 0; i < elems; i++) sum[i] += part[i];
-    }
-    check_tail(impl, part, elems);
-    FAR_CHECK_CLOSE("weight gradient", sum, want, elems, 2e-6);
-    free(want);
-    free(part);
-    free(sum);
-    conv_data_free(&data);
 }
 
 FAR_TEST(weight_gradients_of_bands_add_up_to_the_reference)
@@ -197,8 +129,8 @@ FAR_TEST(weight_gradients_of_bands_add_up_to_the_reference)
     attrs[4].pad_lo[1] = 0; /* uneven */
     attrs[4].pad_hi[0] = 2;
     for (size_t i = 0; i < FAR_COUNT(attrs); i++) {
-        for (int64_t band = 1; band <= 15; band += 7) check_bands_dw(backend, &attrs[i], 1, band);
-        check_bands_dw(backend, &attrs[i], 3, 100);
+        for (int64_t band = 1; band <= 15; band += 7) check_conv_bands_dw(backend, &attrs[i], 1, band, FAMILY);
+        check_conv_bands_dw(backend, &attrs[i], 3, 100, FAMILY);
     }
     backend->destroy(backend);
 }
@@ -208,7 +140,7 @@ static double error_of(fari_backend *backend, const conv_data *data, conv_pass p
 {
     const fari_view shape = pass_out(data, pass, NULL);
     const int64_t elems = fari_view_elems(&shape);
-    double *want = reference_of(data, pass, elems), sum = 0.0;
+    double *want = conv_reference(data, pass, elems), sum = 0.0;
     float *got = floats(elems);
     char impl[CALL_IMPL_BYTES];
     fari_node node;
@@ -246,18 +178,7 @@ FAR_TEST(errors_are_no_larger_than_of_plain_sums)
 
 static void check_who(fari_backend *backend, const fari_conv_attr *attr, bool is_ours)
 {
-    for (conv_pass pass = PASS_FORWARD; pass <= PASS_DW; pass++) {
-        conv_data data = conv_data_make(attr, 1, false, SEED);
-        fari_node node;
-        fari_prepared prepared;
-        const fari_call call = conv_call(&data, pass, 0, pass_rows(&data, pass), NULL, &node);
-        prepare_call(backend, &call, &prepared);
-        FAR_CHECK_MSG((strstr(prepared.impl, "farandole winograd:") != NULL) == is_ours,
-                      "%s of %" PRId64 " -> %" PRId64 " is run by %s", pass_name[pass], attr->in_channels,
-                      attr->out_channels, prepared.impl);
-        backend->release(backend, &prepared);
-        conv_data_free(&data);
-    }
+    for (conv_pass pass = PASS_FORWARD; pass <= PASS_DW; pass++) check_conv_who(backend, attr, pass, FAMILY, is_ours);
 }
 
 FAR_TEST(many_channels_are_ours_with_avx512)
