@@ -98,7 +98,7 @@ CASES = {
     "uresnet": Case(models.uresnet, {"preset": "uresnet"}, (1, 3, 192, 128), 3, "focal", 2e-5, 14, 2.0, 0.1),
     "scc21": Case(models.uresnet, {"preset": "scc21"}, (1, 3, 128, 64), 3, "focal", 0.03, 77, 0.0, 0.1),
     "polaris": Case(models.uresnet, {"preset": "polaris"}, (2, 3, 256, 128), 3, "focal_v21", 0.01, 10, 2.0, 0.1, reach=10.0),
-    "stream": Case(models.uresnet, {"preset": "stream"}, (2, 1, 128, 64), 3, "focal", 0.005, 1, 2.0, 0.1),
+    "stream": Case(models.uresnet, {"preset": "stream"}, (2, 1, 128, 64), 3, "focal", 0.005, 57, 2.0, 0.1),
     "unet_none": unet_case("none", 0.05, 1),
     "unet_batch": unet_case("batch", 0.0002, 93),
     "unet_group": unet_case("group", 0.002, 15),

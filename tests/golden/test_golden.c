@@ -121,6 +121,10 @@ FAR_TEST(uresnet_polaris)
 {
     check("polaris", 100, 1);
 }
+FAR_TEST(uresnet_stream)
+{
+    check("stream", 48, 2);
+}
 FAR_TEST(unet_without_norm)
 {
     check("unet_none", 14, 0);

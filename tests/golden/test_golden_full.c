@@ -147,6 +147,10 @@ FAR_TEST_TORTURE(full_uresnet_polaris)
 {
     check("polaris", 100);
 }
+FAR_TEST_TORTURE(full_uresnet_stream)
+{
+    check("stream", 48);
+}
 FAR_TEST_TORTURE(full_unet_without_norm)
 {
     check("unet_none", 14);

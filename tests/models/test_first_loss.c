@@ -25,6 +25,7 @@ static const loss_case cases[] = {
     { "uresnet", "uresnet", "", "cosmictagger", "" },
     { "scc21", "scc21", "", "cosmictagger", "" },
     { "polaris", "polaris", "", "cosmictagger", "normalisation=pixels" },
+    { "stream", "stream", "", "cosmictagger", "" },
     { "unet_none", "unet", "classes=3 width=16 norm=none", "segment", "" },
     { "unet_batch", "unet", "classes=3 width=16 norm=batch", "segment", "" },
     { "unet_group", "unet", "classes=3 width=16 norm=group", "segment", "" },
