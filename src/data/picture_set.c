@@ -85,7 +85,7 @@ static far_status check_label_kind(const fari_picture_set *set, const fari_pictu
     if (map->kind == FARI_PICTURE_JPEG || map->is_lossy)
         why = "label maps in JPEG are not exact; store them as PNG or TIFF";
     else if (map->is_float) why = "a label map of floating-point numbers; store whole numbers";
-    else if (map->kind == FARI_PICTURE_TIFF && map->channels != 1 && (map->channels < 3 || map->bits > 16))
+    else if (map->kind == FARI_PICTURE_TIFF && map->channels != 1 && (map->channels < 3 || map->is_plain_values))
         why = "a label map of several channels that are no colours; store one number a pixel";
     else if (map->orientation != 1) why = "a label map that is stored turned or mirrored; store it as it is looked at";
     if (why == NULL) return FAR_OK;

@@ -402,7 +402,7 @@ static void to_floats(const fari_tiff_reader *r, const uint8_t *from, float *out
 static int32_t colour_of(const fari_tiff_reader *r, const uint8_t *from)
 {
     const tiff_layout *l = &r->layout;
-    int32_t colour = 0;
+    int32_t colour = 0; /* samples are unsigned and of at most 16 bits: check_form */
     for (int32_t c = 0; c < 3; c++) {
         int32_t part = l->has_palette ? r->palette[from[0]][c]
                                       : (int32_t)sample_of(l, from + (l->channels < 3 ? 0 : tiff_sample_bytes(l) * c));
@@ -444,6 +444,19 @@ static far_status prepare_band(fari_tiff_reader *r, const fari_tiff_part *part)
     return FAR_OK;
 }
 
+/* Label maps hold whole numbers, or colours of the usual kinds. */
+static far_status check_form(const fari_tiff_reader *r, fari_tiff_form form)
+{
+    const tiff_layout *l = &r->layout;
+    const bool is_colour = form == FARI_TIFF_COLOURS || (form == FARI_TIFF_VALUES && l->channels >= 3);
+    if (form == FARI_TIFF_ROWS || (!is_colour && l->sample != TIFF_OF_FLOAT) ||
+        (is_colour && l->sample == TIFF_OF_UINT && l->bits <= 16))
+        return FAR_OK;
+    return FAR_FAIL(FAR_E_UNSUPPORTED,
+                    "%s: a label map of %s with %d bits; colours have unsigned 8 or 16, classes are whole numbers",
+                    r->file->label, is_colour ? "colours" : "floating-point numbers", l->bits);
+}
+
 static far_status read_memory(const void *context, int64_t offset, void *out, size_t bytes)
 {
     memcpy(out, (const uint8_t *)context + offset, bytes); /* inside of it: checked by those who ask */
@@ -459,6 +472,7 @@ far_status fari_tiff_begin(fari_tiff_reader *r, const fari_picture_file *file, f
         r->source = (fari_head_source){ read_memory, file->data, (int64_t)file->bytes, file->label };
     FAR_TRY(open_file(r));
     for (int i = 0; i < TIFF_PLANES_MAX; i++) r->in[i].port.st = FAR_OK;
+    FAR_TRY(check_form(r, form));
     FAR_TRY(prepare_band(r, part));
     r->form = form;
     r->channels = channels;

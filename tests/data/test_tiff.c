@@ -370,6 +370,7 @@ FAR_TEST(maps_that_are_no_label_maps)
     } cases[] = {
         { { "f", "w", 100, 130, 16, 16, 1, 32, FP, COMPRESSION_NONE, 1, false, false, 0 }, "floating-point" },
         { { "2", "w", 100, 130, 16, 16, 2, 8, UINT, COMPRESSION_NONE, 1, false, false, 0 }, "several channels" },
+        { { "i", "w", 100, 130, 16, 16, 3, 16, INT, COMPRESSION_NONE, 1, false, false, 0 }, "several channels" },
         { { "s", "w", 99, 130, 16, 16, 1, 8, UINT, COMPRESSION_NONE, 1, false, false, 0 }, "but its label map" },
     };
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
@@ -382,6 +383,25 @@ FAR_TEST(maps_that_are_no_label_maps)
         FAR_CHECK_HAS(far_error_message(), "labels/a.tif");
     }
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* Signed samples are no colours: a fuzzer found that they were taken for such. */
+FAR_TEST(colours_are_unsigned)
+{
+    fari_tiff_reader *reader = NULL;
+    const fari_tiff_part all = { 0, 0, 21 };
+    int32_t row[21];
+    temp_folder(folder);
+    write_tiff(at("x.tif"), &kinds[8]);
+    const opened o = open_tiff(at("x.tif"));
+    FAR_CHECK_OK(fari_tiff_create(&reader));
+    FAR_CHECK_STATUS(fari_tiff_begin(reader, &o.file, FARI_TIFF_COLOURS, 1, &all), FAR_E_UNSUPPORTED);
+    FAR_CHECK_HAS(far_error_message(), "x.tif: a label map of colours with 8 bits");
+    FAR_CHECK_OK(fari_tiff_begin(reader, &o.file, FARI_TIFF_VALUES, 1, &all));
+    FAR_CHECK_OK(fari_tiff_next(reader, row));
+    for (int64_t x = 0; x < 21; x++) FAR_CHECK_EQ_I64(row[x], (int64_t)stored_value(&kinds[8], 0, x, 0));
+    fari_tiff_destroy(reader);
+    fari_free(o.data);
 }
 
 /* Channels have to be alike; grey ones may be beside RGB. */
