@@ -8,17 +8,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[4][TEMP_FOLDER_BYTES + 64];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 #ifndef FARI_HAS_TIFF
 
 FAR_TEST(built_without_libtiff)
@@ -32,6 +21,17 @@ FAR_TEST(built_without_libtiff)
 
 #else
 #include <tiffio.h>
+
+static char folder[TEMP_FOLDER_BYTES];
+
+static const char *at(const char *name)
+{
+    static char paths[4][TEMP_FOLDER_BYTES + 64];
+    static int next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
 
 enum { H = 83, W = 70, C = 3 };
 
