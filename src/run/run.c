@@ -149,10 +149,12 @@ static far_status run_prepare(far_run *run)
     if (run->opts.purpose == FAR_RUN_TRAIN) {
         FAR_TRY(folder_open(run));
         FAR_TRY(run_spill_open(run, &run->train));
+        FAR_TRY(run_spill_open(run, &run->eval));
         run->compared_step = run->step;
         return run_shared_weights(run);
     }
     FAR_TRY(run_spill_open(run, &run->train));
+    FAR_TRY(run_spill_open(run, &run->eval));
     if (run->opts.purpose == FAR_RUN_VERIFY || (run->opts.purpose == FAR_RUN_BENCH && run->comm != NULL))
         return run_shared_weights(run);
     if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)

@@ -182,6 +182,11 @@ static far_status backend_create(far_run *run)
     return fari_backend_cpu_create(strcmp(isa, "auto") == 0 ? NULL : isa, &run->backend);
 }
 
+static bool wants_most_on_disk(const far_run *run)
+{
+    return strcmp(far_config_text(run->config, "exec.spill"), "most") == 0;
+}
+
 /* The evaluation side: of a fixed size, or the largest of the samples' own. */
 static far_status eval_plan(far_run *run)
 {
@@ -193,6 +198,7 @@ static far_status eval_plan(far_run *run)
     const int64_t heap_before = run_heap_bytes();
     FAR_TRY(run_graph_build(run, false, &run->eval));
     if (run_is_training(run)) FAR_TRY(run_metric_choose(run));
+    if (wants_most_on_disk(run) && !run->native.is_on) run->eval.spill.mode = FARI_SPILL_MOST;
     FAR_TRY(run_side_plan(run, &run->eval));
     if (run->native.count < 2) return FAR_OK;
     const int64_t heap = run_heap_bytes() - heap_before, own = fari_plan_own_bytes(run->eval.plan);
@@ -234,7 +240,7 @@ far_status run_plan_sides(far_run *run)
         FAR_TRY(lengths(run));
         FAR_TRY(run_config_schedule(run->config, run->steps_per_epoch, &run->schedule));
         FAR_TRY(run_graph_build(run, true, &run->train));
-        if (strcmp(far_config_text(run->config, "exec.spill"), "most") == 0) run->train.spill.mode = FARI_SPILL_MOST;
+        if (wants_most_on_disk(run)) run->train.spill.mode = FARI_SPILL_MOST;
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
         const far_loader_opts loader = run_train_loader_opts(run, &run->train);

@@ -109,17 +109,17 @@ far_status run_check_fit(const far_run *run)
             "rank %d needs %s and there are %s for it; nothing was started. More ranks, or a layout that cuts "
             "what is large: farandole plan --ranks N --layout ... says what each takes",
             (int)run->comm->rank, fari_bytes_text(bytes, need), fari_bytes_text(limit, have));
-    if (run_is_training(run) && run->train.spill.mode == FARI_SPILL_NONE) {
-        /* first what gives the same results */
+    const bool is_spilled = run->train.spill.mode != FARI_SPILL_NONE || run->eval.spill.mode != FARI_SPILL_NONE;
+    if (!is_spilled) { /* first what gives the same results */
         (void)suggest(run, "exec.spill=most", limit, &text);
-        if (strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
+        if (run_is_training(run) && strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
             (void)suggest(run, "exec.recompute=most", limit, &text);
     }
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
     if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);
     const bool has_some = text.bytes > 0 && !text.failed;
-    const char *spilled = run->train.spill.mode != FARI_SPILL_NONE ? ", with all on disk that can wait there," : "";
+    const char *spilled = is_spilled ? ", with all on disk that can wait there," : "";
     const far_status st = FAR_FAIL(
         FAR_E_NOFIT,
         "the plan needs %s%s and there are %s; nothing was started. %s%s; more memory is given with memory=SIZE",

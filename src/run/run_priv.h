@@ -262,7 +262,7 @@ void run_heap_trim(void);                     /* gives free heap back to the sys
 int64_t run_memory_limit(const far_run *run); /* run_fit.c: bytes this process may take */
 int64_t run_bytes_in_all(const far_run *run); /* that it will take, code and stacks as well */
 void run_sum_sides(far_run *run);             /* run_build.c: what both sides take, once they are planned */
-/* run_spill.c: where a training does not fit, as much of it waits on disk as makes it fit, if that can be; exec.spill. */
+/* run_spill.c: where training or evaluation does not fit, as much of it waits on disk as makes it fit, if that can be; exec.spill. */
 far_status run_spill_fit(far_run *run);
 far_status run_spill_open(const far_run *run, const run_side *side); /* takes the room on disk, if the plan wants any */
 far_status run_check_fit(const far_run *run); /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */

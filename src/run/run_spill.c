@@ -1,4 +1,4 @@
-/* Tensors that wait on disk: how many, so that a training fits, and where. */
+/* Tensors that wait on disk: how many, so that a run fits, and where. */
 #include "base/log.h"
 #include "plan/print.h"
 #include "run/run_priv.h"
@@ -8,35 +8,39 @@
 #define TRIALS 4
 #define ROOM_BYTES (INT64_C(1) << 20) /* for the instructions that a trial may add */
 
-/* Plans the training anew, for an arena of at most so many bytes where that can be. */
-static far_status plan_again(far_run *run, int64_t arena_limit)
+/* Whether tensors of a side may wait. Of evaluations in many sizes only one is planned now. */
+static bool may_spill(const far_run *run, const run_side *side)
 {
-    fari_plan_destroy(run->train.plan);
-    run->train.plan = NULL;
-    run->train.spill = (fari_spill_config){ .mode = FARI_SPILL_AUTO, .arena_limit = arena_limit > 0 ? arena_limit : 1 };
-    FAR_TRY(run_side_plan(run, &run->train));
+    return side->plan != NULL && !(side == &run->eval && run->native.is_on);
+}
+
+static far_status plan_again(far_run *run, run_side *side, int64_t arena_limit)
+{
+    fari_plan_destroy(side->plan);
+    side->plan = NULL;
+    side->spill = (fari_spill_config){ .mode = FARI_SPILL_AUTO, .arena_limit = arena_limit > 0 ? arena_limit : 1 };
+    FAR_TRY(run_side_plan(run, side));
     run_sum_sides(run);
     return FAR_OK;
 }
 
-/* Bytes of the arena that leave the run within `limit`. */
-static int64_t arena_within(const far_run *run, int64_t limit)
+/* Brings what running a side takes within what the rest of the run leaves, where that can be. */
+static far_status fit_side(far_run *run, run_side *side, int64_t limit)
 {
-    const fari_plan *plan = run->train.plan;
-    const int64_t scratch = fari_plan_run_bytes(plan) - plan->arena_bytes;
-    return limit - (run_bytes_in_all(run) - run->arena_bytes) - scratch - ROOM_BYTES;
+    const int64_t left = limit - (run_bytes_in_all(run) - run->arena_bytes) - ROOM_BYTES;
+    if (!may_spill(run, side) || fari_plan_run_bytes(side->plan) <= left) return FAR_OK;
+    if (side->spill.mode == FARI_SPILL_AUTO && side->plan->arena_bytes > side->spill.arena_limit)
+        return FAR_OK; /* less cannot be had */
+    const int64_t scratch = fari_plan_run_bytes(side->plan) - side->plan->arena_bytes;
+    return plan_again(run, side, left - scratch);
 }
 
 /* Instructions for the disk take memory themselves: who has more of them has less for the arena. */
 static far_status spill_within(far_run *run, int64_t limit)
 {
-    int64_t arena_limit = arena_within(run, limit);
-    for (int32_t i = 0; i < TRIALS; i++) {
-        FAR_TRY(plan_again(run, arena_limit));
-        if (run_bytes_in_all(run) <= limit) return FAR_OK;
-        const int64_t less = arena_within(run, limit);
-        if (run->train.plan->arena_bytes > arena_limit || less >= arena_limit) return FAR_OK; /* less cannot be had */
-        arena_limit = less;
+    for (int32_t i = 0; i < TRIALS && run_bytes_in_all(run) > limit; i++) {
+        FAR_TRY(fit_side(run, &run->train, limit));
+        FAR_TRY(fit_side(run, &run->eval, limit));
     }
     return FAR_OK;
 }
@@ -51,19 +55,20 @@ static far_status recompute(far_run *run, bool is_most, int64_t limit)
     side->plan = NULL;
     side->graph = NULL;
     FAR_TRY(run_graph_build(run, true, side));
-    FAR_TRY(plan_again(run, side->spill.arena_limit));
-    return run_bytes_in_all(run) <= limit ? FAR_OK : spill_within(run, limit);
+    FAR_TRY(plan_again(run, side, side->spill.arena_limit));
+    return spill_within(run, limit);
 }
 
 far_status run_spill_fit(far_run *run)
 {
     const int64_t limit = run_memory_limit(run);
-    if (!run_is_training(run) || strcmp(far_config_text(run->config, "exec.spill"), "auto") != 0) return FAR_OK;
+    if (strcmp(far_config_text(run->config, "exec.spill"), "auto") != 0) return FAR_OK;
     if (fari_mesh_ranks(&run->mesh) > 1 && run->comm == NULL) return FAR_OK; /* plans of others: each for itself */
     if (run_bytes_in_all(run) <= limit) return FAR_OK;
     FAR_TRY(spill_within(run, limit));
     const int64_t bytes = run_bytes_in_all(run);
-    if (bytes <= limit || strcmp(far_config_text(run->config, "exec.recompute"), "auto") != 0) return FAR_OK;
+    const bool is_auto = strcmp(far_config_text(run->config, "exec.recompute"), "auto") == 0;
+    if (bytes <= limit || !is_auto || run->train.spill.mode == FARI_SPILL_NONE) return FAR_OK;
     FAR_TRY(recompute(run, true, limit));
     return run_bytes_in_all(run) <= bytes ? FAR_OK : recompute(run, false, limit); /* the least is what is told */
 }

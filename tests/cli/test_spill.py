@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A training that does not fit in the memory it is given trains all the same, to the same bits, with tensors waiting on disk; and what goes
 wrong with the disk is told."""
+import json
 import os
 import pathlib
 import re
@@ -32,7 +33,10 @@ def train(tmp, name, *words):
 
 
 def weights(run):
-    return {name: (run / "checkpoints/6" / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
+    """And losses and scores on the way."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    files = [(run / "checkpoints/6" / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")]
+    return files, [{k: v for k, v in row.items() if k not in ("time_s", "train/samples_per_s")} for row in rows]
 
 
 def spill_files(tmp):
@@ -58,6 +62,8 @@ def case_any_memory_gives_the_same_weights(tmp):
         assert train(tmp, f"within{i}", f"memory={memory}")[0] == want
     assert train(tmp, "most", "exec.spill=most", "exec.order=reversed")[0] == want
     assert train(tmp, "again", "exec.spill=most", "exec.recompute=most", "exec.order=random")[0] == want
+    scores = [ok_json("eval", tmp / "all", "--json", f"exec.spill={how}") for how in ("none", "most")]
+    assert scores[0] == scores[1], scores
 
 
 def case_what_cannot_be_is_refused(tmp):

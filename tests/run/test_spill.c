@@ -82,13 +82,14 @@ static void all_ways(const net_case *whole)
     net_run(&net, &plain, STEPS, &want);
     FAR_CHECK(isfinite(want.loss) && want.spill_bytes == 0);
     for (int32_t way = 0; way < 6; way++) {
+        if (way == 2 || way == 5) continue; /* orders backwards and at random: one of both is enough of each */
         net_variant variant = variant_of(most);
         char how[64];
         net.is_keeping_all = way % 2 == 0;
         variant.order = (fari_exec_order)(way / 2);
         variant.order_seed = (uint64_t)way;
         variant.threads = 1 + way % 3;
-        if (way == 5) variant.spill.piece_bytes = 5 * FARI_PAGE_BYTES;
+        if (way == 3) variant.spill.piece_bytes = 5 * FARI_PAGE_BYTES;
         (void)snprintf(how, sizeof how, "%s, order %d, on disk", net.is_keeping_all ? "kept" : "made again", way / 2);
         net_run(&net, &variant, STEPS, &got);
         check_same(net.label, how, got.digest, want.digest);
@@ -133,8 +134,8 @@ static void budgets(const net_case *whole)
     variant.spill = most;
     net_run(&net, &variant, STEPS, &least);
     int64_t written_before = 0;
-    for (int32_t i = 0; i <= 5; i++) {
-        const int64_t limit = want.arena_bytes - (want.arena_bytes - least.arena_bytes) * i / 5;
+    for (int32_t i = 0; i <= 3; i++) {
+        const int64_t limit = want.arena_bytes - (want.arena_bytes - least.arena_bytes) * i / 3;
         variant.spill.mode = FARI_SPILL_AUTO;
         variant.spill.arena_limit = limit;
         net_run(&net, &variant, STEPS, &got);
@@ -167,6 +168,7 @@ FAR_TEST(ranks_spill_each_for_itself)
         const net_variant plain = variant_of((fari_spill_config){ 0 });
         net_run(&net, &plain, STEPS, &want);
         for (size_t m = 0; m < FAR_COUNT(meshes); m++) {
+            if (nets[i] != &net_narrow_a21 && m != i % FAR_COUNT(meshes)) continue;
             net_ranks_result got;
             net_variant variant = variant_of(most);
             variant.threads = 1;
