@@ -21,7 +21,9 @@ typedef struct far_landmask_opts {
     far_data_part
         part; /**< windows of the training part lie outside of the longitudes held out, those of the test part inside */
     double west, east; /**< the longitudes held out, degrees, of a map from -180 to 180; both 0: [100, 140] */
-    uint64_t seed;     /**< where windows lie, with the window's number alone */
+    const far_dataset
+        *other;    /**< a land mask of the same file: its map is shared, and the file not opened; NULL: read */
+    uint64_t seed; /**< where windows lie, with the window's number alone */
 } far_landmask_opts;
 
 /**

@@ -8,6 +8,7 @@
 #include <farandole/landmask.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define VIEW_MAX 256
@@ -20,23 +21,31 @@ typedef struct place {
     int32_t y, x;
 } place;
 
+/* What data sets of one map share. */
+typedef struct map {
+    _Atomic int32_t users;
+    int64_t height, width, view;
+    int64_t row_bytes; /* of bits */
+    uint8_t *bits;     /* 1: land */
+    int32_t *land;     /* [height / view][width / view], pixels of a block */
+} map;
+
 typedef struct landmask {
-    int64_t height, width, view, side; /* side 0: the whole map */
-    int64_t row_bytes;                 /* of bits */
-    uint8_t *bits;                     /* 1: land */
-    int32_t *land;                     /* [height / view][width / view], pixels of a block */
+    map *map;
+    bool is_first; /* of its users: the memory is its */
+    int64_t side;  /* 0: the whole map */
     place *places;
     int64_t count;
 } landmask;
 
-static bool is_land(const landmask *m, int64_t y, int64_t x)
+static bool is_land(const map *m, int64_t y, int64_t x)
 {
     return m->bits[y * m->row_bytes + x / 8] >> x % 8 & 1;
 }
 
 /* --- the map --- */
 
-static far_status take_row(const fari_array *array, landmask *m, int64_t y)
+static far_status take_row(const fari_array *array, map *m, int64_t y)
 {
     char piece[PIECE * 8];
     uint8_t *row = m->bits + y * m->row_bytes;
@@ -53,7 +62,7 @@ static far_status take_row(const fari_array *array, landmask *m, int64_t y)
     return FAR_OK;
 }
 
-static far_status load(const fari_array *array, const char *path, landmask *m)
+static far_status load(const fari_array *array, const char *path, map *m)
 {
     const fari_npy *npy = &array->npy;
     if (npy->ndim != 2)
@@ -74,13 +83,14 @@ static far_status load(const fari_array *array, const char *path, landmask *m)
 
 /* --- where windows lie --- */
 
-static double land_share(const landmask *m, int64_t y, int64_t x)
+static double land_share(const landmask *set, int64_t y, int64_t x)
 {
-    const int64_t blocks = m->side / m->view, row = m->width / m->view;
+    const map *m = set->map;
+    const int64_t blocks = set->side / m->view, row = m->width / m->view;
     int64_t land = 0;
     for (int64_t v = 0; v < blocks; v++)
         for (int64_t u = 0; u < blocks; u++) land += m->land[(y / m->view + v) * row + x / m->view + u];
-    return (double)land / (double)(m->side * m->side);
+    return (double)land / (double)(set->side * set->side);
 }
 
 /* Columns [first, first + count * view) at which a window may begin, as a list of up to two runs. */
@@ -88,31 +98,33 @@ typedef struct runs {
     int64_t first[2], count[2];
 } runs;
 
-static void add_run(const landmask *m, int64_t from, int64_t to, int run, runs *r)
+static void add_run(const landmask *set, int64_t from, int64_t to, int run, runs *r)
 {
-    const int64_t first = (from + m->view - 1) / m->view * m->view, last = to - m->side;
+    const int64_t view = set->map->view, first = (from + view - 1) / view * view, last = to - set->side;
     r->first[run] = first;
-    r->count[run] = last < first ? 0 : (last - first) / m->view + 1;
+    r->count[run] = last < first ? 0 : (last - first) / view + 1;
 }
 
-static runs runs_of(const landmask *m, const far_landmask_opts *o)
+static runs runs_of(const landmask *set, const far_landmask_opts *o)
 {
     runs r = { 0 };
+    const map *m = set->map;
     const int64_t west = (int64_t)((o->west + 180.0) / 360.0 * (double)m->width),
                   east = (int64_t)((o->east + 180.0) / 360.0 * (double)m->width);
     if (o->part == FAR_DATA_TEST) {
-        add_run(m, west, east, 0, &r);
+        add_run(set, west, east, 0, &r);
     } else {
-        add_run(m, 0, west, 0, &r);
-        add_run(m, east, m->width, 1, &r);
+        add_run(set, 0, west, 0, &r);
+        add_run(set, east, m->width, 1, &r);
     }
     return r;
 }
 
-static place draw_place(const landmask *m, const far_landmask_opts *o, const runs *r, int64_t idx)
+static place draw_place(const landmask *set, const far_landmask_opts *o, const runs *r, int64_t idx)
 {
+    const map *m = set->map;
     const uint64_t key = fari_rng_key(o->seed, FARI_RNG_SYNTH, (uint64_t)o->part, (uint64_t)idx);
-    const int64_t rows = (m->height - m->side) / m->view + 1;
+    const int64_t rows = (m->height - set->side) / m->view + 1;
     place best = { 0, 0 };
     double nearest = 2.0;
     for (uint64_t i = 0; i < TRIES; i++) {
@@ -121,7 +133,7 @@ static place draw_place(const landmask *m, const far_landmask_opts *o, const run
         const int run = at >= r->count[0];
         if (run == 1) at -= r->count[0];
         const int64_t x = r->first[run] + at * m->view;
-        const double share = land_share(m, y, x), off = fabs(share - 0.5);
+        const double share = land_share(set, y, x), off = fabs(share - 0.5);
         if (off < nearest) {
             nearest = off;
             best = (place){ (int32_t)y, (int32_t)x };
@@ -131,19 +143,20 @@ static place draw_place(const landmask *m, const far_landmask_opts *o, const run
     return best;
 }
 
-static far_status draw_places(landmask *m, const far_landmask_opts *o)
+static far_status draw_places(landmask *set, const far_landmask_opts *o)
 {
-    if (m->side == 0) return FAR_OK;
-    const runs r = runs_of(m, o);
-    if (m->side > m->height || m->side % m->view != 0 || r.count[0] + r.count[1] == 0)
+    const map *m = set->map;
+    if (set->side == 0) return FAR_OK;
+    const runs r = runs_of(set, o);
+    if (set->side > m->height || set->side % m->view != 0 || r.count[0] + r.count[1] == 0)
         return FAR_FAIL(FAR_E_ARG,
                         "windows of %" PRId64 " pixels, which have to be a multiple of %" PRId64
                         " and fit into a map of %" PRId64 " x %" PRId64 " %s the longitudes %g to %g",
-                        m->side, m->view, m->height, m->width, o->part == FAR_DATA_TEST ? "inside" : "outside of",
+                        set->side, m->view, m->height, m->width, o->part == FAR_DATA_TEST ? "inside" : "outside of",
                         o->west, o->east);
-    m->places = fari_calloc((size_t)m->count, sizeof *m->places);
-    if (m->places == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " windows", m->count);
-    for (int64_t i = 0; i < m->count; i++) m->places[i] = draw_place(m, o, &r, i);
+    set->places = fari_calloc((size_t)set->count, sizeof *set->places);
+    if (set->places == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " windows", set->count);
+    for (int64_t i = 0; i < set->count; i++) set->places[i] = draw_place(set, o, &r, i);
     return FAR_OK;
 }
 
@@ -162,7 +175,7 @@ static between between_of(int64_t at, int64_t view, int64_t blocks)
     return (between){ low < 0 ? 0 : low, low + 1 < blocks ? low + 1 : blocks - 1, share };
 }
 
-static void image_row(const landmask *m, int64_t y, int64_t x, int64_t width, float *out)
+static void image_row(const map *m, int64_t y, int64_t x, int64_t width, float *out)
 {
     const int64_t row = m->width / m->view;
     const between v = between_of(y, m->view, m->height / m->view);
@@ -179,37 +192,46 @@ static void image_row(const landmask *m, int64_t y, int64_t x, int64_t width, fl
 static far_status read_rows(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
                             int32_t *label_out)
 {
-    const landmask *m = context;
-    const place at = m->side > 0 ? m->places[idx] : (place){ 0, 0 };
-    const int64_t width = m->side > 0 ? m->side : m->width;
+    const landmask *set = context;
+    const place at = set->side > 0 ? set->places[idx] : (place){ 0, 0 };
+    const int64_t width = set->side > 0 ? set->side : set->map->width;
     for (int64_t y = 0; y < count; y++) {
-        image_row(m, at.y + row + y, at.x, width, image_out + y * width);
+        image_row(set->map, at.y + row + y, at.x, width, image_out + y * width);
         for (int64_t x = 0; x < width && label_out != NULL; x++)
-            label_out[y * width + x] = is_land(m, at.y + row + y, at.x + x);
+            label_out[y * width + x] = is_land(set->map, at.y + row + y, at.x + x);
     }
     return FAR_OK;
 }
 
 static far_status read_whole(void *context, int64_t idx, float *image_out, int32_t *label_out)
 {
-    const landmask *m = context;
-    return read_rows(context, idx, 0, m->side > 0 ? m->side : m->height, image_out, label_out);
+    const landmask *set = context;
+    return read_rows(context, idx, 0, set->side > 0 ? set->side : set->map->height, image_out, label_out);
 }
 
 static int64_t set_bytes(const void *context)
 {
-    const landmask *m = context;
-    return (int64_t)sizeof *m + m->height * m->row_bytes + m->count * (int64_t)sizeof *m->places +
-           m->height / m->view * (m->width / m->view) * (int64_t)sizeof *m->land;
+    const landmask *set = context;
+    const map *m = set->map;
+    const int64_t own =
+        m->height * m->row_bytes + m->height / m->view * (m->width / m->view) * (int64_t)sizeof *m->land;
+    return (int64_t)sizeof *set + set->count * (int64_t)sizeof *set->places + (set->is_first ? own : 0);
+}
+
+static void map_release(map *m)
+{
+    if (m == NULL || atomic_fetch_sub(&m->users, 1) > 1) return;
+    fari_free(m->bits);
+    fari_free(m->land);
+    fari_free(m);
 }
 
 static void set_close(void *context)
 {
-    landmask *m = context;
-    fari_free(m->bits);
-    fari_free(m->land);
-    fari_free(m->places);
-    fari_free(m);
+    landmask *set = context;
+    map_release(set->map);
+    fari_free(set->places);
+    fari_free(set);
 }
 
 static const char *class_name(const void *context, int32_t class_idx)
@@ -240,35 +262,61 @@ static far_status with_defaults(const far_landmask_opts *opts, far_landmask_opts
     return FAR_OK;
 }
 
+static far_status load_map(const char *path, const far_landmask_opts *o, map **map_out)
+{
+    fari_array array;
+    map *m = fari_calloc(1, sizeof *m);
+    if (m == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
+    m->users = 1;
+    m->view = o->view;
+    far_status st = fari_array_open(path, o->name, &array);
+    if (st == FAR_OK) {
+        st = load(&array, path, m);
+        fari_array_close(&array);
+    }
+    if (st == FAR_OK) *map_out = m;
+    else map_release(m);
+    return st;
+}
+
+/* That of another data set, or from the file. */
+static far_status take_map(const char *path, const far_landmask_opts *o, landmask *set)
+{
+    if (o->other == NULL) {
+        set->is_first = true;
+        return load_map(path, o, &set->map);
+    }
+    map *m = o->other->ops.read == read_whole ? ((const landmask *)o->other->context)->map : NULL;
+    if (m == NULL || m->view != o->view)
+        return FAR_FAIL(FAR_E_ARG, "%s: the other data set is no land mask in blocks of %d", path, o->view);
+    (void)atomic_fetch_add(&m->users, 1);
+    set->map = m;
+    return FAR_OK;
+}
+
 far_status far_dataset_open_landmask(const char *path, const far_landmask_opts *opts, far_dataset **dataset_out)
 {
     static const far_dataset_ops ops = {
         .read = read_whole, .class_name = class_name, .bytes = set_bytes, .close = set_close, .read_rows = read_rows
     };
     far_landmask_opts o;
-    fari_array array;
     FAR_TRY(with_defaults(opts, &o));
-    landmask *m = fari_calloc(1, sizeof *m);
-    if (m == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
-    m->view = o.view;
-    m->side = o.window > 0 ? o.window : 0;
-    m->count = o.window > 0 ? o.count : 1;
-    far_status st = fari_array_open(path, o.name, &array);
-    if (st == FAR_OK) {
-        st = load(&array, path, m);
-        fari_array_close(&array);
-    }
-    if (st == FAR_OK) st = draw_places(m, &o);
+    landmask *set = fari_calloc(1, sizeof *set);
+    if (set == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to open %s", path);
+    set->side = o.window > 0 ? o.window : 0;
+    set->count = o.window > 0 ? o.count : 1;
+    far_status st = take_map(path, &o, set);
+    if (st == FAR_OK) st = draw_places(set, &o);
     if (st != FAR_OK) {
-        set_close(m);
+        set_close(set);
         return st;
     }
-    const far_dataset_info info = { .sample_count = m->count,
-                                    .height = m->side > 0 ? m->side : m->height,
-                                    .width = m->side > 0 ? m->side : m->width,
+    const far_dataset_info info = { .sample_count = set->count,
+                                    .height = set->side > 0 ? set->side : set->map->height,
+                                    .width = set->side > 0 ? set->side : set->map->width,
                                     .channels = 1,
                                     .label = FAR_LABEL_MAP,
                                     .class_count = 2 };
-    FAR_TRY(far_dataset_create(&ops, m, &info, dataset_out)); /* closes the map itself where it fails */
+    FAR_TRY(far_dataset_create(&ops, set, &info, dataset_out)); /* closes the set itself where it fails */
     return FAR_OK;
 }

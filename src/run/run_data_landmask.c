@@ -27,6 +27,7 @@ far_status run_data_open_landmask(const far_config *config, run_data *data)
     FAR_TRY(far_dataset_open_landmask(path, &opts, &data->train));
     if (window <= 0) return FAR_OK;
     opts.part = FAR_DATA_TEST;
+    opts.other = data->train;
     opts.count = far_config_i64(config, "data.landmask.test_windows");
     return far_dataset_open_landmask(path, &opts, &data->test);
 }

@@ -129,6 +129,33 @@ FAR_TEST(windows_are_balanced_seeded_and_apart)
     FAR_CHECK(differ > 20);
 }
 
+/* The parts of one map hold it once, whichever is closed first. */
+FAR_TEST(a_map_is_shared)
+{
+    static float image[40 * 40], again[40 * 40];
+    static int32_t labels[40 * 40], same[40 * 40];
+    put_map();
+    far_landmask_opts opts = { .view = VIEW, .window = 40, .count = 5, .west = -60, .east = 60 };
+    far_dataset *train = open_map(&opts), *other = NULL;
+    opts.part = FAR_DATA_TEST;
+    far_dataset *alone = open_map(&opts);
+    opts.other = train;
+    FAR_CHECK_OK(far_dataset_open_landmask("no file", &opts, &other));
+    FAR_CHECK(far_dataset_bytes(other) < H * W / 8 && far_dataset_bytes(train) > H * W / 8);
+    far_dataset_close(train);
+    FAR_CHECK_OK(far_dataset_read(alone, 4, image, labels));
+    FAR_CHECK_OK(far_dataset_read(other, 4, again, same));
+    FAR_CHECK(memcmp(image, again, sizeof image) == 0 && memcmp(labels, same, sizeof labels) == 0);
+    opts.other = alone;
+    opts.view = 2 * VIEW;
+    opts.window = 48;
+    FAR_CHECK_STATUS(far_dataset_open_landmask(path, &opts, &train), FAR_E_ARG);
+    FAR_CHECK_HAS(far_error_message(), "no land mask in blocks of 16");
+    far_dataset_close(alone);
+    far_dataset_close(other);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
 FAR_TEST(what_does_not_fit_is_said)
 {
     static const struct {
