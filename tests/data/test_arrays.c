@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/array.h"
+#include "data/dataset.h"
 #include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/data.h>
@@ -53,7 +54,7 @@ FAR_TEST(raw_types_and_byte_orders)
         { "float64", { 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0 }, 8, 1, -2 },
         { "bool", { 0, 1 }, 1, 0, 1 },
     };
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     for (size_t i = 0; i < FAR_COUNT(cases); i++)
         for (int is_big = 0; is_big < 2; is_big++) {
             uint8_t file[3 + 16] = { 9, 9, 9 };
@@ -99,7 +100,7 @@ FAR_TEST(raw_descriptions_that_are_wrong)
         { "{", "x.raw.json", FAR_E_FORMAT },
     };
     fari_array array;
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     (void)put("x.raw", "0123456789", 10);
     FAR_CHECK_STATUS(fari_array_open(at("x.raw"), "", &array), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "write one, as {\"shape\"");
@@ -151,13 +152,42 @@ FAR_TEST(raw_sets)
 {
     far_dataset *set = NULL;
     fill();
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     (void)put("train-images.raw", pixels, sizeof pixels);
     (void)put("train-labels.raw", maps, sizeof maps);
     put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
     put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
     FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
     check_set(set);
+    far_dataset_close(set);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* As of images that may not fit into memory; here few elements count as many. */
+FAR_TEST(large_images_are_counted_in_windows)
+{
+    double mean[2][C], deviation[2][C];
+    int64_t counts[2][5], among[2][5];
+    far_dataset *set = NULL;
+    fill();
+    temp_folder_in_memory(folder);
+    (void)put("train-images.raw", pixels, sizeof pixels);
+    (void)put("train-labels.raw", maps, sizeof maps);
+    put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
+    put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
+    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    for (int i = 0; i < 2; i++) {
+        set->window_elems = i == 0 ? 0 : 4 * W * C;
+        FAR_CHECK_EQ_I64(fari_dataset_window_rows(set, 1), i == 0 ? H : 4);
+        FAR_CHECK_EQ_I64(fari_dataset_window_rows(set, 8), i == 0 ? H : 8); /* whole blocks, be they more */
+        FAR_CHECK_OK(far_dataset_moments(set, NULL, N, mean[i], deviation[i]));
+        FAR_CHECK_OK(far_dataset_count_labels(set, NULL, N, counts[i], among[i]));
+    }
+    for (int c = 0; c < C; c++) {
+        FAR_CHECK_NEAR(mean[1][c], mean[0][c], 1e-9);
+        FAR_CHECK_NEAR(deviation[1][c], deviation[0][c], 1e-9);
+    }
+    FAR_CHECK(memcmp(counts[0], counts[1], sizeof counts[0]) == 0 && memcmp(among[0], among[1], sizeof among[0]) == 0);
     far_dataset_close(set);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -262,7 +292,7 @@ static void put_npz(const char *name, bool is_packed, bool is_large)
 
 FAR_TEST(npz_packed_and_not)
 {
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     for (int i = 0; i < 4; i++) {
         far_dataset *set = NULL;
         put_npz("train.npz", (i & 1) != 0, (i & 2) != 0);
@@ -276,7 +306,7 @@ FAR_TEST(npz_packed_and_not)
 FAR_TEST(npz_names)
 {
     far_dataset *set = NULL;
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     put_npz("a.npz", true, false);
     FAR_CHECK_STATUS(
         far_dataset_open_arrays(&(far_arrays_opts){ .images_path = at("a.npz"), .images_name = "x" }, &set),
@@ -354,7 +384,7 @@ FAR_TEST(hdf5_in_chunks_and_not)
 {
     static const hsize_t chunks[][4] = { { 1, 4, 5, 2 }, { 3, 11, 13, 2 }, { 2, 3, 13, 1 }, { 1, 1, 1, 1 } };
     far_dataset *set = NULL;
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     for (size_t i = 0; i <= FAR_COUNT(chunks); i++) {
         put_h5("train.h5", i < FAR_COUNT(chunks) ? chunks[i] : NULL, i < FAR_COUNT(chunks) ? chunks[i] : NULL);
         FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
@@ -377,7 +407,7 @@ FAR_TEST(hdf5_shapes)
         const int64_t n = i / (C * H * W), c = i / (H * W) % C, p = i % (H * W);
         first[i] = pixels[(n * H * W + p) * C + c];
     }
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     const hid_t file = H5Fcreate(at("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     (void)H5Gclose(H5Gcreate2(file, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     h5_put(file, "g/x", H5T_NATIVE_UINT16, 4, dim, chunk, first);
@@ -437,7 +467,7 @@ FAR_TEST(each_allocation_may_fail)
 {
     static const char *const names[] = { "a.npz", "a.h5", "a.raw" };
     const hsize_t chunk[] = { 1, 4, 5, 2 };
-    temp_folder(folder);
+    temp_folder_in_memory(folder);
     put_npz("a.npz", true, false);
     put_h5("a.h5", chunk, chunk);
     (void)put("a.raw", pixels, sizeof pixels);
