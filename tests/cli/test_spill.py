@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -104,6 +105,25 @@ def case_the_first_bad_tensor_is_the_same(tmp):
         ran = expect(farandole("train", config(tmp), f"run.dir={tmp / how}", "optim.lr=1e30", f"exec.spill={how}"), 1, "First bad tensor")
         said.append(re.search(r"First bad tensor: [^;]*", ran.stderr)[0])
     assert said[0] == said[1], said
+
+
+def case_ranks_each_for_itself(tmp):
+    if not (pathlib.Path(cli_run.CLI).resolve().parent / "farandole-mpi.so").exists() or shutil.which("mpirun") is None:
+        raise cli_run.Skip("no MPI (Debian: libopenmpi-dev, openmpi-bin)")
+    os.environ["ASAN_OPTIONS"] = ":".join([*filter(None, [os.environ.get("ASAN_OPTIONS")]), "detect_leaks=0"])  # MPI leaves blocks behind
+    cut = ["grain.samples=1", "grain.rows=24", "grain.min_rows=1", "threads=1"]
+    want, _ = train(tmp, "one", "exec.spill=none", *cut)
+    assert train(tmp, "two", "exec.spill=most", "--ranks", 2, "--layout", "spatial=2", *cut)[0] == want
+    expect(farandole("verify", config(tmp), "exec.spill=most", "--ranks", 2, "--layout", "data=2", *cut), 0, "equal ")
+
+
+def case_the_timeline_shows_it(tmp):
+    expect(farandole("train", config(tmp), f"run.dir={tmp / 'r'}", "--quiet", "exec.spill=most", "--timeline", tmp / "t.json"), 0)
+    events = [e for e in json.loads((tmp / "t.json").read_text())["traceEvents"] if e.get("cat") == "disk"]
+    plan = planned(tmp, "exec.spill=most")
+    steps = sum(1 for e in events if e["name"].startswith("write ") and e["args"]["instruction"] == events[0]["args"]["instruction"])
+    assert steps > 0 and sum(e["args"]["bytes"] for e in events) == steps * (plan["written_bytes"] + plan["read_bytes"]), steps
+    assert all(e["dur"] >= 0 for e in events)
 
 
 # ---- disks ----
