@@ -24,8 +24,9 @@ endif
 release := $(BUILD)/release$(suffix)
 check_py = $(NICE) python3 scripts/check.py --jobs $(JOBS) $(if $(value ONLY),--only '$(value ONLY)')
 
-# Where threads meet: the pool, kernels in grains, readers that run ahead, whole steps. Under ThreadSanitizer the others cost hours and show nothing more.
-tsan_only := ^(backends|base|data|ops)/|^run/test_(checkpoint|kills|native|nonfinite|ranks|saver|steady|threads)
+# Where threads meet: the pool, kernels in grains, readers that run ahead, whole steps, messages between ranks. Under ThreadSanitizer the
+# others cost hours and show nothing more.
+tsan_only := ^(backends|base|data|ops)/|^run/test_(checkpoint|kills|native|nonfinite|ranks|saver|steady|threads)|^cli/test_train_ranks
 
 # $(call build,preset,folder,arguments,target): configure where needed, compile (without a target: all). The lock keeps two makes in one folder apart.
 build = mkdir -p $(2) && $(NICE) flock $(2)/.lock sh -c '{ test -e $(2)/build.ninja && test -z "$(strip $(3))" \

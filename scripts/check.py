@@ -86,8 +86,9 @@ def run_test(name, path, args, options):
         env = dict(os.environ, TMPDIR=tmp, FAR_TEST_BUILD=str(options.build),
                    FAR_TEST_CLI=str(options.build / "farandole"), PYTHONDONTWRITEBYTECODE="1")
         env.setdefault("OMP_WAIT_POLICY", "passive")  # two tests at a time: threads that spin would starve the other
-        prefix = options.prefix if path.suffix not in (".py", ".sh") else []
-        rc, result.output = run_bounded(prefix + command_of(path) + args, options.timeout, env)
+        if "tsan" in options.build.name:
+            env["TSAN_OPTIONS"] = f"suppressions={ROOT / 'tests' / 'tsan.supp'}:{env.get('TSAN_OPTIONS', '')}"
+        rc, result.output = run_bounded(options.prefix + command_of(path) + args, options.timeout, env)
     result.seconds = time.monotonic() - start
     lines = result.output.rstrip("\n").split("\n")
     count = COUNT.match(lines[-1])

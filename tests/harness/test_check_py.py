@@ -75,6 +75,16 @@ def verdict(name, body):
         return text.split("\n")[-1], rc, output
 
 
+def suppressed():
+    """In a build with ThreadSanitizer every test, a script too, knows what libraries are let pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        build = pathlib.Path(folder, "tsan")
+        build.mkdir()
+        make_build(build, "knows", f"[[ $TSAN_OPTIONS == suppressions={ROOT}/tests/tsan.supp:* ]] && {FAKES[0][1]}")
+        text, rc, output = run("check.py", ["--only", "^fake/", str(build)])
+        return text.split("\n")[-1], rc, output
+
+
 def fuzzed(name, body):
     """The lines from the verdict on: what a target that failed has printed stands between."""
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +124,9 @@ def main():
         text, rc, output = fuzzed(name, body)
         want = want.replace("{}", name)
         tell(name, text.endswith(want) and (rc == 0) == (" 0 failed" in want), want, rc, output)
-    count = len(FAKES) + len(UNMATCHED) + len(TARGETS)
+    line, rc, output = suppressed()
+    tell("libraries_are_let_pass_under_tsan", line == FAKES[0][2] and rc == 0, FAKES[0][2], rc, output)
+    count = len(FAKES) + len(UNMATCHED) + len(TARGETS) + 1
     print(f"{count - failed} passed, {failed} failed")
     return 1 if failed else 0
 
