@@ -23,7 +23,7 @@
 
 /* A load that gcc must not keep for the next round of a loop: it would move eight bytes from round to round in registers of their
    own, and spread them by the unit that multiplies. Sanitizers do not see it. */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PAIRS_BOTH(result, two) \
     __asm__("vbroadcastsd %1, %0" : "=v"(result) : "m"(*(const struct { float f[2]; } *)(two)))
 #endif
