@@ -125,5 +125,8 @@ FAR_TEST(local_statistics_are_seen)
 
 FAR_TEST(a_halo_astray_is_seen)
 {
+#ifdef __SANITIZE_THREAD__
+    FAR_SKIP("rows that land where a kernel writes are a data race, by which ThreadSanitizer ends the case");
+#endif
     must_differ(&net_unet_group, halo_astray, "a halo in the wrong place");
 }
