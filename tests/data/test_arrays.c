@@ -414,6 +414,14 @@ FAR_TEST(hdf5_shapes)
     h5_put(file, "one", H5T_NATIVE_UINT16, 2, flat, NULL, pixels);
     h5_put(file, "map", H5T_NATIVE_UINT8, 2, flat, NULL, maps);
     (void)H5Fclose(file);
+    fari_array array; /* runs that begin and end anywhere */
+    uint16_t run[500];
+    FAR_CHECK_OK(fari_array_open(at("a.h5"), "g/x", &array));
+    for (int64_t from = 0; from < 380; from += 17) {
+        FAR_CHECK_OK(fari_array_read(&array, from, from + 90, run));
+        FAR_CHECK(memcmp(run, first + from, (size_t)(from + 90) * sizeof *run) == 0);
+    }
+    fari_array_close(&array);
     const far_arrays_opts opts = { .images_path = at("a.h5"), .images_name = "g/x", .channels_first = true };
     FAR_CHECK_OK(far_dataset_open_arrays(&opts, &set));
     FAR_CHECK_OK(far_dataset_read(set, 1, image, NULL));

@@ -82,6 +82,8 @@ static void check_by_libtiff(const char *path, const far_tiff_opts *o, int64_t t
             FAR_CHECK(TIFFReadTile(tiff, block, (uint32_t)x, (uint32_t)y, 0, 0) > 0);
             FAR_CHECK(memcmp(block + (size_t)(y % tile * tile) * pixel, want + (size_t)x * pixel,
                              (size_t)columns * pixel) == 0);
+            for (size_t i = (size_t)columns * pixel; i < (size_t)tile * pixel; i++) /* beyond the edge: zeros */
+                FAR_CHECK_EQ_I64(block[(size_t)(y % tile * tile) * pixel + i], 0);
         }
     }
     free(block);
