@@ -140,6 +140,8 @@ static far_status spill_less(fari_spilling *s, int64_t limit)
 }
 
 #define TRIALS 12
+#define TRIAL_SHARE \
+    64 /* of the limit: a trial takes so much less than the one before at least, or nothing may change */
 
 /* Marks as few as give an arena within the limit: gaps between places are not in the model, so it may take several trials. */
 static far_status spill_to(fari_spilling *s, int64_t limit, bool *fits_out)
@@ -150,7 +152,8 @@ static far_status spill_to(fari_spilling *s, int64_t limit, bool *fits_out)
         FAR_TRY(place_split(s));
         *fits_out = s->plan->arena_bytes <= limit;
         if (*fits_out) return FAR_OK;
-        target -= s->plan->arena_bytes - limit;
+        const int64_t excess = s->plan->arena_bytes - limit, least = limit / TRIAL_SHARE;
+        target -= excess > least ? excess : least;
     }
     FAR_TRY(spill_most(s));
     *fits_out = s->plan->arena_bytes <= limit;

@@ -75,12 +75,18 @@ FAR_TEST(the_plan_of_a_network_is_sound)
     FAR_CHECK_EQ_I64(least->instr_count,
                      all->instr_count + count_kind(least, FARI_INSTR_WRITE) + count_kind(least, FARI_INSTR_READ));
     FAR_CHECK(least->arena_bytes < all->arena_bytes * 3 / 4);
+    int64_t written = least->written_bytes;
     for (int32_t i = 0; i <= 20; i++) {
         fari_spill_config within = most;
         within.mode = FARI_SPILL_AUTO;
         within.arena_limit = least->arena_bytes + (all->arena_bytes - least->arena_bytes) * i / 20;
         fari_plan *plan = plan_of(graph, backend, within), *same = plan_of(graph, backend, within);
         FAR_CHECK(plan->arena_bytes <= within.arena_limit);
+        FAR_CHECK_MSG(plan->arena_bytes * 8 >= within.arena_limit * 7,
+                      "%" PRId64 " bytes of %" PRId64 " are made use of", plan->arena_bytes, within.arena_limit);
+        FAR_CHECK_MSG(plan->written_bytes * 4 <= written * 5,
+                      "%" PRId64 " bytes are written, %" PRId64 " with less memory", plan->written_bytes, written);
+        written = plan->written_bytes;
         FAR_CHECK_OK(fari_plan_check_hazards(plan));
         check_moves(plan);
         FAR_CHECK(same->arena_bytes == plan->arena_bytes && same->instr_count == plan->instr_count);
