@@ -24,7 +24,8 @@ static const char *at(const char *name)
 static const char *put(const char *name, const void *data, size_t bytes)
 {
     const char *path = at(name);
-    FAR_CHECK_OK(fari_file_write_atomic(path, data, bytes));
+    FILE *file = fopen(path, "wb"); /* not synced: there are hundreds */
+    FAR_CHECK(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
     return path;
 }
 
