@@ -3,8 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PARTS_MAX 200  /* of a message: an instruction counts its views in a byte */
-#define BATCH_TURNS 16 /* a part that is there joins a message that goes at most so many nodes before it is needed */
+#define PARTS_MAX 200     /* of a message: an instruction counts its views in a byte */
+#define LARGE_BYTES 65536 /* of a sum: its messages take no small ones along, which others wait for */
+#define BATCH_TURNS 16    /* a part that is there joins a message that goes at most so many nodes before it is needed */
 
 /* A range of a stream in somebody's hands. */
 typedef struct held {
@@ -21,13 +22,15 @@ typedef struct stream {
     int64_t copy_count, copy_cap;
     bool is_input;      /* every rank reads what it needs itself */
     bool is_everywhere; /* parameters and state: every rank has them, always */
+    bool is_large;      /* a sum, as a weight gradient: nobody but an update waits for it */
     int64_t first_at;   /* of this rank's first need of an input; -1: none yet */
     int32_t first_turn;
 } stream;
 
-/* What one rank has sent to another: the newest message may still take parts. */
+/* What one rank has sent to another, of large sums or of everything else: the newest message may still take parts. */
 typedef struct partner {
     int32_t to, tags, parts, turn;
+    bool is_large;
     int64_t at;
     int64_t message; /* in the plan; -1: not this rank's */
     int64_t last_part;
@@ -67,10 +70,13 @@ far_status fari_flow_create(fari_plan *plan, fari_flow **flow_out)
         return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
     }
     for (int64_t i = 0; i < tensors; i++) {
-        const fari_role role = plan->graph->tensors[i]->role;
+        const fari_tensor *t = plan->graph->tensors[i];
+        const fari_role role = t->role;
         flow->streams[i] = (stream){ .is_input = role == FARI_ROLE_INPUT,
                                      .is_everywhere = role == FARI_ROLE_PARAM || role == FARI_ROLE_STATE ||
                                                       role == FARI_ROLE_OPT_STATE,
+                                     .is_large = t->producer >= 0 && t->batch_of == 0 &&
+                                                 far_shape_elems(&t->shape) * far_dtype_bytes(t->dtype) > LARGE_BYTES,
                                      .first_at = -1 };
     }
     flow->stream_count = tensors;
@@ -93,11 +99,11 @@ void fari_flow_destroy(fari_flow *flow)
     fari_free(flow);
 }
 
-far_status fari_flow_partials(fari_flow *flow, int32_t *data_out)
+far_status fari_flow_partials(fari_flow *flow, int64_t slot_bytes, int32_t *data_out)
 {
     if (!fari_reserve((void **)&flow->streams, &flow->stream_cap, flow->stream_count + 1, sizeof(stream)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
-    flow->streams[flow->stream_count] = (stream){ .first_at = -1 };
+    flow->streams[flow->stream_count] = (stream){ .first_at = -1, .is_large = slot_bytes > LARGE_BYTES };
     *data_out = (int32_t)flow->stream_count++;
     return FAR_OK;
 }
@@ -259,17 +265,17 @@ int32_t fari_flow_maker(const fari_flow *flow, int32_t data, int64_t lo, int64_t
 
 /* ---- messages ---- */
 
-static far_status partner_of(fari_flow *flow, int32_t from, int32_t to, partner **partner_out)
+static far_status partner_of(fari_flow *flow, int32_t from, int32_t to, bool is_large, partner **partner_out)
 {
     partners *all = &flow->partners[from];
     for (int64_t i = 0; i < all->count; i++)
-        if (all->list[i].to == to) {
+        if (all->list[i].to == to && all->list[i].is_large == is_large) {
             *partner_out = &all->list[i];
             return FAR_OK;
         }
     if (!fari_reserve((void **)&all->list, &all->cap, all->count + 1, sizeof(partner)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
-    all->list[all->count] = (partner){ .to = to, .message = -1 };
+    all->list[all->count] = (partner){ .to = to, .message = -1, .is_large = is_large };
     *partner_out = &all->list[all->count++];
     return FAR_OK;
 }
@@ -281,7 +287,7 @@ static far_status message_begin(fari_flow *flow, int32_t from, partner *p)
     p->turn = flow->turn;
     p->parts = 0;
     p->message = -1;
-    const int32_t tag = p->tags++;
+    const int32_t tag = 2 * p->tags++ + p->is_large;
     if (from != flow->rank && p->to != flow->rank) return FAR_OK;
     if (!fari_reserve((void **)&part->messages, &part->message_cap, part->message_count + 1, sizeof(fari_message)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's messages");
@@ -321,7 +327,7 @@ static far_status message_add(fari_flow *flow, int32_t from, int32_t to, int32_t
                               int64_t *at_out)
 {
     partner *p = NULL;
-    FAR_TRY(partner_of(flow, from, to, &p));
+    FAR_TRY(partner_of(flow, from, to, flow->streams[data].is_large, &p));
     /* It may come earlier than it is needed: whatever its place held before was read before these bytes were made. */
     const bool joins = p->tags > 0 && range->at < p->at && flow->turn - p->turn <= BATCH_TURNS && p->parts < PARTS_MAX;
     if (!joins) FAR_TRY(message_begin(flow, from, p));

@@ -7,8 +7,8 @@ typedef struct fari_flow fari_flow;
 
 far_status fari_flow_create(fari_plan *plan, fari_flow **flow_out);
 void fari_flow_destroy(fari_flow *flow);
-/* A number for the partials of a sum, the same on every rank. */
-far_status fari_flow_partials(fari_flow *flow, int32_t *data_out);
+/* A number for the partials of a sum, each of so many bytes, the same on every rank. */
+far_status fari_flow_partials(fari_flow *flow, int64_t slot_bytes, int32_t *data_out);
 /* The node that is lowered now. */
 void fari_flow_turn(fari_flow *flow, int32_t turn);
 /* Rank `rank` (or every rank) is about to read the range: messages bring what it lacks. */

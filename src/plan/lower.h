@@ -127,7 +127,7 @@ bool fari_walk_is_own(const fari_lowering *low, int32_t rank);
 far_status fari_walk_call(fari_lowering *low, const fari_call *call, const int32_t *out_buffer, int32_t rank,
                           bool *is_own_out);
 /* A sum begins, whose partials lie in `buffer` (-1: none). */
-far_status fari_walk_reduction(fari_lowering *low, int32_t buffer, int64_t packed_bytes);
+far_status fari_walk_reduction(fari_lowering *low, int32_t buffer, int64_t slot_bytes, int64_t packed_bytes);
 /* Instructions made since the last note stand at the walk's present place. */
 far_status fari_walk_note(fari_lowering *low);
 

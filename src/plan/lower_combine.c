@@ -64,25 +64,38 @@ static far_status combine_whole(const fari_reduction *red, int64_t left, int64_t
     return fari_walk_note(low);
 }
 
-/* Bytes [lo, hi) of two slots of a plain sum, on one rank. */
-static far_status combine_range(const fari_reduction *red, int64_t left, int64_t right, int64_t lo, int64_t hi,
-                                int32_t rank)
-{
-    fari_lowering *low = red->low;
+/* Bytes [lo, hi) of two slots of a plain sum. */
+typedef struct ranges {
     fari_view to, from;
-    int32_t to_buffer = -1, from_buffer = -1;
-    (void)combine_view(red, left, 0, &to, &to_buffer);
-    (void)combine_view(red, right, 0, &from, &from_buffer);
-    to = range_of(&to, lo, hi);
-    from = range_of(&from, lo, hi);
-    FAR_TRY(fari_walk_need(low, to_buffer, &to, hi - lo, rank));
-    FAR_TRY(fari_walk_need(low, from_buffer, &from, hi - lo, rank));
+    int32_t to_buffer, from_buffer;
+    int64_t bytes;
+} ranges;
+
+static ranges ranges_of(const fari_reduction *red, int64_t left, int64_t right, int64_t lo, int64_t hi)
+{
+    ranges r = { .to_buffer = -1, .from_buffer = -1, .bytes = hi - lo };
+    (void)combine_view(red, left, 0, &r.to, &r.to_buffer);
+    (void)combine_view(red, right, 0, &r.from, &r.from_buffer);
+    r.to = range_of(&r.to, lo, hi);
+    r.from = range_of(&r.from, lo, hi);
+    return r;
+}
+
+static far_status need_ranges(fari_lowering *low, const ranges *r, int32_t rank)
+{
+    FAR_TRY(fari_walk_need(low, r->to_buffer, &r->to, r->bytes, rank));
+    return fari_walk_need(low, r->from_buffer, &r->from, r->bytes, rank);
+}
+
+/* On one rank, that has both. */
+static far_status combine_ranges(fari_lowering *low, const ranges *r, int32_t rank)
+{
     fari_walk_next(low);
-    FAR_TRY(fari_walk_made(low, to_buffer, &to, hi - lo, rank));
+    FAR_TRY(fari_walk_made(low, r->to_buffer, &r->to, r->bytes, rank));
     if (!fari_walk_is_own(low, rank)) return FAR_OK;
     FAR_TRY(begin_combine(low));
-    FAR_TRY(fari_lower_view(low->plan, from_buffer, &from, hi - lo, false));
-    FAR_TRY(fari_lower_view(low->plan, to_buffer, &to, hi - lo, true));
+    FAR_TRY(fari_lower_view(low->plan, r->from_buffer, &r->from, r->bytes, false));
+    FAR_TRY(fari_lower_view(low->plan, r->to_buffer, &r->to, r->bytes, true));
     return fari_walk_note(low);
 }
 
@@ -126,6 +139,7 @@ static int32_t common_maker(const fari_reduction *red, int64_t left, int64_t rig
 /* Two partials that lie on several ranks. */
 static far_status combine_across(const fari_reduction *red, int64_t left, int64_t right)
 {
+    fari_lowering *low = red->low;
     fari_view view;
     int32_t buffer = -1;
     const int64_t bytes = combine_view(red, left, 0, &view, &buffer);
@@ -137,12 +151,12 @@ static far_status combine_across(const fari_reduction *red, int64_t left, int64_
     for (int64_t at = 0, end = bytes; at < bytes; at = end, end = bytes) {
         const int32_t a = maker_of(red, left, at, &end), b = maker_of(red, right, at, &end);
         const int64_t half = at + (end - at) / 2 / ALIGN_BYTES * ALIGN_BYTES;
-        if (a == b || end - at < 2 * SPLIT_BYTES) {
-            FAR_TRY(combine_range(red, left, right, at, end, a));
-            continue;
-        }
-        FAR_TRY(combine_range(red, left, right, at, half, a));
-        FAR_TRY(combine_range(red, left, right, half, end, b));
+        const int64_t border = a == b || end - at < 2 * SPLIT_BYTES ? end : half;
+        const ranges first = ranges_of(red, left, right, at, border), second = ranges_of(red, left, right, border, end);
+        FAR_TRY(need_ranges(low, &first, a)); /* both before either sum: they travel at the same time */
+        if (border < end) FAR_TRY(need_ranges(low, &second, b));
+        FAR_TRY(combine_ranges(low, &first, a));
+        if (border < end) FAR_TRY(combine_ranges(low, &second, b));
     }
     return FAR_OK;
 }

@@ -221,7 +221,7 @@ static far_status lower_segment(fari_reduction *red)
     if (slots > 0)
         FAR_TRY(fari_lower_buffer(plan, FARI_BUFFER_PARTIAL, red->low->node->out[0], slots * red->slot_bytes,
                                   &red->partials));
-    FAR_TRY(fari_walk_reduction(red->low, red->partials, red->is_packed ? red->slot_bytes : 0));
+    FAR_TRY(fari_walk_reduction(red->low, red->partials, red->slot_bytes, red->is_packed ? red->slot_bytes : 0));
     const fari_tree_visitor visitor = { reduce_leaf, fari_lower_combine, red };
     FAR_TRY(fari_tree_visit(leaves, red->is_frugal, &visitor));
     red->prepared = prepared;

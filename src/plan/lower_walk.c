@@ -82,7 +82,7 @@ far_status fari_walk_call(fari_lowering *low, const fari_call *call, const int32
     return FAR_OK;
 }
 
-far_status fari_walk_reduction(fari_lowering *low, int32_t buffer, int64_t packed_bytes)
+far_status fari_walk_reduction(fari_lowering *low, int32_t buffer, int64_t slot_bytes, int64_t packed_bytes)
 {
     fari_walk *walk = &low->walk;
     if (walk->flow == NULL) return FAR_OK;
@@ -93,7 +93,7 @@ far_status fari_walk_reduction(fari_lowering *low, int32_t buffer, int64_t packe
     if (!fari_reserve((void **)&walk->partials, &walk->partials_cap, walk->partials_count + 1, sizeof(int32_t)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory to plan for ranks");
     walk->partials[walk->partials_count++] = buffer;
-    return fari_flow_partials(walk->flow, &walk->partial_data);
+    return fari_flow_partials(walk->flow, slot_bytes, &walk->partial_data);
 }
 
 far_status fari_walk_note(fari_lowering *low)

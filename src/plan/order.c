@@ -1,8 +1,8 @@
 /* The canonical order of nodes: as the graph was built, but each parameter update as early as its operands allow, so that gradients
    live no longer than they must. Over several ranks, branches that do not depend on each other (the planes of an image) go side by
    side, so that what they have to say at one level goes in one message. */
+#include "plan/order.h"
 #include "base/mem.h"
-#include "plan/plan.h"
 
 typedef struct ordering {
     fari_plan *plan;
@@ -13,6 +13,7 @@ typedef struct ordering {
     int64_t *slot;        /* [node_count] of updates: the place after which they come */
     int32_t *head, *next; /* [count + 1], [node_count] updates of each place */
     int32_t *level;       /* [node_count] */
+    bool *is_last;        /* [node_count] comes after the others of its level */
     int32_t *written;     /* [tensor_count] level of the last node that overwrote it so far; 0: none */
     int32_t *touched;     /* [tensor_count] largest level of those that read or wrote it so far */
     int32_t *wanted;      /* [tensor_count] smallest level of those that read it */
@@ -70,19 +71,21 @@ static void put_off_copies(ordering *o)
     }
 }
 
-/* Nodes by level, and as built within one. */
+/* Nodes by level, and as built within one, but those at the end that are put off. */
 static far_status sequence_by_level(ordering *o)
 {
     const far_graph *graph = o->plan->graph;
     const int32_t levels = find_levels(o);
     put_off_copies(o);
+    FAR_TRY(fari_order_put_off_sums(graph, levels, o->written, o->level, o->is_last));
     int64_t *begin = fari_calloc((size_t)levels + 2, sizeof *begin);
     if (begin == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to order %lld nodes", (long long)graph->node_count);
     for (int64_t n = 0; n < graph->node_count; n++)
         if (o->level[n] > 0) begin[o->level[n] + 1]++;
     for (int32_t l = 1; l <= levels; l++) begin[l + 1] += begin[l];
-    for (int64_t n = 0; n < graph->node_count; n++)
-        if (o->level[n] > 0) o->sequence[begin[o->level[n]]++] = (int32_t)n;
+    for (int32_t last = 0; last < 2; last++)
+        for (int64_t n = 0; n < graph->node_count; n++)
+            if (o->level[n] > 0 && o->is_last[n] == (last == 1)) o->sequence[begin[o->level[n]]++] = (int32_t)n;
     fari_free(begin);
     return FAR_OK;
 }
@@ -177,14 +180,15 @@ static far_status order_allocate(ordering *o)
     o->head = fari_calloc(nodes, sizeof *o->head);
     o->next = fari_calloc(nodes, sizeof *o->next);
     o->level = fari_calloc(nodes, sizeof *o->level);
+    o->is_last = fari_calloc(nodes, sizeof *o->is_last);
     o->written = fari_calloc(tensors, sizeof *o->written);
     o->touched = fari_calloc(tensors, sizeof *o->touched);
     o->wanted = fari_calloc(tensors, sizeof *o->wanted);
     o->plan->order = fari_calloc(nodes, sizeof *o->plan->order);
     o->plan->turn = fari_calloc(nodes, sizeof *o->plan->turn);
     if (o->sequence == NULL || o->place == NULL || o->last_touch == NULL || o->slot == NULL || o->head == NULL ||
-        o->next == NULL || o->level == NULL || o->written == NULL || o->touched == NULL || o->wanted == NULL ||
-        o->plan->order == NULL || o->plan->turn == NULL)
+        o->next == NULL || o->level == NULL || o->is_last == NULL || o->written == NULL || o->touched == NULL ||
+        o->wanted == NULL || o->plan->order == NULL || o->plan->turn == NULL)
         return FAR_FAIL(FAR_E_NOMEM, "no memory to order %lld nodes", (long long)o->plan->graph->node_count);
     return FAR_OK;
 }
@@ -213,6 +217,7 @@ far_status fari_plan_order_nodes(fari_plan *plan)
     fari_free(o.head);
     fari_free(o.next);
     fari_free(o.level);
+    fari_free(o.is_last);
     fari_free(o.written);
     fari_free(o.touched);
     fari_free(o.wanted);

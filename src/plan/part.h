@@ -25,7 +25,7 @@ typedef struct fari_message_part {
     int64_t lo, hi;
 } fari_message_part;
 
-/* Sent as one; ranks number a pair's messages alike: tag 0, 1, 2... in the order of all ranks. */
+/* Sent as one; ranks number a pair's messages alike: tag 1, 3, 5... large sums, 0, 2, 4... all else. */
 typedef struct fari_message {
     int32_t from, to, tag;
     int32_t turn;  /* of the first node that needs it */

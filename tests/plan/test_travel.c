@@ -4,6 +4,7 @@
 #include "support/net_cases.h"
 #include "support/rank_set.h"
 #include "test.h"
+#include <string.h>
 
 static bool is_message(const fari_instr *instr)
 {
@@ -76,4 +77,39 @@ FAR_TEST(the_backward_pass_goes_on)
     check(&net_narrow_a21, rows, (fari_mesh){ 1, 2 }, 0);
     check(&net_narrow_a21, rows, (fari_mesh){ 2, 2 }, 0);
     check(&net_unet_group, samples, (fari_mesh){ 2, 1 }, 0);
+}
+
+/* Weight gradients that stand between a sum of the backward pass and the first node that reads it. */
+static int64_t count_between(const fari_plan *plan)
+{
+    int64_t count = 0;
+    for (int64_t n = 0; n < plan->graph->node_count; n++) {
+        const fari_node *sum = plan->graph->nodes[n];
+        int32_t until = INT32_MAX;
+        if (strcmp(sum->op->name, "norm_dstats") != 0) continue;
+        for (int64_t m = 0; m < plan->graph->node_count; m++)
+            for (int32_t i = 0; i < plan->graph->nodes[m]->in_count; i++)
+                if (plan->graph->nodes[m]->in[i] == sum->out[0] && plan->turn[m] < until) until = plan->turn[m];
+        for (int32_t t = plan->turn[n]; t < until && t < plan->graph->node_count; t++)
+            count += strcmp(plan->graph->nodes[plan->order[t]]->op->name, "conv_dw") == 0;
+    }
+    return count;
+}
+
+FAR_TEST(weight_gradients_are_left_while_statistics_travel)
+{
+    const fari_grain_config grain = { .samples = 1, .rows = 6, .min_rows = 1, .dense = 2 };
+    fari_plan *plans[RANK_SET_MAX] = { NULL };
+    fari_backend *backend = NULL;
+    far_graph *graph = net_graph(&net_narrow_a21);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    const fari_plan_opts opts = { .grain = grain, .mesh = { 1, 2 }, .threads = 1, .backend = backend };
+    rank_plans(graph, &opts, plans);
+    for (int32_t r = 0; r < 2; r++) {
+        const int64_t count = count_between(plans[r]);
+        FAR_CHECK_MSG(count >= 3, "%d weight gradients between sums and their readers", (int)count);
+        fari_plan_destroy(plans[r]);
+    }
+    backend->destroy(backend);
+    far_graph_destroy(graph);
 }
