@@ -164,6 +164,7 @@ static void lose(cli_watch *watch, cli_loss loss, const cli_watched *one)
 {
     watch->has_begun = true;
     watch->lost_quiet_s = one->quiet_s;
+    watch->lost_signal = one->ended_by;
     lose_rank(watch, loss, one->rank);
 }
 
@@ -177,7 +178,13 @@ void cli_watch_settle(cli_watch *watch, bool has_failed)
     else if (watch->suspect >= 0) lose(watch, CLI_LOSS_DEAD, &watch->each[watch->suspect]);
 }
 
-/* Who ends with a code of its own, or is asked to end, may do so because another one is gone: that one is waited for a little. */
+/* Who ends with a code of its own, is asked to end, or finds a launcher's pipe closed, may do so because another one is gone: that one is
+   waited for a little. */
+static bool may_follow(int32_t signal)
+{
+    return signal == 0 || signal == SIGTERM || signal == SIGPIPE;
+}
+
 static void look_for_dead(cli_watch *watch)
 {
     for (int32_t i = 0; i < watch->count; i++) {
@@ -185,8 +192,8 @@ static void look_for_dead(cli_watch *watch)
         if (one->is_gone || !is_gone(one)) continue;
         one->is_gone = true; /* and whether it has left is asked after that: it may have, just before */
         if (watch->loss != CLI_LOSS_NONE || far_ranks_watch_state(watch->board, one->rank).has_left) continue;
-        watch->lost_signal = signal_of(one);
-        if (watch->lost_signal != 0 && watch->lost_signal != SIGTERM) {
+        one->ended_by = signal_of(one);
+        if (!may_follow(one->ended_by)) {
             lose(watch, CLI_LOSS_DEAD, one);
         } else if (watch->suspect < 0) {
             watch->suspect = i;

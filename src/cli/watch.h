@@ -13,9 +13,10 @@ typedef struct cli_watched {
     int64_t pid;
     int pidfd; /* -1: this kernel has none */
     int64_t words;
-    double quiet_s; /* since it has said something new */
-    double left_s;  /* since its last word */
-    int32_t asked;  /* signals passed on to it */
+    double quiet_s;   /* since it has said something new */
+    double left_s;    /* since its last word */
+    int32_t asked;    /* signals passed on to it */
+    int32_t ended_by; /* signal; 0: none, or not known */
     bool is_gone;
 } cli_watched;
 
