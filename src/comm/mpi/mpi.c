@@ -23,6 +23,7 @@
 #define NAP_LEAST_NS 20000
 #define NAP_MOST_NS 200000
 #define NAP_LONG_NS 2000000 /* of waits outside of steps */
+#define LATE_S 0.5          /* in which a failed rank's earlier messages arrive */
 #define TAG_WORDS 1
 
 /* The last word of a rank. */
@@ -182,17 +183,24 @@ static far_status mpi_part(fari_comm *comm, far_status status, const char *why, 
 
 /* ---- waiting ---- */
 
-/* Without lock: until the request is done, or a peer has failed. */
+/* Without lock: until the request is done, or a peer has failed. One that has done its share of it before it failed, and waits for us to part, is
+   no reason to give up: what it sent is on its way. */
 static far_status await(mpi_comm *own, MPI_Request *request, const char *what)
 {
+    double failed_s = 0.0; /* when the failure was first heard of */
     for (int64_t ns = NAP_LEAST_NS;; ns = 2 * ns < NAP_LONG_NS ? 2 * ns : NAP_LONG_NS) {
         int is_done = 0;
+        bool is_late = false;
         (void)pthread_mutex_lock(&own->lock);
         const int code = MPI_Test(request, &is_done, MPI_STATUS_IGNORE);
         far_status st = code != MPI_SUCCESS ? mpi_failed(code, what) : FAR_OK;
-        if (st == FAR_OK && !is_done) st = check_peers(own);
+        if (st == FAR_OK && !is_done) {
+            st = check_peers(own);
+            if (st != FAR_OK && failed_s == 0.0) failed_s = seconds_now();
+            is_late = st != FAR_OK && seconds_now() - failed_s < LATE_S;
+        }
         (void)pthread_mutex_unlock(&own->lock);
-        if (st != FAR_OK || is_done) return st;
+        if (is_done || (st != FAR_OK && !is_late)) return st;
         nap(ns);
     }
 }
