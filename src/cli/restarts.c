@@ -2,6 +2,7 @@
  * many ranks; where a life got to no new checkpoint at all and the one before was lost as well, with fewer: perhaps there is not enough
  * memory for so many. The bits do not depend on it. */
 #include "launch.h"
+#include <dirent.h>
 #include <farandole/config.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,16 +62,22 @@ static bool has_begun(const char *folder)
     return is_there;
 }
 
-/* Of the newest checkpoint, -1: none. */
+/* Of the newest complete checkpoint, -1: none. Not what `last` says: a rank may die before that is put. */
 static int64_t checkpoint_of(const char *folder)
 {
-    char target[256] = "";
-    char *path = folder[0] != '\0' ? cli_path(folder, "checkpoints/last") : NULL;
-    const ssize_t length = path != NULL ? readlink(path, target, sizeof target - 1) : -1;
+    int64_t newest = -1;
+    char *path = folder[0] != '\0' ? cli_path(folder, "checkpoints") : NULL;
+    DIR *list = path != NULL ? opendir(path) : NULL;
+    for (const struct dirent *entry = NULL; list != NULL && (entry = readdir(list)) != NULL;) {
+        char *end = NULL, manifest[sizeof entry->d_name + 16];
+        const int64_t step = strtoll(entry->d_name, &end, 10);
+        (void)snprintf(manifest, sizeof manifest, "%s/manifest.json", entry->d_name);
+        const bool is_one = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && *end == '\0';
+        if (is_one && step > newest && faccessat(dirfd(list), manifest, R_OK, 0) == 0) newest = step;
+    }
+    if (list != NULL) (void)closedir(list);
     free(path);
-    if (length <= 0) return -1;
-    const char *name = strrchr(target, '/');
-    return strtoll(name != NULL ? name + 1 : target, NULL, 10);
+    return newest;
 }
 
 void cli_tell_resume(const char *folder)
