@@ -52,17 +52,25 @@ void cli_watch_end(cli_watch *watch)
 
 /* ---- of one process ---- */
 
-/* As the kernel says: 'R', 'S', 'T' stopped, 'Z' a zombie that nobody has asked after yet; 0: gone. */
-static char state_of(int64_t pid)
+/* What the kernel says of a process from its third word on: the state first. NULL: it is gone. */
+static const char *stat_of(int64_t pid, char *line, size_t bytes)
 {
-    char path[64], line[512] = "";
+    char path[64];
     (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     FILE *file = fopen(path, "re");
-    if (file == NULL) return 0;
-    const bool is_read = fgets(line, sizeof line, file) != NULL;
+    if (file == NULL) return NULL;
+    const bool is_read = fgets(line, (int)bytes, file) != NULL;
     (void)fclose(file); /* read-only */
-    const char *after_name = strrchr(line, ')');
-    return is_read && after_name != NULL && after_name[1] == ' ' ? after_name[2] : 0;
+    const char *after_name = is_read ? strrchr(line, ')') : NULL;
+    return after_name != NULL && after_name[1] == ' ' ? after_name + 2 : NULL;
+}
+
+/* 'R', 'S', 'T' stopped, 'Z' a zombie that nobody has asked after yet; 0: gone. */
+static char state_of(int64_t pid)
+{
+    char line[1024];
+    const char *words = stat_of(pid, line, sizeof line);
+    return words != NULL ? words[0] : 0;
 }
 
 static bool is_gone(const cli_watched *one)
@@ -75,8 +83,23 @@ static bool is_gone(const cli_watched *one)
     return state == 0 || state == 'Z' || state == 'X';
 }
 
-/* Which signal ended a process that is no child of ours, 0: none, or the kernel does not tell (Linux before 6.15). */
-static int32_t signal_of(const cli_watched *one)
+/* How a zombie ended, as waitpid would tell its parent; false: it is none, or none any more. */
+static bool zombie_code(int64_t pid, int *code_out)
+{
+    char line[1024];
+    const char *word = stat_of(pid, line, sizeof line);
+    if (word == NULL || word[0] != 'Z') return false;
+    for (int number = 3; number < 52; number++) { /* exit_code of proc(5) */
+        word = strchr(word, ' ');
+        if (word == NULL) return false;
+        word++;
+    }
+    *code_out = (int)strtol(word, NULL, 10);
+    return true;
+}
+
+/* The same of a process whose parent has asked after it; false: it has not, or the kernel does not tell (Linux before 6.15). */
+static bool reaped_code(int pidfd, int *code_out)
 {
     struct {
         uint64_t mask, cgroup;
@@ -84,12 +107,20 @@ static int32_t signal_of(const cli_watched *one)
         int32_t exit_code;
     } info;
     _Static_assert(sizeof info == 64, "struct pidfd_info of Linux");
-    for (int32_t tries = 0; tries < 20 && one->pidfd >= 0; tries++) { /* known once its parent has asked */
-        memset(&info, 0, sizeof info);
-        info.mask = 1U << 3; /* PIDFD_INFO_EXIT */
-        if (ioctl(one->pidfd, _IOC(_IOC_READ | _IOC_WRITE, 0xFF, 11, sizeof info), &info) == 0 &&
-            (info.mask & (1U << 3)) != 0)
-            return WIFSIGNALED(info.exit_code) ? WTERMSIG(info.exit_code) : 0;
+    memset(&info, 0, sizeof info);
+    info.mask = 1U << 3; /* PIDFD_INFO_EXIT */
+    if (pidfd < 0 || ioctl(pidfd, _IOC(_IOC_READ | _IOC_WRITE, 0xFF, 11, sizeof info), &info) != 0) return false;
+    *code_out = info.exit_code;
+    return (info.mask & (1U << 3)) != 0;
+}
+
+/* Which signal ended a process that is no child of ours, 0: none, or it is not known. */
+static int32_t signal_of(const cli_watched *one)
+{
+    int code = 0;
+    for (int32_t tries = 0; tries < 20; tries++) { /* its threads may still be ending */
+        if (zombie_code(one->pid, &code) || reaped_code(one->pidfd, &code))
+            return WIFSIGNALED(code) ? WTERMSIG(code) : 0;
         (void)usleep(10000);
     }
     return 0;
@@ -168,6 +199,25 @@ static void lose(cli_watch *watch, cli_loss loss, const cli_watched *one)
     lose_rank(watch, loss, one->rank);
 }
 
+/* Who ends with a code of its own, is asked to end, or finds a launcher's pipe closed, may do so because another one is gone: that one is
+   waited for a little. */
+static bool may_follow(int32_t signal)
+{
+    return signal == 0 || signal == SIGTERM || signal == SIGPIPE;
+}
+
+/* Of those that are gone one whose signal says that it followed nobody, else the first that was seen. */
+static const cli_watched *most_telling(const cli_watch *watch)
+{
+    for (int32_t i = 0; i < watch->count; i++) {
+        cli_watched *one = &watch->each[i];
+        if (!one->is_gone || far_ranks_watch_state(watch->board, one->rank).has_left) continue;
+        if (one->ended_by == 0) one->ended_by = signal_of(one);
+        if (!may_follow(one->ended_by)) return one;
+    }
+    return &watch->each[watch->suspect];
+}
+
 void cli_watch_settle(cli_watch *watch, bool has_failed)
 {
     int32_t unbegun = 0;
@@ -175,14 +225,7 @@ void cli_watch_settle(cli_watch *watch, bool has_failed)
     rescan(watch, cli_clock_s());
     while (unbegun < watch->count && watch->each[unbegun].rank == unbegun) unbegun++;
     if (watch->is_whole && unbegun < watch->world) lose_rank(watch, CLI_LOSS_DEAD, unbegun);
-    else if (watch->suspect >= 0) lose(watch, CLI_LOSS_DEAD, &watch->each[watch->suspect]);
-}
-
-/* Who ends with a code of its own, is asked to end, or finds a launcher's pipe closed, may do so because another one is gone: that one is
-   waited for a little. */
-static bool may_follow(int32_t signal)
-{
-    return signal == 0 || signal == SIGTERM || signal == SIGPIPE;
+    else if (watch->suspect >= 0) lose(watch, CLI_LOSS_DEAD, most_telling(watch));
 }
 
 static void look_for_dead(cli_watch *watch)

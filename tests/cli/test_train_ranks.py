@@ -268,6 +268,8 @@ def case_who_only_follows_is_not_named(tmp):
     os.kill(ran.pid, signal.SIGSTOP)  # both are gone when it looks
     os.kill(first, signal.SIGPIPE)
     os.kill(second, signal.SIGKILL)
+    while process_of(tmp, 0) is not None or process_of(tmp, 2) is not None:
+        time.sleep(0.02)
     os.kill(ran.pid, signal.SIGCONT)
     out, err = ran.communicate(timeout=cli_run.LIMIT_S)
     assert ran.returncode == 1 and "error: rank 2 of 3" in err and "signal 9" in err, err + out
