@@ -81,21 +81,26 @@ static void choose(fari_plan *plan)
     }
 }
 
+/* Grains of the rows of the tallest input; 1 where no input has rows. */
+static int64_t input_pieces(const fari_plan *plan)
+{
+    return plan->rows_at_input > 0 ? ceil_div(plan->rows_at_input, plan->grain_rows) : 1;
+}
+
 /* How many pieces rows [0, total) are cut into: as many as the input's rows; where such pieces would have fewer than min_rows rows,
    neighbours are taken together until they have as many. */
 static int64_t row_pieces(const fari_plan *plan, int64_t total)
 {
-    const int64_t tall = plan->rows_at_input, step = plan->grain_rows, least = plan->opts.grain.min_rows;
-    const int64_t pieces = tall > 0 && step > 0 ? ceil_div(tall, step) : 1;
+    const int64_t tall = plan->rows_at_input, least = plan->opts.grain.min_rows, pieces = input_pieces(plan);
     if (pieces == 1 || total == 0) return 1;
-    const int64_t together = least < total ? ceil_div(least * tall, step * total) : pieces;
+    const int64_t together = least < total ? ceil_div(least * tall, plan->grain_rows * total) : pieces;
     return together < pieces ? pieces / together : 1;
 }
 
 /* Rows [0, total) cut in proportion to the input's grains: a border is one of theirs. */
 static far_status row_cut(fari_plan *plan, int64_t total, fari_grains *grains)
 {
-    const int64_t tall = plan->rows_at_input, step = plan->grain_rows, pieces = row_pieces(plan, total);
+    const int64_t pieces = row_pieces(plan, total);
     for (int64_t i = 0; i < plan->row_table_count; i++)
         if (plan->row_tables[i][0] == total) { /* tables are kept as {total, count, start...} */
             grains->row_count = plan->row_tables[i][1];
@@ -109,10 +114,10 @@ static far_status row_cut(fari_plan *plan, int64_t total, fari_grains *grains)
     plan->row_tables[plan->row_table_count++] = table;
     table[0] = total;
     table[1] = pieces;
-    for (int64_t i = 0; i < pieces; i++) {
-        const int64_t at_input =
-            i * ceil_div(tall, step > 0 ? step : tall) / pieces; /* the input's grain that begins here */
-        table[2 + i] = pieces == 1 ? 0 : at_input * step * total / tall;
+    table[2] = 0;
+    for (int64_t i = 1; i < pieces; i++) {
+        const int64_t grain = i * input_pieces(plan) / pieces; /* of the input: piece i begins where it does */
+        table[2 + i] = grain * plan->grain_rows * total / plan->rows_at_input;
     }
     table[2 + pieces] = total;
     grains->row_count = pieces;
