@@ -119,8 +119,10 @@ static int32_t signal_of(const cli_watched *one)
 {
     int code = 0;
     for (int32_t tries = 0; tries < 20; tries++) { /* its threads may still be ending */
+        const bool was_there = state_of(one->pid) != 0;
         if (zombie_code(one->pid, &code) || reaped_code(one->pidfd, &code))
             return WIFSIGNALED(code) ? WTERMSIG(code) : 0;
+        if (!was_there) return 0; /* an old kernel has forgotten it */
         (void)usleep(10000);
     }
     return 0;
