@@ -146,20 +146,16 @@ static far_status run_prepare(far_run *run)
     if (run->opts.purpose == FAR_RUN_PLAN) return FAR_OK;
     if (start[0] != '\0' && run->opts.resume == NULL)
         FAR_TRY(run_load_weights(run, start)); /* a resumed run has its own */
-    if (run->opts.purpose == FAR_RUN_TRAIN) {
+    const far_run_purpose purpose = run->opts.purpose;
+    if (start[0] == '\0' && purpose != FAR_RUN_TRAIN && purpose != FAR_RUN_VERIFY && purpose != FAR_RUN_BENCH)
+        return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
+                        purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
+    if (purpose == FAR_RUN_TRAIN) {
         FAR_TRY(folder_open(run));
-        FAR_TRY(run_spill_open(run, &run->train));
-        FAR_TRY(run_spill_open(run, &run->eval));
         run->compared_step = run->step;
-        return run_shared_weights(run);
     }
     FAR_TRY(run_spill_open(run, &run->train));
     FAR_TRY(run_spill_open(run, &run->eval));
-    if (run->opts.purpose == FAR_RUN_VERIFY || (run->opts.purpose == FAR_RUN_BENCH && run->comm != NULL))
-        return run_shared_weights(run);
-    if (start[0] == '\0' && run->opts.purpose != FAR_RUN_BENCH)
-        return FAR_FAIL(FAR_E_ARG, "%s weights: name a run, a checkpoint or a safetensors file",
-                        run->opts.purpose == FAR_RUN_PREDICT ? "predictions need" : "evaluation needs");
     return run_shared_weights(run);
 }
 
