@@ -5,22 +5,6 @@
 
 #define SEED 11
 
-/* Two axes, one group, the same kernel, stride and padding along both. */
-static inline fari_conv_attr square_conv(int64_t in_channels, int64_t out_channels, int64_t rows, int64_t cols,
-                                         int64_t kernel, int64_t stride, int64_t pad)
-{
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { kernel, kernel, 1 },
-                             .stride = { stride, stride, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .pad_lo = { pad, pad, 0 },
-                             .pad_hi = { pad, pad, 0 },
-                             .groups = 1,
-                             .in_extent = { rows, cols, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
-}
-
 /* Whether the backend gives the convolution to kernels of the family, "farandole pixel:". */
 static inline void check_conv_who(fari_backend *backend, const fari_conv_attr *attr, conv_pass pass, const char *family,
                                   bool is_theirs)
@@ -36,18 +20,6 @@ static inline void check_conv_who(fari_backend *backend, const fari_conv_attr *a
                   prepared.impl);
     backend->release(backend, &prepared);
     conv_data_free(&data);
-}
-
-/* The whole output in double; to be freed. */
-static inline double *conv_reference(const conv_data *data, conv_pass pass, int64_t elems)
-{
-    double *want = block((size_t)elems * sizeof(double), 64);
-    fari_node node;
-    fari_call call = conv_call(data, pass, 0, pass_rows(data, pass), NULL, &node);
-    call.out[0].dtype = FAR_F64;
-    call.out[0].data = want;
-    FAR_CHECK_OK(pass_op[pass]->reference(&call));
-    return want;
 }
 
 /* Forward and dx, band by band of so many rows, by kernels of the family. */

@@ -3,10 +3,15 @@
 #include "cpu_call.h"
 
 #define SEED UINT64_C(0xfa7a11d01e)
-/* Of products of numbers up to 1. Each addition rounds by a part of what is summed so far, which grows with the square root of the terms; that many
-   roundings, of either sign, add up to the same times this root again. */
-#define TOLERANCE 2e-6       /* times the square root of the terms: of few */
-#define TOLERANCE_MANY 15e-8 /* times the terms: six times the root mean square of a rounding */
+#define TOLERANCE 2e-6 /* of products of numbers up to 1, times the square root of the terms of a sum */
+
+/* In torture a few of tens of thousands of shapes may go beyond, by what the roundings of long sums can come to: each rounds by a part of what is
+   summed so far, which grows with the square root of the terms; that many, of either sign, add up to the same times this root again. */
+#define TOLERANCE_LONG 15e-8 /* times the terms: six times the root mean square of a rounding */
+#define SHAPES_PER_BEYOND 4000
+
+static bool beyond_is_counted; /* else nothing may go beyond TOLERANCE */
+static int32_t beyond_count;   /* outputs with an element beyond TOLERANCE, within TOLERANCE_LONG */
 
 static fari_backend *backend_make(const char *isa_limit)
 {
@@ -18,16 +23,9 @@ static fari_backend *backend_make(const char *isa_limit)
 static fari_conv_attr conv_2d(int64_t in_channels, int64_t out_channels, int64_t height, int64_t width, int64_t kernel,
                               int64_t stride, int64_t pad, int64_t groups)
 {
-    return (fari_conv_attr){ .spatial_ndim = 2,
-                             .kernel = { kernel, kernel, 1 },
-                             .stride = { stride, stride, 1 },
-                             .dilation = { 1, 1, 1 },
-                             .pad_lo = { pad, pad, 0 },
-                             .pad_hi = { pad, pad, 0 },
-                             .groups = groups,
-                             .in_extent = { height, width, 1 },
-                             .in_channels = in_channels,
-                             .out_channels = out_channels };
+    fari_conv_attr attr = square_conv(in_channels, out_channels, height, width, kernel, stride, pad);
+    attr.groups = groups;
+    return attr;
 }
 
 static void attr_text(const fari_conv_attr *a, int64_t samples, char text_out[256])
@@ -52,28 +50,21 @@ static double terms(const conv_data *data, conv_pass pass)
     return (double)(fari_view_elems(&data->y) / data->attr.out_channels);
 }
 
-static double *reference_of(const conv_data *data, conv_pass pass)
-{
-    fari_node node;
-    const fari_view shape = pass_out(data, pass, NULL);
-    double *want = block((size_t)fari_view_elems(&shape) * sizeof(double), 64);
-    fari_call call = conv_call(data, pass, 0, pass_rows(data, pass), NULL, &node);
-    call.out[0].dtype = FAR_F64;
-    call.out[0].data = want;
-    FAR_CHECK_OK(pass_op[pass]->reference(&call));
-    return want;
-}
-
 static void check_close(const conv_data *data, conv_pass pass, const char *what, const float *got, const double *want)
 {
     char text[256];
     const fari_view shape = pass_out(data, pass, NULL);
     const int64_t elems = fari_view_elems(&shape);
-    const double count = terms(data, pass) + 1.0, limit = fmax(TOLERANCE * sqrt(count), TOLERANCE_MANY * count);
+    const double count = terms(data, pass) + 1.0, usual = TOLERANCE * sqrt(count);
+    const double limit = beyond_is_counted ? fmax(usual, TOLERANCE_LONG * count) : usual;
+    bool is_beyond = false;
     attr_text(&data->attr, data->samples, text);
-    for (int64_t i = 0; i < elems; i++)
+    for (int64_t i = 0; i < elems; i++) {
+        is_beyond = is_beyond || fabs((double)got[i] - want[i]) > usual;
         FAR_CHECK_MSG(fabs((double)got[i] - want[i]) <= limit, "%s %s of %s: element %" PRId64 " is %g, not %g", what,
                       pass_name[pass], text, i, (double)got[i], want[i]);
+    }
+    beyond_count += is_beyond;
 }
 
 /* Whole, and for one sample in bands of rows that meet the whole bit for bit. */
@@ -84,7 +75,7 @@ static void check_pass(fari_backend *backend, const conv_data *data, conv_pass p
     const fari_view shape = pass_out(data, pass, NULL);
     const int64_t elems = fari_view_elems(&shape), rows = pass_rows(data, pass);
     float *whole = floats(elems), *bands = floats(elems);
-    double *want = reference_of(data, pass);
+    double *want = conv_reference(data, pass, elems);
     const fari_call all = conv_call(data, pass, 0, rows, whole, &node);
     run_call(backend, &all, impl);
     attr_text(&data->attr, data->samples, text);
@@ -110,7 +101,7 @@ static void check_dw_bands(fari_backend *backend, const conv_data *data, int64_t
     fari_node node;
     const int64_t rows = data->y.dim[2], elems = fari_view_elems(&data->weight);
     float *got = floats(elems), *partial = NULL;
-    double *want = reference_of(data, PASS_DW);
+    double *want = conv_reference(data, PASS_DW, elems);
     size_t partial_bytes = 0;
     for (int64_t lo = 0; lo < rows; lo += band) {
         fari_prepared prepared;
@@ -228,14 +219,22 @@ FAR_TEST(random_shapes_match_the_reference_on_base)
     check_random("base", SEED + 2, 200);
 }
 
+static void check_many_random(const char *isa_limit, uint64_t sign)
+{
+    beyond_is_counted = true;
+    for (uint64_t seed = 1; seed <= 20; seed++) check_random(isa_limit, fari_mix64(SEED + sign * seed), 1000);
+    (void)printf("of 20000 shapes, %d outputs of long sums beyond the usual limit\n", beyond_count);
+    FAR_CHECK_MSG(beyond_count <= 20000 / SHAPES_PER_BEYOND, "%d outputs beyond the usual limit", beyond_count);
+}
+
 FAR_TEST_TORTURE(many_random_shapes_match_the_reference)
 {
-    for (uint64_t seed = 1; seed <= 20; seed++) check_random(NULL, fari_mix64(SEED + seed), 1000);
+    check_many_random(NULL, 1);
 }
 
 FAR_TEST_TORTURE(many_random_shapes_match_the_reference_on_avx2)
 {
-    for (uint64_t seed = 1; seed <= 20; seed++) check_random("avx2", fari_mix64(SEED - seed), 1000);
+    check_many_random("avx2", UINT64_MAX);
 }
 
 /* ---- the convolutions of the zoo: never a reference, bits of rows and samples ---- */
