@@ -81,6 +81,32 @@ far_status fari_lower_view(fari_plan *plan, int32_t buffer, const fari_view *vie
     return FAR_OK;
 }
 
+void fari_lower_take_lists(fari_plan *plan, fari_lists *lists_out)
+{
+    *lists_out = (fari_lists){ .instrs = plan->instrs,
+                               .instr_count = plan->instr_count,
+                               .views = plan->views,
+                               .view_buffer = plan->view_buffer,
+                               .accesses = plan->accesses,
+                               .access0 = plan->access0 };
+    plan->instrs = NULL;
+    plan->views = NULL;
+    plan->view_buffer = NULL;
+    plan->accesses = NULL;
+    plan->access0 = NULL;
+    plan->instr_count = plan->instr_cap = plan->view_count = plan->view_cap = plan->view_buffer_cap = 0;
+    plan->access_count = plan->access_cap = plan->access0_cap = 0;
+}
+
+void fari_lower_free_lists(fari_lists *lists)
+{
+    fari_free(lists->instrs);
+    fari_free(lists->views);
+    fari_free(lists->view_buffer);
+    fari_free(lists->accesses);
+    fari_free(lists->access0);
+}
+
 int32_t fari_lower_input_ordinal(const far_graph *graph, far_value input)
 {
     int32_t ordinal = 0;

@@ -33,6 +33,16 @@ typedef struct fari_lowering {
     int64_t waiting_count, waiting_cap;
 } fari_lowering;
 
+/* A plan's instructions as they were, taken away so that the plan's own lists can be made anew from them. */
+typedef struct fari_lists {
+    fari_instr *instrs;
+    int64_t instr_count;
+    fari_view *views;
+    int32_t *view_buffer;
+    fari_access *accesses;
+    int64_t *access0; /* [instr_count + 1] */
+} fari_lists;
+
 typedef struct fari_grain_range {
     int64_t sample_lo, sample_hi, row_lo, row_hi;
 } fari_grain_range;
@@ -70,6 +80,9 @@ far_status fari_lower_tensor(fari_plan *plan, far_value value, int32_t *buffer_o
 /* Starts an instruction; fari_lower_view then adds its views, inputs before outputs, with the bytes that each touches. */
 far_status fari_lower_begin(fari_plan *plan, fari_instr_kind kind, int32_t node);
 far_status fari_lower_view(fari_plan *plan, int32_t buffer, const fari_view *view, int64_t bytes, bool is_write);
+/* Leaves the plan without instructions; the caller frees what it has taken. */
+void fari_lower_take_lists(fari_plan *plan, fari_lists *lists_out);
+void fari_lower_free_lists(fari_lists *lists);
 /* Asks the backend for the kernel of `call` and keeps the answer; equal answers are kept once. */
 far_status fari_lower_prepare(fari_plan *plan, const fari_call *call, int32_t *prepared_out);
 /* Adds the call where `rank` is this plan's or FARI_EVERY_RANK: `call` has geometry and, in data, byte offsets. */

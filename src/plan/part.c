@@ -201,12 +201,7 @@ typedef struct listing {
     fari_lowering *low;
     entry *entries;
     int64_t count, cap;
-    /* the plan's lists as the walk left them */
-    fari_instr *instrs;
-    fari_view *views;
-    int32_t *view_buffer;
-    fari_access *accesses;
-    int64_t *access0;
+    fari_lists old; /* the plan's lists as the walk left them */
 } listing;
 
 static int by_time(const void *a, const void *b)
@@ -307,16 +302,17 @@ static far_status put_view(fari_plan *plan, int32_t buffer, const fari_view *vie
 static far_status put_own(listing *l, int64_t idx)
 {
     fari_plan *plan = l->low->plan;
-    const fari_instr *old = &l->instrs[idx];
+    const fari_instr *old = &l->old.instrs[idx];
     FAR_TRY(fari_lower_begin(plan, (fari_instr_kind)old->kind, old->node));
     fari_instr *instr = &plan->instrs[plan->instr_count - 1];
     const int64_t view0 = instr->view0;
     *instr = *old;
     instr->view0 = view0;
     instr->in_count = instr->out_count = 0; /* counted again */
-    for (int64_t k = 0; l->access0[idx] + k < l->access0[idx + 1]; k++) {
-        const fari_access *access = &l->accesses[l->access0[idx] + k];
-        FAR_TRY(put_view(plan, access->buffer, &l->views[old->view0 + k], access->hi - access->lo, access->is_write));
+    for (int64_t k = 0; l->old.access0[idx] + k < l->old.access0[idx + 1]; k++) {
+        const fari_access *access = &l->old.accesses[l->old.access0[idx] + k];
+        FAR_TRY(
+            put_view(plan, access->buffer, &l->old.views[old->view0 + k], access->hi - access->lo, access->is_write));
     }
     return FAR_OK;
 }
@@ -365,24 +361,6 @@ static far_status put_all(listing *l)
         if (e->kind == ENTRY_FEED) FAR_TRY(put_feed(l, e));
     }
     return FAR_OK;
-}
-
-/* Takes the plan's lists away, so that they can be made anew in their final order. */
-static void take_lists(listing *l)
-{
-    fari_plan *plan = l->low->plan;
-    l->instrs = plan->instrs;
-    l->views = plan->views;
-    l->view_buffer = plan->view_buffer;
-    l->accesses = plan->accesses;
-    l->access0 = plan->access0;
-    plan->instrs = NULL;
-    plan->views = NULL;
-    plan->view_buffer = NULL;
-    plan->accesses = NULL;
-    plan->access0 = NULL;
-    plan->instr_count = plan->instr_cap = plan->view_count = plan->view_cap = plan->view_buffer_cap = 0;
-    plan->access_count = plan->access_cap = plan->access0_cap = 0;
 }
 
 /* Parts came as needs came; now they lie by message. */
@@ -465,14 +443,10 @@ far_status fari_part_lower(fari_lowering *low)
     }
     FAR_TRY(find_spans(low));
     FAR_TRY_GOTO(list_all(&l), done);
-    take_lists(&l);
+    fari_lower_take_lists(plan, &l.old);
     FAR_TRY_GOTO(put_all(&l), done);
 done:
     fari_free(l.entries);
-    fari_free(l.instrs);
-    fari_free(l.views);
-    fari_free(l.view_buffer);
-    fari_free(l.accesses);
-    fari_free(l.access0);
+    fari_lower_free_lists(&l.old);
     return st;
 }

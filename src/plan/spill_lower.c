@@ -23,7 +23,7 @@ typedef struct inserting {
     int64_t *piece0;     /* [buffer_count] number of the first piece of what is spilled */
     int64_t piece_count; /* in all */
     int64_t *changed_by; /* [piece_count] the last instruction that changes the piece, -1: none does */
-    fari_plan old;       /* the plan's lists as they were */
+    fari_lists old;      /* the plan's lists as they were */
 } inserting;
 
 static far_status no_memory(void)
@@ -195,20 +195,6 @@ static far_status put_all(inserting *w)
     return FAR_OK;
 }
 
-/* The plan's lists are taken away, to be made anew. */
-static void take_lists(inserting *w)
-{
-    fari_plan *plan = w->spilling->plan;
-    w->old = *plan;
-    plan->instrs = NULL;
-    plan->views = NULL;
-    plan->view_buffer = NULL;
-    plan->accesses = NULL;
-    plan->access0 = NULL;
-    plan->instr_count = plan->instr_cap = plan->view_count = plan->view_cap = plan->view_buffer_cap = 0;
-    plan->access_count = plan->access_cap = plan->access0_cap = 0;
-}
-
 /* ---- one rank of several: the new buffers hold the same parts of their tensors ---- */
 
 static far_status span_copy(fari_part *part, int64_t span)
@@ -243,14 +229,10 @@ far_status fari_spill_lower(fari_spilling *s)
     if (s->plan->buffer_count == s->buffer_count) return FAR_OK; /* nothing is split */
     FAR_TRY_GOTO(list_all(&w), done);
     FAR_TRY_GOTO(copy_spans(s), done);
-    take_lists(&w);
+    fari_lower_take_lists(s->plan, &w.old);
     s->plan->spill_pieces = w.piece_count;
     st = put_all(&w);
-    fari_free(w.old.instrs);
-    fari_free(w.old.views);
-    fari_free(w.old.view_buffer);
-    fari_free(w.old.accesses);
-    fari_free(w.old.access0);
+    fari_lower_free_lists(&w.old);
 done:
     fari_free(w.list);
     fari_free(w.piece0);
