@@ -4,10 +4,10 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "data/array.h"
+#include "data/zlib_memory.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
-#include <zlib.h>
 
 #define HEADER_BYTES 65536
 #define PIECE_BYTES 65536
@@ -180,26 +180,13 @@ static far_status find_member(int fd, const char *path, int64_t bytes, const cha
 
 /* --- inflating --- */
 
-static voidpf zlib_alloc(voidpf opaque, uInt items, uInt bytes)
-{
-    (void)opaque;
-    return fari_calloc(items, bytes);
-}
-
-static void zlib_free(voidpf opaque, voidpf ptr)
-{
-    (void)opaque;
-    fari_free(ptr);
-}
-
 static far_status begin_inflate(const fari_array *array, npz *z)
 {
     z->taken = z->given = 0;
     z->crc = (uint32_t)crc32(0, NULL, 0);
     z->stream.avail_in = 0;
     if (z->is_begun && inflateReset(&z->stream) == Z_OK) return FAR_OK;
-    z->stream.zalloc = zlib_alloc;
-    z->stream.zfree = zlib_free;
+    fari_zlib_count_memory(&z->stream);
     if (inflateInit2(&z->stream, -15) != Z_OK) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", array->label);
     z->is_begun = true;
     return FAR_OK;

@@ -2,9 +2,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "data/zlib_memory.h"
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 
 #define PIECE_BYTES 65536
 #define INFLATE_RATIO 1032 /* deflate's largest: 258 bytes in 2 bits */
@@ -28,24 +28,11 @@ static far_status take_in(fari_source *source, void *data_out, size_t bytes)
     return FAR_OK;
 }
 
-static voidpf zlib_alloc(voidpf opaque, uInt items, uInt bytes)
-{
-    (void)opaque;
-    return fari_calloc(items, bytes);
-}
-
-static void zlib_free(voidpf opaque, voidpf ptr)
-{
-    (void)opaque;
-    fari_free(ptr);
-}
-
 static far_status start_gzip(fari_source *source)
 {
     source->piece = fari_alloc(PIECE_BYTES);
     if (source->piece == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", source->label);
-    source->stream.zalloc = zlib_alloc;
-    source->stream.zfree = zlib_free;
+    fari_zlib_count_memory(&source->stream);
     if (inflateInit2(&source->stream, 15 + 16) != Z_OK) /* 15 bits of window, gzip wrapping */
         return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", source->label);
     source->is_gzip = true;
