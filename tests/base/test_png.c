@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/png.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <spng.h>
 
@@ -65,11 +66,10 @@ FAR_TEST(palette_comes_back)
 
 FAR_TEST(a_file_is_written)
 {
-    char path[1024], *content = NULL;
+    char *content = NULL;
     uint8_t *data = NULL;
     size_t bytes = 0, content_bytes = 0;
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(path, sizeof path, "%s/far-png-test.png", tmp != NULL ? tmp : "/tmp");
+    const char *path = test_path("x.png");
     fill(251);
     const fari_png png = { .pixels = pixels, .height = H, .width = W, .channels = 3 };
     FAR_CHECK_OK(fari_png_encode(&png, &data, &bytes));
@@ -79,7 +79,6 @@ FAR_TEST(a_file_is_written)
     FAR_CHECK(memcmp(content, data, bytes) == 0);
     fari_free(content);
     fari_free(data);
-    FAR_CHECK_OK(fari_remove_tree(path));
     FAR_CHECK_STATUS(fari_png_write("/nowhere/at/all.png", &png), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "/nowhere/at/all.png");
 }

@@ -1,6 +1,7 @@
 /* Recorded machines: a folder stands for the root of the file system. */
 #include "run/doctor.h"
 #include "run/machine.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <errno.h>
 #include <sys/stat.h>
@@ -11,8 +12,7 @@ static char root[PATH_BYTES];
 
 static void begin(const char *name)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(root, sizeof root, "%s/machine-%s", tmp != NULL ? tmp : "/tmp", name);
+    (void)snprintf(root, sizeof root, "%s", test_path(name));
     FAR_CHECK(mkdir(root, 0755) == 0 || errno == EEXIST);
 }
 

@@ -46,13 +46,4 @@ static inline void pack_end(packing *p)
     FAR_CHECK_EQ_I64(archive_write_close(p->a), ARCHIVE_OK);
     archive_write_free(p->a);
 }
-
-/* A new folder under $TMPDIR for the running case, and paths in it. */
-static inline const char *test_path(const char *name)
-{
-    static char folder[TEMP_FOLDER_BYTES], path[1024];
-    if (folder[0] == '\0') temp_folder(folder);
-    (void)snprintf(path, sizeof path, "%s%s%s", folder, name[0] != '\0' ? "/" : "", name);
-    return path;
-}
 #endif

@@ -10,20 +10,9 @@
 #include <hdf5.h>
 #include <zlib.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[4][TEMP_FOLDER_BYTES + 64];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static const char *put(const char *name, const void *data, size_t bytes)
 {
-    const char *path = at(name);
+    const char *path = test_path(name);
     FILE *file = fopen(path, "wb"); /* not synced: there are hundreds */
     FAR_CHECK(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
     return path;
@@ -55,7 +44,6 @@ FAR_TEST(raw_types_and_byte_orders)
         { "float64", { 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0 }, 8, 1, -2 },
         { "bool", { 0, 1 }, 1, 0, 1 },
     };
-    temp_folder_in_memory(folder);
     for (size_t i = 0; i < FAR_COUNT(cases); i++)
         for (int is_big = 0; is_big < 2; is_big++) {
             uint8_t file[3 + 16] = { 9, 9, 9 };
@@ -70,7 +58,7 @@ FAR_TEST(raw_types_and_byte_orders)
                            "{\"shape\": [1, 2], \"type\": \"%s\", \"byte_order\": \"%s\", \"offset\": 3}",
                            cases[i].type, is_big ? "big" : "little");
             put_text("x.raw.json", description);
-            FAR_CHECK_OK(fari_array_open(at("x.raw"), "", &array));
+            FAR_CHECK_OK(fari_array_open(test_path("x.raw"), "", &array));
             FAR_CHECK_OK(fari_array_read(&array, 0, 2, elems));
             FAR_CHECK(fari_array_element(array.npy.type, elems) == cases[i].first);
             FAR_CHECK(fari_array_element(array.npy.type, elems + size) == cases[i].second);
@@ -101,13 +89,12 @@ FAR_TEST(raw_descriptions_that_are_wrong)
         { "{", "x.raw.json", FAR_E_FORMAT },
     };
     fari_array array;
-    temp_folder_in_memory(folder);
     (void)put("x.raw", "0123456789", 10);
-    FAR_CHECK_STATUS(fari_array_open(at("x.raw"), "", &array), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(fari_array_open(test_path("x.raw"), "", &array), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "write one, as {\"shape\"");
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
         put_text("x.raw.json", cases[i].text);
-        FAR_CHECK_STATUS(fari_array_open(at("x.raw"), "", &array), cases[i].status);
+        FAR_CHECK_STATUS(fari_array_open(test_path("x.raw"), "", &array), cases[i].status);
         FAR_CHECK_HAS(far_error_message(), cases[i].why);
         FAR_CHECK_HAS(far_error_message(), "x.raw");
     }
@@ -153,12 +140,11 @@ FAR_TEST(raw_sets)
 {
     far_dataset *set = NULL;
     fill();
-    temp_folder_in_memory(folder);
     (void)put("train-images.raw", pixels, sizeof pixels);
     (void)put("train-labels.raw", maps, sizeof maps);
     put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
     put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
     check_set(set);
     far_dataset_close(set);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -171,12 +157,11 @@ FAR_TEST(large_images_are_counted_in_windows)
     int64_t counts[2][5], among[2][5];
     far_dataset *set = NULL;
     fill();
-    temp_folder_in_memory(folder);
     (void)put("train-images.raw", pixels, sizeof pixels);
     (void)put("train-labels.raw", maps, sizeof maps);
     put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
     put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
     for (int i = 0; i < 2; i++) {
         set->window_elems = i == 0 ? 0 : 4 * W * C;
         FAR_CHECK_EQ_I64(fari_dataset_window_rows(set, 1), i == 0 ? H : 4);
@@ -293,11 +278,10 @@ static void put_npz(const char *name, bool is_packed, bool is_large)
 
 FAR_TEST(npz_packed_and_not)
 {
-    temp_folder_in_memory(folder);
     for (int i = 0; i < 4; i++) {
         far_dataset *set = NULL;
         put_npz("train.npz", (i & 1) != 0, (i & 2) != 0);
-        FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+        FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
         check_set(set);
         far_dataset_close(set);
     }
@@ -307,17 +291,17 @@ FAR_TEST(npz_packed_and_not)
 FAR_TEST(npz_names)
 {
     far_dataset *set = NULL;
-    temp_folder_in_memory(folder);
     put_npz("a.npz", true, false);
     FAR_CHECK_STATUS(
-        far_dataset_open_arrays(&(far_arrays_opts){ .images_path = at("a.npz"), .images_name = "x" }, &set),
+        far_dataset_open_arrays(&(far_arrays_opts){ .images_path = test_path("a.npz"), .images_name = "x" }, &set),
         FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "has no array x; it has images, labels");
-    FAR_CHECK_OK(far_dataset_open_arrays(&(far_arrays_opts){ .images_path = at("a.npz") }, &set));
+    FAR_CHECK_OK(far_dataset_open_arrays(&(far_arrays_opts){ .images_path = test_path("a.npz") }, &set));
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_NONE);
     far_dataset_close(set);
     FAR_CHECK_OK(far_dataset_open_arrays(
-        &(far_arrays_opts){ .images_path = at("a.npz"), .labels_path = at("a.npz"), .class_count = 9 }, &set));
+        &(far_arrays_opts){ .images_path = test_path("a.npz"), .labels_path = test_path("a.npz"), .class_count = 9 },
+        &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).class_count, 9);
     far_dataset_close(set);
 }
@@ -329,12 +313,11 @@ FAR_TEST(npz_damage_is_named)
     char *data = NULL;
     size_t bytes = 0;
     int unnoticed = 0;
-    temp_folder_in_memory(folder);
     put_npz("good.npz", true, false);
-    FAR_CHECK_OK(fari_file_read(at("good.npz"), 1 << 20, &data, &bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("good.npz"), 1 << 20, &data, &bytes));
     for (size_t i = 0; i < 2 * bytes; i += 3) {
         far_dataset *set = NULL;
-        const far_arrays_opts opts = { .images_path = at("bad.npz"), .class_count = 5 };
+        const far_arrays_opts opts = { .images_path = test_path("bad.npz"), .class_count = 5 };
         char *copy = malloc(bytes);
         memcpy(copy, data, bytes);
         if (i < bytes) copy[i] ^= 0x10;
@@ -375,7 +358,7 @@ static void put_h5(const char *name, const hsize_t *chunk, const hsize_t *map_ch
 {
     const hsize_t dim[] = { N, H, W, C };
     fill();
-    const hid_t file = H5Fcreate(at(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t file = H5Fcreate(test_path(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     h5_put(file, "images", H5T_NATIVE_UINT16, 4, dim, chunk, pixels);
     h5_put(file, "labels", H5T_NATIVE_UINT8, 3, dim, map_chunk, maps);
     (void)H5Fclose(file);
@@ -385,10 +368,9 @@ FAR_TEST(hdf5_in_chunks_and_not)
 {
     static const hsize_t chunks[][4] = { { 1, 4, 5, 2 }, { 3, 11, 13, 2 }, { 2, 3, 13, 1 }, { 1, 1, 1, 1 } };
     far_dataset *set = NULL;
-    temp_folder_in_memory(folder);
     for (size_t i = 0; i <= FAR_COUNT(chunks); i++) {
         put_h5("train.h5", i < FAR_COUNT(chunks) ? chunks[i] : NULL, i < FAR_COUNT(chunks) ? chunks[i] : NULL);
-        FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+        FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
         check_set(set);
         far_dataset_close(set);
     }
@@ -408,8 +390,7 @@ FAR_TEST(hdf5_shapes)
         const int64_t n = i / (C * H * W), c = i / (H * W) % C, p = i % (H * W);
         first[i] = pixels[(n * H * W + p) * C + c];
     }
-    temp_folder_in_memory(folder);
-    const hid_t file = H5Fcreate(at("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t file = H5Fcreate(test_path("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     (void)H5Gclose(H5Gcreate2(file, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     h5_put(file, "g/x", H5T_NATIVE_UINT16, 4, dim, chunk, first);
     h5_put(file, "one", H5T_NATIVE_UINT16, 2, flat, NULL, pixels);
@@ -417,25 +398,26 @@ FAR_TEST(hdf5_shapes)
     (void)H5Fclose(file);
     fari_array array; /* runs that begin and end anywhere */
     uint16_t run[500];
-    FAR_CHECK_OK(fari_array_open(at("a.h5"), "g/x", &array));
+    FAR_CHECK_OK(fari_array_open(test_path("a.h5"), "g/x", &array));
     for (int64_t from = 0; from < 380; from += 17) {
         FAR_CHECK_OK(fari_array_read(&array, from, from + 90, run));
         FAR_CHECK(memcmp(run, first + from, (size_t)(from + 90) * sizeof *run) == 0);
     }
     fari_array_close(&array);
-    const far_arrays_opts opts = { .images_path = at("a.h5"), .images_name = "g/x", .channels_first = true };
+    const far_arrays_opts opts = { .images_path = test_path("a.h5"), .images_name = "g/x", .channels_first = true };
     FAR_CHECK_OK(far_dataset_open_arrays(&opts, &set));
     FAR_CHECK_OK(far_dataset_read(set, 1, image, NULL));
     for (int64_t i = 0; i < H * W * C; i++) FAR_CHECK(image[i] == (float)pixels[H * W * C + i]);
     far_dataset_close(set);
-    const far_arrays_opts one = { .images_path = at("a.h5"), .images_name = "one", .labels_name = "map" };
+    const far_arrays_opts one = { .images_path = test_path("a.h5"), .images_name = "one", .labels_name = "map" };
     FAR_CHECK_OK(far_dataset_open_arrays(&one, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).sample_count, 1);
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).height, H);
     FAR_CHECK_OK(far_dataset_read(set, 0, image, labels));
     FAR_CHECK(image[17] == (float)pixels[17] && labels[17] == maps[17]);
     far_dataset_close(set);
-    FAR_CHECK_STATUS(far_dataset_open_arrays(&(far_arrays_opts){ .images_path = at("a.h5") }, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_arrays(&(far_arrays_opts){ .images_path = test_path("a.h5") }, &set),
+                     FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "has no array /images; at its top it has g, map, one");
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -446,13 +428,12 @@ FAR_TEST(hdf5_damage_is_named)
     const hsize_t chunk[] = { 1, 4, 5, 2 };
     char *data = NULL;
     size_t bytes = 0;
-    temp_folder_in_memory(folder);
     put_h5("good.h5", chunk, chunk);
-    FAR_CHECK_OK(fari_file_read(at("good.h5"), 1 << 20, &data, &bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("good.h5"), 1 << 20, &data, &bytes));
     for (size_t i = 0; i < 2 * bytes; i += 41) {
         far_dataset *set = NULL;
         char *copy = malloc(bytes);
-        const far_arrays_opts opts = { .images_path = at("bad.h5"), .labels_name = "labels", .class_count = 5 };
+        const far_arrays_opts opts = { .images_path = test_path("bad.h5"), .labels_name = "labels", .class_count = 5 };
         memcpy(copy, data, bytes);
         if (i < bytes) copy[i] = (char)(copy[i] ^ (1 << i % 8));
         (void)put("bad.h5", copy, i < bytes ? bytes : i - bytes);
@@ -476,7 +457,6 @@ FAR_TEST(each_allocation_may_fail)
 {
     static const char *const names[] = { "a.npz", "a.h5", "a.raw" };
     const hsize_t chunk[] = { 1, 4, 5, 2 };
-    temp_folder_in_memory(folder);
     put_npz("a.npz", true, false);
     put_h5("a.h5", chunk, chunk);
     (void)put("a.raw", pixels, sizeof pixels);
@@ -486,7 +466,7 @@ FAR_TEST(each_allocation_may_fail)
         for (int64_t nth = 0; st != FAR_OK; nth++) {
             far_dataset *set = NULL;
             fari_alloc_fail_after(nth);
-            st = far_dataset_open_arrays(&(far_arrays_opts){ .images_path = at(names[i]) }, &set);
+            st = far_dataset_open_arrays(&(far_arrays_opts){ .images_path = test_path(names[i]) }, &set);
             fari_alloc_fail_after(-1);
             far_dataset_close(set);
             if (st != FAR_OK) FAR_CHECK_EQ_I64(st, FAR_E_NOMEM);

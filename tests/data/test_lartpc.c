@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "lartpc_file.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/lartpc.h>
 #include <pthread.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #define ELEMS (LARTPC_PIXELS * 3)
-#define at lartpc_at
 
 static void check_samples(far_dataset *set)
 {
@@ -35,16 +35,16 @@ FAR_TEST(what_is_written_is_read)
     const far_lartpc_opts never = { .keep_bytes = -1 };
     far_dataset *set = NULL;
     int64_t bytes[2];
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     for (int i = 0; i < 2; i++) { /* kept in memory; read each time */
-        FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), i == 0 ? NULL : &never, &set));
+        FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), i == 0 ? NULL : &never, &set));
         check_samples(set);
         check_samples(set);
         bytes[i] = far_dataset_bytes(set);
         far_dataset_close(set);
     }
     FAR_CHECK(bytes[0] > bytes[1] && bytes[1] > 0);
-    FAR_CHECK(!fari_path_exists(at("events.h5.part")));
+    FAR_CHECK(!fari_path_exists(test_path("events.h5.part")));
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -56,11 +56,11 @@ FAR_TEST(layouts_of_others)
         { .is_big_endian = true, .chunk = 1000, .deflate = 9, .shuffle = true },
         { .is_reversed = true, .is_big_endian = true, .chunk = 7, .deflate = 4, .checked = true },
     };
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     for (size_t i = 0; i < FAR_COUNT(styles); i++) {
         far_dataset *set = NULL;
-        lartpc_restyle(at("events.h5"), at("other.h5"), &styles[i]);
-        FAR_CHECK_OK(far_dataset_open_lartpc(at("other.h5"), NULL, &set));
+        lartpc_restyle(test_path("events.h5"), test_path("other.h5"), &styles[i]);
+        FAR_CHECK_OK(far_dataset_open_lartpc(test_path("other.h5"), NULL, &set));
         check_samples(set);
         far_dataset_close(set);
     }
@@ -75,19 +75,19 @@ FAR_TEST(ranges_are_respected)
     float image[ELEMS], want[ELEMS];
     int32_t label[ELEMS], want_label[ELEMS];
     char table[100];
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     for (int g = 0; g < 2;
          g++) { /* the second event's planes 0 and 1 change numbers; the first event loses its last plane */
         (void)snprintf(table, sizeof table, "%s/voxel_extents", groups[g]);
-        lartpc_poke(at("events.h5"), table, 3, "ID", 1);
-        lartpc_poke(at("events.h5"), table, 4, "ID", 0);
+        lartpc_poke(test_path("events.h5"), table, 3, "ID", 1);
+        lartpc_poke(test_path("events.h5"), table, 4, "ID", 0);
         (void)snprintf(table, sizeof table, "%s/image_meta", groups[g]);
-        lartpc_poke(at("events.h5"), table, 3, "projection_id", 1);
-        lartpc_poke(at("events.h5"), table, 4, "projection_id", 0);
+        lartpc_poke(test_path("events.h5"), table, 3, "projection_id", 1);
+        lartpc_poke(test_path("events.h5"), table, 4, "projection_id", 0);
         (void)snprintf(table, sizeof table, "%s/extents", groups[g]);
-        lartpc_poke(at("events.h5"), table, 0, "N", 2);
+        lartpc_poke(test_path("events.h5"), table, 0, "N", 2);
     }
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), NULL, &set));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), NULL, &set));
     lartpc_want(1, want, want_label);
     FAR_CHECK_OK(far_dataset_read(set, 1, image, label));
     for (int i = 0; i < ELEMS; i++) {
@@ -109,26 +109,26 @@ FAR_TEST(groups_by_name)
     far_dataset *set = NULL;
     float image[ELEMS], want[ELEMS];
     int32_t want_label[ELEMS];
-    lartpc_put(at("events.h5"));
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), &none, &set));
+    lartpc_put(test_path("events.h5"));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), &none, &set));
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_NONE && far_dataset_info_of(set).label_planes == 0);
     lartpc_want(1, want, want_label);
     FAR_CHECK_OK(far_dataset_read(set, 1, image, NULL));
     FAR_CHECK_BITS("image", image, want, ELEMS);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), &label_as_image, &set));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), &label_as_image, &set));
     FAR_CHECK_STATUS(far_dataset_read(set, 0, image, want_label), FAR_E_FORMAT); /* 5.5 is no class */
     FAR_CHECK_HAS(far_error_message(), "sbndwire_group/voxels row 0: label 5.5");
     far_dataset_close(set);
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at("events.h5"), &wrong, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path("events.h5"), &wrong, &set), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "sparse2d_sbnd_cosmicseg_group, sparse2d_sbndwire_group");
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at("events.h5"), &slash, &set), FAR_E_ARG);
-    lartpc_remove(at("events.h5"), LARTPC_LABEL);
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), NULL, &set)); /* something to predict */
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path("events.h5"), &slash, &set), FAR_E_ARG);
+    lartpc_remove(test_path("events.h5"), LARTPC_LABEL);
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), NULL, &set)); /* something to predict */
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_NONE);
     far_dataset_close(set);
-    lartpc_remove(at("events.h5"), LARTPC_IMAGE);
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at("events.h5"), NULL, &set), FAR_E_NOTFOUND);
+    lartpc_remove(test_path("events.h5"), LARTPC_IMAGE);
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path("events.h5"), NULL, &set), FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "no file of sparse liquid-argon images");
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -139,18 +139,18 @@ FAR_TEST(more_classes)
     far_dataset *set = NULL;
     float image[ELEMS];
     int32_t label[ELEMS];
-    lartpc_put(at("events.h5"));
-    lartpc_poke(at("events.h5"), LARTPC_LABEL "/voxels", 0, "value", 3.0);
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), &four, &set));
+    lartpc_put(test_path("events.h5"));
+    lartpc_poke(test_path("events.h5"), LARTPC_LABEL "/voxels", 0, "value", 3.0);
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), &four, &set));
     FAR_CHECK(far_dataset_class_name(set, 1) == NULL && far_dataset_info_of(set).class_count == 4);
     FAR_CHECK_OK(far_dataset_read(set, 0, image, label));
     FAR_CHECK_EQ_I64(label[0], 3);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), &two, &set));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), &two, &set));
     FAR_CHECK_STATUS(far_dataset_read(set, 0, image, label), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "classes are the whole numbers 0 to 1");
     far_dataset_close(set);
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at("events.h5"), &many, &set), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path("events.h5"), &many, &set), FAR_E_ARG);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -216,9 +216,9 @@ static far_status read_all(const char *path)
 FAR_TEST(fields_are_not_believed)
 {
     for (size_t i = 0; i < FAR_COUNT(pokes); i++) {
-        lartpc_put(at("bad.h5"));
-        lartpc_poke(at("bad.h5"), pokes[i].table, pokes[i].row, pokes[i].field, pokes[i].value);
-        const far_status st = read_all(at("bad.h5"));
+        lartpc_put(test_path("bad.h5"));
+        lartpc_poke(test_path("bad.h5"), pokes[i].table, pokes[i].row, pokes[i].field, pokes[i].value);
+        const far_status st = read_all(test_path("bad.h5"));
         FAR_CHECK_MSG(st == FAR_E_FORMAT, "%s row %" PRId64 " %s = %g: %s %s", pokes[i].table, pokes[i].row,
                       pokes[i].field, pokes[i].value, far_status_name(st), far_error_message());
         FAR_CHECK_HAS(far_error_message(), pokes[i].part);
@@ -246,13 +246,13 @@ FAR_TEST(numbers_that_do_not_fit_are_refused)
         { LARTPC_IMAGE "/voxels", 0, "id", -1 },
         { LARTPC_LABEL "/voxels", 5, "id", -1 },
     };
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     for (size_t i = 0; i < FAR_COUNT(wrong) * FAR_COUNT(styles); i++) {
         const size_t k = i / FAR_COUNT(styles);
-        lartpc_restyle(at("events.h5"), at("bad.h5"), &styles[i % FAR_COUNT(styles)]);
-        FAR_CHECK_OK(read_all(at("bad.h5")));
-        lartpc_poke(at("bad.h5"), wrong[k].table, wrong[k].row, wrong[k].field, wrong[k].value);
-        FAR_CHECK_STATUS(read_all(at("bad.h5")), FAR_E_FORMAT);
+        lartpc_restyle(test_path("events.h5"), test_path("bad.h5"), &styles[i % FAR_COUNT(styles)]);
+        FAR_CHECK_OK(read_all(test_path("bad.h5")));
+        lartpc_poke(test_path("bad.h5"), wrong[k].table, wrong[k].row, wrong[k].field, wrong[k].value);
+        FAR_CHECK_STATUS(read_all(test_path("bad.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), wrong[k].table);
         if (i % FAR_COUNT(styles) ==
             0) /* of the others some only become vast: the library turns bytes round, no more */
@@ -277,20 +277,20 @@ FAR_TEST(tables_are_not_believed)
     char name[100];
     for (size_t i = 0; i < FAR_COUNT(groups) * FAR_COUNT(tables); i++) {
         (void)snprintf(name, sizeof name, "%s/%s", groups[i / FAR_COUNT(tables)], tables[i % FAR_COUNT(tables)]);
-        lartpc_put(at("bad.h5"));
-        lartpc_remove(at("bad.h5"), name);
-        FAR_CHECK_STATUS(read_all(at("bad.h5")), FAR_E_FORMAT);
+        lartpc_put(test_path("bad.h5"));
+        lartpc_remove(test_path("bad.h5"), name);
+        FAR_CHECK_STATUS(read_all(test_path("bad.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), name);
         if (i % FAR_COUNT(tables) == 3) continue;
-        lartpc_put(at("bad.h5"));
-        lartpc_replace(at("bad.h5"), name, ""); /* voxels' records in its place */
-        FAR_CHECK_STATUS(read_all(at("bad.h5")), FAR_E_FORMAT);
+        lartpc_put(test_path("bad.h5"));
+        lartpc_replace(test_path("bad.h5"), name, ""); /* voxels' records in its place */
+        FAR_CHECK_STATUS(read_all(test_path("bad.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), "has no field");
     }
     for (size_t i = 0; i < FAR_COUNT(kinds); i++) {
-        lartpc_put(at("bad.h5"));
-        lartpc_replace(at("bad.h5"), LARTPC_LABEL "/voxels", kinds[i].kind);
-        FAR_CHECK_STATUS(read_all(at("bad.h5")), FAR_E_FORMAT);
+        lartpc_put(test_path("bad.h5"));
+        lartpc_replace(test_path("bad.h5"), LARTPC_LABEL "/voxels", kinds[i].kind);
+        FAR_CHECK_STATUS(read_all(test_path("bad.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), kinds[i].part);
     }
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -302,20 +302,20 @@ FAR_TEST(files_are_not_believed)
                                           LARTPC_IMAGE "/image_meta" };
     far_dataset *set = NULL;
     for (size_t i = 0; i < FAR_COUNT(tables); i++) {
-        lartpc_put(at("bad.h5"));
-        lartpc_flip_chunk(at("bad.h5"), tables[i]);
-        FAR_CHECK_STATUS(read_all(at("bad.h5")), FAR_E_FORMAT);
+        lartpc_put(test_path("bad.h5"));
+        lartpc_flip_chunk(test_path("bad.h5"), tables[i]);
+        FAR_CHECK_STATUS(read_all(test_path("bad.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), tables[i]);
     }
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at("none.h5"), NULL, &set), FAR_E_NOTFOUND);
-    FAR_CHECK_STATUS(far_dataset_open_lartpc(at(""), NULL, &set), FAR_E_IO); /* a folder */
-    lartpc_put(at("bad.h5"));
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path("none.h5"), NULL, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_lartpc(test_path(""), NULL, &set), FAR_E_IO); /* a folder */
+    lartpc_put(test_path("bad.h5"));
     char *data = NULL;
     size_t bytes = 0;
-    FAR_CHECK_OK(fari_file_read(at("bad.h5"), 1 << 20, &data, &bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("bad.h5"), 1 << 20, &data, &bytes));
     for (size_t cut = 0; cut < bytes; cut += cut < 4000 ? 97 : 1013) {
-        FAR_CHECK_OK(fari_file_write_atomic(at("cut.h5"), data, cut));
-        FAR_CHECK_STATUS(read_all(at("cut.h5")), FAR_E_FORMAT);
+        FAR_CHECK_OK(fari_file_write_atomic(test_path("cut.h5"), data, cut));
+        FAR_CHECK_STATUS(read_all(test_path("cut.h5")), FAR_E_FORMAT);
         FAR_CHECK_HAS(far_error_message(), "cut.h5");
     }
     fari_free(data);
@@ -328,15 +328,15 @@ static void flip_bits(size_t first, size_t last, size_t stride)
     char *data = NULL;
     size_t bytes = 0;
     int64_t failed = 0, fine = 0;
-    lartpc_put(at("good.h5"));
-    FAR_CHECK_OK(fari_file_read(at("good.h5"), 1 << 20, &data, &bytes));
+    lartpc_put(test_path("good.h5"));
+    FAR_CHECK_OK(fari_file_read(test_path("good.h5"), 1 << 20, &data, &bytes));
     for (size_t i = first; i < last && i < bytes; i += stride) {
         const char kept = data[i];
         data[i] = (char)(kept ^ (1 << i % 8));
-        FILE *out = fopen(at("bad.h5"), "wb");
+        FILE *out = fopen(test_path("bad.h5"), "wb");
         FAR_CHECK(out != NULL && fwrite(data, 1, bytes, out) == bytes && fclose(out) == 0);
         data[i] = kept;
-        const far_status st = read_all(at("bad.h5"));
+        const far_status st = read_all(test_path("bad.h5"));
         FAR_CHECK_MSG(st == FAR_OK || st == FAR_E_FORMAT || st == FAR_E_NOTFOUND, "byte %zu: %s", i,
                       far_error_message());
         if (st != FAR_OK) FAR_CHECK_HAS(far_error_message(), "bad.h5");
@@ -364,20 +364,20 @@ FAR_TEST(full_disk)
     const far_lartpc_sim_opts opts = { .event_count = 3, .height = 320, .width = 512 };
     struct rlimit limit, all;
     FAR_CHECK(getrlimit(RLIMIT_FSIZE, &all) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    FAR_CHECK_OK(far_lartpc_simulate(&opts, at("kept.h5")));
+    FAR_CHECK_OK(far_lartpc_simulate(&opts, test_path("kept.h5")));
     limit = all;
     for (rlim_t bytes = 0; bytes < 80000; bytes += 7919) { /* files end there, as on a disk without room */
         limit.rlim_cur = bytes;
         FAR_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-        const far_status st = far_lartpc_simulate(&opts, at("kept.h5"));
+        const far_status st = far_lartpc_simulate(&opts, test_path("kept.h5"));
         FAR_CHECK(setrlimit(RLIMIT_FSIZE, &all) == 0);
         FAR_CHECK_MSG(st == FAR_E_IO, "%ld bytes: %s %s", (long)bytes, far_status_name(st), far_error_message());
         FAR_CHECK_HAS(far_error_message(), "kept.h5.part");
-        FAR_CHECK(!fari_path_exists(at("kept.h5.part")));
+        FAR_CHECK(!fari_path_exists(test_path("kept.h5.part")));
         FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
     }
     far_dataset *set = NULL; /* what was there before is still whole */
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("kept.h5"), NULL, &set));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("kept.h5"), NULL, &set));
     far_dataset_close(set);
 }
 
@@ -411,10 +411,10 @@ FAR_TEST(threads_read_at_once)
     const far_lartpc_opts never = { .keep_bytes = -1 };
     float warm[ELEMS];
     int32_t warm_label[ELEMS];
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     lartpc_want(0, warm, warm_label); /* what the helper makes once is made before threads come */
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), NULL, &sets[0]));
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("events.h5"), &never, &sets[1]));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), NULL, &sets[0]));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("events.h5"), &never, &sets[1]));
     for (int i = 0; i < 4; i++) {
         readers[i].set = sets[i % 2];
         readers[i].first = i / 2;
@@ -431,19 +431,19 @@ FAR_TEST(threads_read_at_once)
 FAR_TEST(each_allocation_may_fail)
 {
     far_status st = FAR_E_NOMEM;
-    lartpc_put(at("events.h5"));
+    lartpc_put(test_path("events.h5"));
     for (int64_t nth = 0; st == FAR_E_NOMEM && nth < 500; nth++) {
         fari_alloc_fail_after(nth);
-        st = read_all(at("events.h5"));
+        st = read_all(test_path("events.h5"));
         if (st == FAR_OK) {
             const far_lartpc_sim_opts opts = { .event_count = 1, .height = 64, .width = 64 };
-            st = far_lartpc_simulate(&opts, at("sim.h5"));
+            st = far_lartpc_simulate(&opts, test_path("sim.h5"));
         }
         fari_alloc_fail_after(-1);
         FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
     }
     FAR_CHECK_OK(st);
-    FAR_CHECK(!fari_path_exists(at("sim.h5.part")));
+    FAR_CHECK(!fari_path_exists(test_path("sim.h5.part")));
 }
 
 /* Dense images for others to compare: of FAR_LARTPC_FILE, or of the small file, to FAR_LARTPC_FILE.raw: [events][H][W][planes] f32, then i32. */
@@ -452,7 +452,7 @@ FAR_TEST(dump)
     const char *path = getenv("FAR_LARTPC_FILE");
     far_dataset *set = NULL;
     char raw[600];
-    if (path == NULL) lartpc_put(path = at("events.h5"));
+    if (path == NULL) lartpc_put(path = test_path("events.h5"));
     (void)snprintf(raw, sizeof raw, "%s.raw", path);
     FAR_CHECK_OK(far_dataset_open_lartpc(path, NULL, &set));
     const far_dataset_info info = far_dataset_info_of(set);

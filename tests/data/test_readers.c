@@ -9,26 +9,14 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[4][1024]; /* some at a time */
-    static int turn;
-    char *path = paths[turn++ % 4];
-    if (folder[0] == '\0') temp_folder(folder);
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static void put(const char *name, const void *data, size_t bytes)
 {
-    FAR_CHECK_OK(fari_file_write_atomic(at(name), data, bytes));
+    FAR_CHECK_OK(fari_file_write_atomic(test_path(name), data, bytes));
 }
 
 static void put_gzip(const char *name, const void *data, size_t bytes)
 {
-    gzFile file = gzopen(at(name), "wb");
+    gzFile file = gzopen(test_path(name), "wb");
     FAR_CHECK(file != NULL && gzwrite(file, data, (unsigned)bytes) == (int)bytes && gzclose(file) == Z_OK);
 }
 
@@ -67,16 +55,16 @@ FAR_TEST(idx_plain_and_gzip)
     put_set();
     put_gzip("images.gz", images, sizeof images);
     put_gzip("labels.gz", labels, sizeof labels);
-    FAR_CHECK_OK(far_dataset_open_idx(at("images"), at("labels"), 0, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("images"), test_path("labels"), 0, &set));
     check_set(set);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_idx(at("images.gz"), at("labels.gz"), 0, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("images.gz"), test_path("labels.gz"), 0, &set));
     check_set(set);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_idx(at("images"), NULL, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("images"), NULL, 0, &set));
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_NONE);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_idx(at("images"), at("labels"), 7, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("images"), test_path("labels"), 7, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).class_count, 7);
     far_dataset_close(set);
     far_dataset_close(NULL);
@@ -93,7 +81,7 @@ FAR_TEST(idx_four_axes_and_maps)
     int32_t label[4];
     put("colour", colour, sizeof colour);
     put("map", map, sizeof map);
-    FAR_CHECK_OK(far_dataset_open_idx(at("colour"), at("map"), 0, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("colour"), test_path("map"), 0, &set));
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_MAP && far_dataset_info_of(set).channels == 3);
     FAR_CHECK_OK(far_dataset_read(set, 0, image, label));
     FAR_CHECK(image[5] == 6.0f / 255.0f && label[3] == 3);
@@ -104,7 +92,7 @@ static void check_bad_images(const void *data, size_t bytes, far_status status, 
 {
     far_dataset *set = NULL;
     put("bad", data, bytes);
-    FAR_CHECK_STATUS(far_dataset_open_idx(at("bad"), NULL, 0, &set), status);
+    FAR_CHECK_STATUS(far_dataset_open_idx(test_path("bad"), NULL, 0, &set), status);
     FAR_CHECK_HAS(far_error_message(), part);
     FAR_CHECK_HAS(far_error_message(), "/bad");
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -135,15 +123,15 @@ FAR_TEST(idx_damage_is_named)
     check_bad_images(labels, sizeof labels, FAR_E_FORMAT, "1 axes; images need 3");
 
     put_set();
-    FAR_CHECK_STATUS(far_dataset_open_idx(at("images"), at("labels"), 2, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_idx(test_path("images"), test_path("labels"), 2, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "label 2, but there are 2 classes");
     memcpy(copy, labels, sizeof labels);
     copy[7] = 2;
     put("fewer", copy, sizeof labels - 1);
-    FAR_CHECK_STATUS(far_dataset_open_idx(at("images"), at("fewer"), 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_idx(test_path("images"), test_path("fewer"), 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "2 labels for 3 images");
-    FAR_CHECK_STATUS(far_dataset_open_idx(at("none"), NULL, 0, &set), FAR_E_NOTFOUND);
-    FAR_CHECK_STATUS(far_dataset_open_idx(folder, NULL, 0, &set), FAR_E_IO);
+    FAR_CHECK_STATUS(far_dataset_open_idx(test_path("none"), NULL, 0, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_idx(test_path(""), NULL, 0, &set), FAR_E_IO);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -152,7 +140,7 @@ FAR_TEST(gzip_damage_is_named)
     char *packed = NULL;
     size_t bytes = 0;
     put_gzip("good", images, sizeof images);
-    FAR_CHECK_OK(fari_file_read(at("good"), 1 << 20, &packed, &bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("good"), 1 << 20, &packed, &bytes));
     char *copy = malloc(bytes);
     int unnoticed = 0;
     put_set();
@@ -160,12 +148,12 @@ FAR_TEST(gzip_damage_is_named)
     for (size_t i = 2; i < bytes; i++) {
         far_dataset *set = NULL;
         put("bad", packed, i);
-        FAR_CHECK_STATUS(far_dataset_open_idx(at("bad"), NULL, 0, &set), FAR_E_FORMAT);
+        FAR_CHECK_STATUS(far_dataset_open_idx(test_path("bad"), NULL, 0, &set), FAR_E_FORMAT);
         memcpy(copy, packed, bytes);
         copy[i] ^= 0x04;
         put("bad", copy, bytes);
         /* the time may be anything, and a run of zeros may be copied from other zeros: then all is as it was */
-        const far_status st = far_dataset_open_idx(at("bad"), at("labels"), 0, &set);
+        const far_status st = far_dataset_open_idx(test_path("bad"), test_path("labels"), 0, &set);
         FAR_CHECK_MSG(st == FAR_E_FORMAT || st == FAR_E_UNSUPPORTED || st == FAR_OK, "bit flipped in byte %zu: %s", i,
                       far_status_name(st));
         if (st == FAR_OK) check_set(set);
@@ -185,15 +173,17 @@ FAR_TEST(usual_names_in_a_folder)
     put("train-labels-idx1-ubyte", labels, sizeof labels);
     put_gzip("t10k-images-idx3-ubyte.gz", images, sizeof images);
     put_gzip("t10k-labels-idx1-ubyte.gz", labels, sizeof labels);
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
     check_set(set);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_IDX, FAR_DATA_TEST, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_IDX, FAR_DATA_TEST, false, 0, &set));
     check_set(set);
     far_dataset_close(set);
-    FAR_CHECK_STATUS(far_dataset_open_folder(folder, FAR_DATA_NPY, FAR_DATA_TEST, false, 0, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_folder(test_path(""), FAR_DATA_NPY, FAR_DATA_TEST, false, 0, &set),
+                     FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "test-images.npy");
-    FAR_CHECK_STATUS(far_dataset_open_folder(at("none"), FAR_DATA_AUTO, FAR_DATA_TEST, false, 0, &set), FAR_E_NOTFOUND);
+    FAR_CHECK_STATUS(far_dataset_open_folder(test_path("none"), FAR_DATA_AUTO, FAR_DATA_TEST, false, 0, &set),
+                     FAR_E_NOTFOUND);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -225,29 +215,29 @@ FAR_TEST(npy_types_and_layouts)
     far_dataset *set = NULL;
     put_npy("images", "<f4", "(2, 1, 2, 3)", f32, sizeof f32); /* [N, H, W, C] */
     put_npy("labels", "<i4", "(2,)", i32, sizeof i32);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), at("labels"), false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), test_path("labels"), false, 0, &set));
     far_dataset_info info = far_dataset_info_of(set);
     FAR_CHECK(info.height == 1 && info.width == 2 && info.channels == 3 && info.class_count == 2 && !info.is_integer);
     FAR_CHECK_OK(far_dataset_read(set, 1, image, label));
     FAR_CHECK(image[0] == 6.0f && image[5] == 11.0f && label[0] == 0);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), NULL, true, 0, &set)); /* [N, C, H, W]: one channel, 2 x 3 */
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), NULL, true, 0, &set)); /* [N, C, H, W]: one channel, 2 x 3 */
     info = far_dataset_info_of(set);
     FAR_CHECK(info.height == 2 && info.width == 3 && info.channels == 1);
     far_dataset_close(set);
     put_npy("images", "<f4", "(1, 3, 2, 2)", f32, sizeof f32);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), NULL, true, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), NULL, true, 0, &set));
     FAR_CHECK_OK(far_dataset_read(set, 0, image, NULL));
     FAR_CHECK(image[0] == 0.0f && image[1] == 4.0f && image[2] == 8.0f && image[3] == 1.0f && image[11] == 11.0f);
     far_dataset_close(set);
     put_npy("images", "<f8", "(1, 2, 2)", f64, sizeof f64);
     put_npy("labels", "<i8", "(1, 2, 2)", i64, sizeof i64);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), at("labels"), false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), test_path("labels"), false, 0, &set));
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_MAP && far_dataset_info_of(set).class_count == 3);
     FAR_CHECK_OK(far_dataset_read(set, 0, image, label));
     FAR_CHECK(image[3] == 1e10f && label[2] == FAR_LABEL_IGNORE && label[3] == 2);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), at("labels"), false, 2, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), test_path("labels"), false, 2, &set));
     FAR_CHECK_STATUS(far_dataset_read(set, 0, image, label), FAR_E_FORMAT); /* label 2 of 2 classes, seen when read */
     FAR_CHECK_HAS(far_error_message(), "sample 0");
     far_dataset_close(set);
@@ -290,21 +280,21 @@ FAR_TEST(npy_damage_is_named)
     }
     far_dataset *set = NULL;
     put("short", "\x93NUM", 4);
-    FAR_CHECK_STATUS(far_dataset_open_npy(at("short"), NULL, false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_npy(test_path("short"), NULL, false, 0, &set), FAR_E_FORMAT);
     put("other", "PK\x03\x04 and so on", 14);
-    FAR_CHECK_STATUS(far_dataset_open_npy(at("other"), NULL, false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_npy(test_path("other"), NULL, false, 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "no NumPy file");
     static const float data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
     static const int32_t negative[2] = { 0, -2 };
     put_npy("images", "<f4", "(2, 2, 2)", data, sizeof data);
     put_npy("labels", "<i4", "(2,)", negative, sizeof negative);
-    FAR_CHECK_STATUS(far_dataset_open_npy(at("images"), at("labels"), false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_npy(test_path("images"), test_path("labels"), false, 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "label -2");
     put_npy("labels", "<f4", "(2,)", data, 8);
-    FAR_CHECK_STATUS(far_dataset_open_npy(at("images"), at("labels"), false, 0, &set), FAR_E_UNSUPPORTED);
+    FAR_CHECK_STATUS(far_dataset_open_npy(test_path("images"), test_path("labels"), false, 0, &set), FAR_E_UNSUPPORTED);
     /* cut after it was opened: noticed when read */
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), NULL, false, 0, &set));
-    FAR_CHECK(truncate(at("images"), 150) == 0);
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), NULL, false, 0, &set));
+    FAR_CHECK(truncate(test_path("images"), 150) == 0);
     float image[4];
     FAR_CHECK_STATUS(far_dataset_read(set, 1, image, NULL), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "cut short");
@@ -368,7 +358,7 @@ FAR_TEST(moments)
     far_dataset *set = NULL;
     double mean[2], deviation[2];
     put_npy("images", "<f4", "(3, 1, 2, 2)", f32, sizeof f32);
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), NULL, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), NULL, false, 0, &set));
     FAR_CHECK_OK(far_dataset_moments(set, NULL, 3, mean, deviation));
     FAR_CHECK_NEAR(mean[0], 3.5, 1e-15);
     FAR_CHECK_NEAR(mean[1], 35.0, 1e-14);
@@ -403,9 +393,9 @@ FAR_TEST(each_allocation_may_fail)
         double mean[1], deviation[1];
         const far_synthetic_opts opts = { 0 };
         fari_alloc_fail_after(nth);
-        st = far_dataset_open_idx(at("images.gz"), at("labels"), 0, &idx);
+        st = far_dataset_open_idx(test_path("images.gz"), test_path("labels"), 0, &idx);
         if (st == FAR_OK) st = far_dataset_moments(idx, NULL, 3, mean, deviation);
-        if (st == FAR_OK) st = far_dataset_open_npy(at("i.npy"), at("l.npy"), false, 0, &npy);
+        if (st == FAR_OK) st = far_dataset_open_npy(test_path("i.npy"), test_path("l.npy"), false, 0, &npy);
         if (st == FAR_OK) st = far_dataset_open_synthetic(&opts, &synthetic);
         if (st == FAR_OK) st = far_sample_split(3, 1, 5, kept, held);
         fari_alloc_fail_after(-1);

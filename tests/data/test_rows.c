@@ -10,8 +10,6 @@
 
 #define BATCHES 3
 
-static char folder[TEMP_FOLDER_BYTES];
-
 /* ---- loaders ---- */
 
 static far_loader *open_rows(far_dataset *set, const far_augment *augment, int64_t first, int64_t count)
@@ -121,19 +119,10 @@ FAR_TEST(made_up_images)
 
 /* ---- files ---- */
 
-static const char *at(const char *name)
-{
-    static char paths[2][TEMP_FOLDER_BYTES + 100];
-    static int turn;
-    char *path = paths[turn++ % 2];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static void put_npy(const char *name, const char *shape, size_t bytes)
 {
     char head[128];
-    FILE *file = fopen(at(name), "wb");
+    FILE *file = fopen(test_path(name), "wb");
     FAR_CHECK(file != NULL);
     const int used =
         snprintf(head + 10, sizeof head - 10, "{'descr': '|u1', 'fortran_order': False, 'shape': %s, }", shape);
@@ -147,7 +136,7 @@ static void put_npy(const char *name, const char *shape, size_t bytes)
 
 static void put_idx(const char *name, int axes, const int *dim, size_t bytes)
 {
-    FILE *file = fopen(at(name), "wb");
+    FILE *file = fopen(test_path(name), "wb");
     FAR_CHECK(file != NULL && fwrite((const char[]){ 0, 0, 8, (char)axes }, 1, 4, file) == 4);
     for (int i = 0; i < axes; i++) FAR_CHECK(fwrite((const char[]){ 0, 0, 0, (char)dim[i] }, 1, 4, file) == 4);
     for (size_t i = 0; i < bytes; i++) FAR_CHECK(fputc((int)((i * i + 7 * i) % 31), file) != EOF);
@@ -157,25 +146,24 @@ static void put_idx(const char *name, int axes, const int *dim, size_t bytes)
 FAR_TEST(arrays)
 {
     far_dataset *set = NULL;
-    temp_folder(folder);
     put_npy("first", "(5, 3, 20, 14)", 5 * 3 * 20 * 14);
     put_npy("last", "(5, 20, 14, 3)", 5 * 3 * 20 * 14);
     put_npy("maps", "(5, 20, 14)", 5 * 20 * 14);
     put_npy("classes", "(5,)", 5);
-    FAR_CHECK_OK(far_dataset_open_npy(at("first"), at("maps"), true, 31, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("first"), test_path("maps"), true, 31, &set));
     check_augmented(set);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_npy(at("last"), at("classes"), false, 31, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("last"), test_path("classes"), false, 31, &set));
     check_augmented(set);
     far_dataset_close(set);
     put_npy("volumes", "(5, 2, 6, 10, 14)", 5 * 2 * 6 * 10 * 14);
     put_npy("inside", "(5, 6, 10, 14)", 5 * 6 * 10 * 14);
-    FAR_CHECK_OK(far_dataset_open_volumes(at("volumes"), at("inside"), true, 31, &set));
+    FAR_CHECK_OK(far_dataset_open_volumes(test_path("volumes"), test_path("inside"), true, 31, &set));
     check_windows(set, &(far_augment){ .flip = true });
     far_dataset_close(set);
     put_idx("images.idx", 4, (const int[]){ 5, 20, 14, 3 }, 5 * 3 * 20 * 14);
     put_idx("maps.idx", 3, (const int[]){ 5, 20, 14 }, 5 * 20 * 14);
-    FAR_CHECK_OK(far_dataset_open_idx(at("images.idx"), at("maps.idx"), 31, &set));
+    FAR_CHECK_OK(far_dataset_open_idx(test_path("images.idx"), test_path("maps.idx"), 31, &set));
     check_augmented(set);
     far_dataset_close(set);
 }
@@ -183,12 +171,12 @@ FAR_TEST(arrays)
 FAR_TEST(liquid_argon_events)
 {
     far_dataset *set = NULL;
-    lartpc_put(lartpc_at("rows.h5"));
-    FAR_CHECK_OK(far_dataset_open_lartpc(lartpc_at("rows.h5"), NULL, &set));
+    lartpc_put(test_path("rows.h5"));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("rows.h5"), NULL, &set));
     check_windows(set, &(far_augment){ .vflip = true, .log1p = true });
     check_windows(set, &(far_augment){ .frame = { .fit = FAR_FIT_PAD, .height = 8, .width = 8 }, .vflip = true });
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_lartpc(lartpc_at("rows.h5"), &(far_lartpc_opts){ .keep_bytes = 1 }, &set));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("rows.h5"), &(far_lartpc_opts){ .keep_bytes = 1 }, &set));
     check_windows(set, &(far_augment){ .crop_pad = 1 });
     far_dataset_close(set);
 }
@@ -199,18 +187,17 @@ FAR_TEST(pictures)
     static const char *const names[] = { "jpeg_420.jpg",         "jpeg_422.jpg",   "jpeg_444.jpg",   "jpeg_cmyk.jpg",
                                          "jpeg_progressive.jpg", "jpeg_turn3.jpg", "jpeg_turn6.jpg", "jpeg_grey.jpg" };
     far_dataset *set = NULL;
-    temp_folder(folder);
-    FAR_CHECK_OK(fari_folder_make(at("a")));
+    FAR_CHECK_OK(fari_folder_make(test_path("a")));
     for (size_t i = 0; i < FAR_COUNT(names); i++) {
         char from[200], to[100], *data = NULL;
         size_t bytes = 0;
         (void)snprintf(from, sizeof from, FAR_TEST_SOURCE_DIR "/tests/data/pictures/%s", names[i]);
         (void)snprintf(to, sizeof to, "a/%s", names[i]);
         FAR_CHECK_OK(fari_file_read(from, 1 << 20, &data, &bytes));
-        FAR_CHECK_OK(fari_file_write_atomic(at(to), data, bytes));
+        FAR_CHECK_OK(fari_file_write_atomic(test_path(to), data, bytes));
         fari_free(data);
     }
-    FAR_CHECK_OK(far_dataset_open_images(folder, &(far_pictures_opts){ .channels = 3 }, &set));
+    FAR_CHECK_OK(far_dataset_open_images(test_path(""), &(far_pictures_opts){ .channels = 3 }, &set));
     const far_dataset_info info = far_dataset_info_of(set);
     check_windows(
         set, &(far_augment){ .frame = { FAR_FIT_PAD, .height = info.height, .width = info.width }, .vflip = true });

@@ -34,17 +34,6 @@ FAR_TEST(built_without_libtiff)
 #else
 #include <tiffio.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[4][TEMP_FOLDER_BYTES + 64];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 /* --- files --- */
 
 typedef struct kind {
@@ -214,8 +203,8 @@ static far_region part(int64_t y, int64_t x, int64_t height, int64_t width)
 static void check_kind(const kind *k)
 {
     fari_decoder *decoder = NULL;
-    write_tiff(at("x.tif"), k);
-    const opened o = open_tiff(at("x.tif"));
+    write_tiff(test_path("x.tif"), k);
+    const opened o = open_tiff(test_path("x.tif"));
     FAR_CHECK_EQ_I64(o.file.picture.kind, FARI_PICTURE_TIFF);
     FAR_CHECK_EQ_I64(o.file.picture.height, k->height);
     FAR_CHECK_EQ_I64(o.file.picture.width, k->width);
@@ -237,7 +226,6 @@ static void check_kind(const kind *k)
 
 FAR_TEST(every_layout_pixel_for_pixel)
 {
-    temp_folder(folder);
     for (size_t i = 0; i < FAR_COUNT(kinds); i++) check_kind(&kinds[i]);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -258,9 +246,8 @@ static int64_t decoded_for(const fari_picture_file *file, fari_tiff_reader *read
 FAR_TEST(only_the_tiles_that_are_needed)
 {
     fari_tiff_reader *reader = NULL;
-    temp_folder(folder);
-    write_tiff(at("x.tif"), &kinds[0]); /* 100 x 130 in tiles of 32 x 48: 4 x 3 */
-    opened o = open_tiff(at("x.tif"));
+    write_tiff(test_path("x.tif"), &kinds[0]); /* 100 x 130 in tiles of 32 x 48: 4 x 3 */
+    opened o = open_tiff(test_path("x.tif"));
     o.file.id = 1;
     FAR_CHECK_OK(fari_tiff_create(&reader));
     FAR_CHECK_EQ_I64(decoded_for(&o.file, reader, &(fari_tiff_part){ 33, 50, 10 }, 20), 1);
@@ -279,8 +266,7 @@ FAR_TEST(a_picture_larger_than_memory)
     static uint8_t tile[TILE * TILE];
     static float window[8 * 64];
     far_dataset *set = NULL;
-    temp_folder(folder);
-    TIFF *tiff = TIFFOpen(at("big.tif"), "w8");
+    TIFF *tiff = TIFFOpen(test_path("big.tif"), "w8");
     FAR_CHECK(tiff != NULL);
     const kind k = { "big", "w8", SIDE, SIDE, TILE, TILE, 1, 8, UINT, COMPRESSION_ADOBE_DEFLATE, 1, false, false, 0 };
     set_tags(tiff, &k);
@@ -288,8 +274,8 @@ FAR_TEST(a_picture_larger_than_memory)
     FAR_CHECK(TIFFWriteEncodedTile(tiff, TIFFComputeTile(tiff, 1024, 40448, 0, 0), tile, sizeof tile) > 0);
     TIFFClose(tiff);
     /* bytes at the end that make it as large as its pixels, packed, could be */
-    FAR_CHECK_EQ_I64(truncate(at("big.tif"), 8 << 20), 0);
-    FAR_CHECK_OK(far_dataset_open_images(at("big.tif"), NULL, &set));
+    FAR_CHECK_EQ_I64(truncate(test_path("big.tif"), 8 << 20), 0);
+    FAR_CHECK_OK(far_dataset_open_images(test_path("big.tif"), NULL, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).height, SIDE);
     FAR_CHECK_OK(far_dataset_read_region(set, 0, &(far_region){ 40450, 1000, 8, 64, 8, 64 }, window, NULL));
     for (int y = 0; y < 8; y++)
@@ -304,10 +290,10 @@ FAR_TEST(a_picture_larger_than_memory)
 static void put_kind(const char *name, const kind *k)
 {
     char parent[TEMP_FOLDER_BYTES + 64];
-    (void)snprintf(parent, sizeof parent, "%s", at(name));
+    (void)snprintf(parent, sizeof parent, "%s", test_path(name));
     *strrchr(parent, '/') = '\0';
     FAR_CHECK_OK(fari_folder_make(parent));
-    write_tiff(at(name), k);
+    write_tiff(test_path(name), k);
 }
 
 /* Classes are the values of a u8 map: 0 to 255. */
@@ -320,11 +306,10 @@ FAR_TEST(images_with_label_maps)
     far_dataset *set = NULL;
     map.height = 70;
     map.width = 90;
-    temp_folder(folder);
     put_kind("images/a.tif", &image);
     put_kind("labels/a.tiff", &map);
-    FAR_CHECK_EQ_I64(far_pictures_kind_of(folder), FAR_PICTURES_LABEL_MAPS);
-    FAR_CHECK_OK(far_dataset_open_label_maps(folder, NULL, &set));
+    FAR_CHECK_EQ_I64(far_pictures_kind_of(test_path("")), FAR_PICTURES_LABEL_MAPS);
+    FAR_CHECK_OK(far_dataset_open_label_maps(test_path(""), NULL, &set));
     const far_dataset_info info = far_dataset_info_of(set);
     FAR_CHECK(info.height == 70 && info.width == 90 && info.channels == 3 && info.class_count == 256 &&
               info.is_integer);
@@ -352,10 +337,9 @@ FAR_TEST(label_maps_of_objects)
     far_dataset *set = NULL;
     const far_pictures_opts opts = { .labels_are_instances = true, .boundary = 2 };
     map.bits = 16;
-    temp_folder(folder);
     put_kind("images/a.tif", &image);
     put_kind("masks/a.tif", &map);
-    FAR_CHECK_OK(far_dataset_open_label_maps(folder, &opts, &set));
+    FAR_CHECK_OK(far_dataset_open_label_maps(test_path(""), &opts, &set));
     FAR_CHECK_OK(far_dataset_read(set, 0, pixels, whole));
     FAR_CHECK_OK(far_dataset_read_region(set, 0, &(far_region){ 31, 47, 40, 50, 40, 50 }, pixels, labels));
     for (int64_t i = 0; i < 40 * 50; i++) FAR_CHECK_EQ_I64(labels[i], whole[(31 + i / 50) * 130 + 47 + i % 50]);
@@ -375,10 +359,9 @@ FAR_TEST(maps_that_are_no_label_maps)
     };
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
         far_dataset *set = NULL;
-        temp_folder(folder);
         put_kind("images/a.tif", &kinds[0]);
         put_kind("labels/a.tif", &cases[i].map);
-        FAR_CHECK(far_dataset_open_label_maps(folder, NULL, &set) != FAR_OK);
+        FAR_CHECK(far_dataset_open_label_maps(test_path(""), NULL, &set) != FAR_OK);
         FAR_CHECK_HAS(far_error_message(), cases[i].why);
         FAR_CHECK_HAS(far_error_message(), "labels/a.tif");
     }
@@ -391,9 +374,8 @@ FAR_TEST(colours_are_unsigned)
     fari_tiff_reader *reader = NULL;
     const fari_tiff_part all = { 0, 0, 21 };
     int32_t row[21];
-    temp_folder(folder);
-    write_tiff(at("x.tif"), &kinds[8]);
-    const opened o = open_tiff(at("x.tif"));
+    write_tiff(test_path("x.tif"), &kinds[8]);
+    const opened o = open_tiff(test_path("x.tif"));
     FAR_CHECK_OK(fari_tiff_create(&reader));
     FAR_CHECK_STATUS(fari_tiff_begin(reader, &o.file, FARI_TIFF_COLOURS, 1, &all), FAR_E_UNSUPPORTED);
     FAR_CHECK_HAS(far_error_message(), "x.tif: a label map of colours with 8 bits");
@@ -408,18 +390,17 @@ FAR_TEST(colours_are_unsigned)
 FAR_TEST(channels_of_a_set)
 {
     far_dataset *set = NULL;
-    temp_folder(folder);
     put_kind("c/two.tif", &kinds[9]);
-    FAR_CHECK_OK(far_dataset_open_images(folder, NULL, &set));
+    FAR_CHECK_OK(far_dataset_open_images(test_path(""), NULL, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).channels, 2);
     FAR_CHECK(!far_dataset_info_of(set).is_integer);
     far_dataset_close(set);
     put_kind("c/rgb.tif", &kinds[1]);
-    FAR_CHECK_STATUS(far_dataset_open_images(folder, NULL, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_images(test_path(""), NULL, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "two.tif has 2 channels");
-    FAR_CHECK_EQ_I64(unlink(at("c/two.tif")), 0);
+    FAR_CHECK_EQ_I64(unlink(test_path("c/two.tif")), 0);
     put_kind("c/grey.tif", &kinds[0]);
-    FAR_CHECK_OK(far_dataset_open_images(folder, NULL, &set));
+    FAR_CHECK_OK(far_dataset_open_images(test_path(""), NULL, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).channels, 3);
     far_dataset_close(set);
 }
@@ -430,18 +411,17 @@ FAR_TEST(a_stack_of_pages_is_refused)
     fari_picture picture;
     char *data = NULL;
     size_t bytes = 0;
-    temp_folder(folder);
-    write_tiff(at("x.tif"), &k);
+    write_tiff(test_path("x.tif"), &k);
     k.mode = "a";
-    write_tiff(at("x.tif"), &k);
-    FAR_CHECK_OK(fari_file_read(at("x.tif"), 1 << 20, &data, &bytes));
+    write_tiff(test_path("x.tif"), &k);
+    FAR_CHECK_OK(fari_file_read(test_path("x.tif"), 1 << 20, &data, &bytes));
     FAR_CHECK_STATUS(probe(data, bytes, &picture), FAR_E_UNSUPPORTED);
     FAR_CHECK_HAS(far_error_message(), "stack of several pages");
     fari_free(data);
     k.height = 50; /* a smaller view is none */
-    write_tiff(at("y.tif"), &kinds[0]);
-    write_tiff(at("y.tif"), &k);
-    FAR_CHECK_OK(fari_file_read(at("y.tif"), 1 << 20, &data, &bytes));
+    write_tiff(test_path("y.tif"), &kinds[0]);
+    write_tiff(test_path("y.tif"), &k);
+    FAR_CHECK_OK(fari_file_read(test_path("y.tif"), 1 << 20, &data, &bytes));
     FAR_CHECK_OK(probe(data, bytes, &picture));
     FAR_CHECK_EQ_I64(picture.height, 100);
     fari_free(data);
@@ -470,8 +450,8 @@ static void check_damage(const kind *k)
     fari_decoder *decoder = NULL;
     char *data = NULL;
     size_t bytes = 0;
-    write_tiff(at("x.tif"), k);
-    FAR_CHECK_OK(fari_file_read(at("x.tif"), 1 << 20, &data, &bytes));
+    write_tiff(test_path("x.tif"), k);
+    FAR_CHECK_OK(fari_file_read(test_path("x.tif"), 1 << 20, &data, &bytes));
     FAR_CHECK_OK(fari_decoder_create(&decoder));
     for (size_t cut = 0; cut < bytes; cut += 1 + bytes / 301) {
         char *less = malloc(cut + 1); /* exactly so many, for the sanitizer */
@@ -497,8 +477,7 @@ FAR_TEST(damage_is_named_and_nothing_is_printed)
     struct {
         int fd, kept;
     } err;
-    temp_folder(folder);
-    err.fd = open(at("printed"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    err.fd = open(test_path("printed"), O_RDWR | O_CREAT | O_TRUNC, 0600);
     err.kept = dup(STDERR_FILENO);
     FAR_CHECK(err.fd >= 0 && err.kept >= 0 && dup2(err.fd, STDERR_FILENO) >= 0);
     for (size_t i = 0; i < FAR_COUNT(chosen); i++) check_damage(&kinds[chosen[i]]);
@@ -512,10 +491,9 @@ FAR_TEST(damaged_tiles_and_cut_files)
 {
     static float out[70 * 90 * 3];
     fari_decoder *decoder = NULL;
-    temp_folder(folder);
-    write_tiff(at("x.tif"), &kinds[2]); /* the directory follows the tiles */
-    opened o = open_tiff(at("x.tif"));
-    TIFF *tiff = TIFFOpen(at("x.tif"), "r");
+    write_tiff(test_path("x.tif"), &kinds[2]); /* the directory follows the tiles */
+    opened o = open_tiff(test_path("x.tif"));
+    TIFF *tiff = TIFFOpen(test_path("x.tif"), "r");
     const uint64_t tile_7 = TIFFGetStrileOffset(tiff, 7);
     TIFFClose(tiff);
     FAR_CHECK_OK(fari_decoder_create(&decoder));
@@ -526,8 +504,8 @@ FAR_TEST(damaged_tiles_and_cut_files)
                   "x.tif: tile 7 of the TIFF (32 x 16 pixels from row 32, column 16 on) is damaged");
     FAR_CHECK_OK(fari_decode_region(decoder, &o.file, &above, 3, out)); /* does not need it */
     fari_free(o.data);
-    write_tiff(at("big.tif"), &kinds[5]); /* cut where BigTIFF and tiles are: offsets beyond the end */
-    o = open_tiff(at("big.tif"));
+    write_tiff(test_path("big.tif"), &kinds[5]); /* cut where BigTIFF and tiles are: offsets beyond the end */
+    o = open_tiff(test_path("big.tif"));
     o.file.bytes = 0;
     FAR_CHECK_STATUS(probe(o.data, 4, &o.file.picture), FAR_E_FORMAT);
     fari_free(o.data);
@@ -540,10 +518,9 @@ FAR_TEST(a_file_without_its_end)
     static float out[100 * 130];
     fari_decoder *decoder = NULL;
     int found = 0;
-    temp_folder(folder);
-    write_tiff(at("x.tif"), &kinds[0]);
-    const opened o = open_tiff(at("x.tif"));
-    TIFF *tiff = TIFFOpen(at("x.tif"), "r");
+    write_tiff(test_path("x.tif"), &kinds[0]);
+    const opened o = open_tiff(test_path("x.tif"));
+    TIFF *tiff = TIFFOpen(test_path("x.tif"), "r");
     const uint32_t last = (uint32_t)TIFFGetStrileOffset(tiff, 11), end = (uint32_t)o.file.bytes - 100;
     TIFFClose(tiff);
     for (size_t i = last; i + 4 <= o.file.bytes; i++) /* the table follows the tiles */
@@ -568,17 +545,16 @@ FAR_TEST(what_is_not_read_is_said)
         { { "u64", "w", 20, 20, 16, 16, 1, 64, UINT, COMPRESSION_NONE, 1, false, false, 0 }, "samples of 64 bits" },
         { { "5", "w", 20, 20, 16, 16, 5, 8, UINT, COMPRESSION_NONE, 1, false, false, 0 }, "5 channels; 1 to 4" },
     };
-    temp_folder(folder);
     for (size_t i = 0; i < FAR_COUNT(cases); i++) {
         fari_picture picture;
         char *data = NULL;
         size_t bytes = 0;
-        TIFF *tiff = TIFFOpen(at("x.tif"), "w");
+        TIFF *tiff = TIFFOpen(test_path("x.tif"), "w");
         uint8_t tile[16 * 16 * 8] = { 0 };
         set_tags(tiff, &cases[i].k);
         (void)TIFFWriteEncodedTile(tiff, 0, tile, TIFFTileSize(tiff));
         TIFFClose(tiff);
-        FAR_CHECK_OK(fari_file_read(at("x.tif"), 1 << 20, &data, &bytes));
+        FAR_CHECK_OK(fari_file_read(test_path("x.tif"), 1 << 20, &data, &bytes));
         FAR_CHECK_STATUS(probe(data, bytes, &picture), FAR_E_UNSUPPORTED);
         FAR_CHECK_HAS(far_error_message(), cases[i].why);
         fari_free(data);
@@ -591,12 +567,11 @@ FAR_TEST(each_allocation_may_fail)
 {
     static float out[70 * 90 * 3];
     far_status st = FAR_E_NOMEM;
-    temp_folder(folder);
     put_kind("a/x.tif", &kinds[1]);
     for (int64_t nth = 0; st != FAR_OK; nth++) {
         far_dataset *set = NULL;
         fari_alloc_fail_after(nth);
-        st = far_dataset_open_images(folder, NULL, &set);
+        st = far_dataset_open_images(test_path(""), NULL, &set);
         if (st == FAR_OK) st = far_dataset_read(set, 0, out, NULL);
         fari_alloc_fail_after(-1);
         far_dataset_close(set);
@@ -616,10 +591,9 @@ FAR_TEST(reading_allocates_nothing)
     far_batch batch;
     map.height = 70;
     map.width = 90;
-    temp_folder(folder);
     put_kind("images/a.tif", &kinds[1]);
     put_kind("labels/a.tif", &map);
-    FAR_CHECK_OK(far_dataset_open_label_maps(folder, &(far_pictures_opts){ .class_count = 256 }, &set));
+    FAR_CHECK_OK(far_dataset_open_label_maps(test_path(""), &(far_pictures_opts){ .class_count = 256 }, &set));
     const far_loader_opts opts = { .batch = 1, .last = FAR_LAST_PAD, .threads = -1 };
     FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
     const int64_t before = fari_alloc_live();

@@ -22,17 +22,6 @@ FAR_TEST(built_without_libtiff)
 #else
 #include <tiffio.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[4][TEMP_FOLDER_BYTES + 64];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 enum { H = 83, W = 70, C = 3 };
 
 /* Bytes of a row of any type: every bit pattern that is a number. */
@@ -92,15 +81,14 @@ static void check_by_libtiff(const char *path, const far_tiff_opts *o, int64_t t
 
 FAR_TEST(read_back)
 {
-    temp_folder(folder);
     for (int type = FAR_TIFF_U8; type <= FAR_TIFF_F32; type++)
         for (int32_t channels = 1; channels <= C; channels += 2)
             for (int32_t tile = 16; tile <= 96; tile += 40) {
                 const far_tiff_opts o = {
                     .height = H, .width = W, .channels = channels, .type = (far_tiff_type)type, .tile = tile / 16 * 16
                 };
-                write_rows(at("x.tif"), &o);
-                check_by_libtiff(at("x.tif"), &o, tile / 16 * 16);
+                write_rows(test_path("x.tif"), &o);
+                check_by_libtiff(test_path("x.tif"), &o, tile / 16 * 16);
             }
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -113,12 +101,11 @@ FAR_TEST(classes_are_label_maps)
     uint8_t row[W];
     far_dataset *set = NULL;
     const far_tiff_opts o = { .height = H, .width = W, .channels = 1, .is_classes = true };
-    temp_folder(folder);
-    FAR_CHECK_OK(fari_folder_make(at("images")));
-    FAR_CHECK_OK(fari_folder_make(at("labels")));
-    write_rows(at("labels/a.tif"), &o);
-    write_rows(at("images/a.tif"), &(far_tiff_opts){ .height = H, .width = W, .channels = 1 });
-    FAR_CHECK_OK(far_dataset_open_label_maps(folder, NULL, &set));
+    FAR_CHECK_OK(fari_folder_make(test_path("images")));
+    FAR_CHECK_OK(fari_folder_make(test_path("labels")));
+    write_rows(test_path("labels/a.tif"), &o);
+    write_rows(test_path("images/a.tif"), &(far_tiff_opts){ .height = H, .width = W, .channels = 1 });
+    FAR_CHECK_OK(far_dataset_open_label_maps(test_path(""), NULL, &set));
     FAR_CHECK_OK(far_dataset_read(set, 0, image, labels));
     for (int64_t y = 0; y < H; y++) {
         fill_row(FAR_TIFF_U8, y, W, row);
@@ -126,7 +113,7 @@ FAR_TEST(classes_are_label_maps)
         for (int64_t x = 0; x < W; x++) FAR_CHECK(image[y * W + x] == (float)row[x] / 255.0f);
     }
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_images(at("labels/a.tif"), NULL, &set)); /* as an image: colours */
+    FAR_CHECK_OK(far_dataset_open_images(test_path("labels/a.tif"), NULL, &set)); /* as an image: colours */
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).channels, 3);
     far_dataset_close(set);
 }
@@ -136,11 +123,10 @@ FAR_TEST(equal_rows_give_equal_bytes)
     char *one = NULL, *two = NULL;
     size_t one_bytes = 0, two_bytes = 0;
     const far_tiff_opts o = { .height = H, .width = W, .channels = 2, .type = FAR_TIFF_F32, .tile = 32 };
-    temp_folder(folder);
-    write_rows(at("one.tif"), &o);
-    write_rows(at("two.tif"), &o);
-    FAR_CHECK_OK(fari_file_read(at("one.tif"), 1 << 24, &one, &one_bytes));
-    FAR_CHECK_OK(fari_file_read(at("two.tif"), 1 << 24, &two, &two_bytes));
+    write_rows(test_path("one.tif"), &o);
+    write_rows(test_path("two.tif"), &o);
+    FAR_CHECK_OK(fari_file_read(test_path("one.tif"), 1 << 24, &one, &one_bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("two.tif"), 1 << 24, &two, &two_bytes));
     FAR_CHECK(one_bytes == two_bytes && memcmp(one, two, one_bytes) == 0);
     fari_free(one);
     fari_free(two);
@@ -162,25 +148,24 @@ FAR_TEST(what_is_wrong_is_said)
     far_tiff *tiff = NULL;
     const far_tiff_opts good = { .height = 3, .width = 20, .channels = 1 };
     far_tiff_opts bad = good;
-    temp_folder(folder);
     bad.tile = 40;
-    FAR_CHECK_STATUS(far_tiff_create(at("x.tif"), &bad, &tiff), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_tiff_create(test_path("x.tif"), &bad, &tiff), FAR_E_ARG);
     FAR_CHECK_HAS(far_error_message(), "multiples of 16");
-    FAR_CHECK_STATUS(far_tiff_create(at("no/x.tif"), &good, &tiff), FAR_E_NOTFOUND);
-    FAR_CHECK_OK(far_tiff_create(at("x.tif"), &good, &tiff));
+    FAR_CHECK_STATUS(far_tiff_create(test_path("no/x.tif"), &good, &tiff), FAR_E_NOTFOUND);
+    FAR_CHECK_OK(far_tiff_create(test_path("x.tif"), &good, &tiff));
     FAR_CHECK_OK(far_tiff_add(tiff, rows, 2));
     FAR_CHECK_STATUS(far_tiff_add(tiff, rows, 2), FAR_E_ARG);
     FAR_CHECK_HAS(far_error_message(), "2 rows after 2 of 3");
     FAR_CHECK_STATUS(far_tiff_close(tiff, true), FAR_E_ARG);
-    FAR_CHECK_OK(far_tiff_create(at("x.tif"), &good, &tiff));
+    FAR_CHECK_OK(far_tiff_create(test_path("x.tif"), &good, &tiff));
     FAR_CHECK_OK(far_tiff_add(tiff, rows, 2));
     FAR_CHECK_STATUS(far_tiff_close(tiff, true), FAR_E_ARG);
     FAR_CHECK_HAS(far_error_message(), "2 rows of 3 were written");
-    FAR_CHECK_OK(far_tiff_create(at("x.tif"), &good, &tiff));
+    FAR_CHECK_OK(far_tiff_create(test_path("x.tif"), &good, &tiff));
     FAR_CHECK_OK(far_tiff_close(tiff, false));
     char **names = NULL;
     int64_t count = 0;
-    FAR_CHECK_OK(fari_folder_list(folder, &names, &count));
+    FAR_CHECK_OK(fari_folder_list(test_path(""), &names, &count));
     FAR_CHECK_EQ_I64(count, 0); /* nothing is left */
     fari_names_free(names, count);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -195,9 +180,8 @@ FAR_TEST(a_full_disk_is_said_and_nothing_left)
     const struct rlimit small = { 20000, RLIM_INFINITY };
     struct rlimit before;
     far_status st = FAR_OK;
-    temp_folder(folder);
     FAR_CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    FAR_CHECK_OK(far_tiff_create(at("x.tif"), &o, &tiff));
+    FAR_CHECK_OK(far_tiff_create(test_path("x.tif"), &o, &tiff));
     FAR_CHECK_EQ_I64(setrlimit(RLIMIT_FSIZE, &small), 0);
     uint32_t random = 1;
     for (int64_t y = 0; y < 64 && st == FAR_OK; y++) {
@@ -208,7 +192,7 @@ FAR_TEST(a_full_disk_is_said_and_nothing_left)
     FAR_CHECK_HAS(far_error_message(), "x.tif");
     FAR_CHECK_STATUS(far_tiff_close(tiff, true), FAR_E_IO);
     FAR_CHECK_EQ_I64(setrlimit(RLIMIT_FSIZE, &before), 0);
-    FAR_CHECK(!fari_path_exists(at("x.tif")));
+    FAR_CHECK(!fari_path_exists(test_path("x.tif")));
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -216,11 +200,10 @@ FAR_TEST(each_allocation_may_fail)
 {
     const far_tiff_opts o = { .height = 3, .width = 20, .channels = 3 };
     far_status st = FAR_E_NOMEM;
-    temp_folder(folder);
     for (int64_t nth = 0; st != FAR_OK; nth++) {
         far_tiff *tiff = NULL;
         fari_alloc_fail_after(nth);
-        st = far_tiff_create(at("x.tif"), &o, &tiff);
+        st = far_tiff_create(test_path("x.tif"), &o, &tiff);
         fari_alloc_fail_after(-1);
         FAR_CHECK_OK(far_tiff_close(tiff, false));
         if (st != FAR_OK) FAR_CHECK(st == FAR_E_NOMEM || st == FAR_E_IO);

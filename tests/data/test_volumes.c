@@ -5,26 +5,10 @@
 #include "test.h"
 #include <farandole/data.h>
 
-static char folder[TEMP_FOLDER_BYTES];
-
-static const char *at(const char *name)
-{
-    static char paths[2][700]; /* two at a time */
-    static int turn;
-    char *path = paths[turn++ % 2];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void new_folder(void)
-{
-    temp_folder(folder);
-}
-
 static void put_npy(const char *name, const char *descr, const char *shape, const void *data, size_t bytes)
 {
     char head[128];
-    FILE *file = fopen(at(name), "wb");
+    FILE *file = fopen(test_path(name), "wb");
     FAR_CHECK(file != NULL);
     const int used =
         snprintf(head + 10, sizeof head - 10, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
@@ -39,7 +23,8 @@ static void put_npy(const char *name, const char *descr, const char *shape, cons
 static far_dataset_info open_and_read(bool channels_first, bool has_labels, float *image_out, int32_t *label_out)
 {
     far_dataset *set = NULL;
-    FAR_CHECK_OK(far_dataset_open_volumes(at("images"), has_labels ? at("labels") : NULL, channels_first, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_volumes(test_path("images"), has_labels ? test_path("labels") : NULL, channels_first,
+                                          0, &set));
     const far_dataset_info info = far_dataset_info_of(set);
     FAR_CHECK_OK(far_dataset_read(set, 1, image_out, label_out));
     far_dataset_close(set);
@@ -53,7 +38,6 @@ FAR_TEST(axes_of_arrays)
     int32_t labels[24];
     for (int i = 0; i < 48; i++) numbers[i] = (float)i;
     for (int i = 0; i < 24; i++) maps[i] = (uint8_t)(i % 5);
-    new_folder();
 
     put_npy("images", "<f4", "(2, 2, 6, 2)", numbers, sizeof numbers); /* [N, D, H, W] */
     far_dataset_info info = open_and_read(false, false, image, NULL);
@@ -75,7 +59,7 @@ FAR_TEST(axes_of_arrays)
         for (int c = 0; c < 2; c++) FAR_CHECK(image[2 * voxel + c] == numbers[24 + 12 * c + voxel]);
 
     far_dataset *set = NULL; /* five axes are volumes without being told */
-    FAR_CHECK_OK(far_dataset_open_npy(at("images"), at("labels"), true, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("images"), test_path("labels"), true, 0, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).depth, 2);
     far_dataset_close(set);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -86,16 +70,15 @@ FAR_TEST(what_does_not_fit_is_told)
     const float numbers[24] = { 0.0f };
     const uint8_t maps[24] = { 0 };
     far_dataset *set = NULL;
-    new_folder();
     put_npy("images", "<f4", "(2, 2, 3, 2)", numbers, sizeof numbers);
     put_npy("labels", "|u1", "(2, 6, 2)", maps, sizeof maps);
-    FAR_CHECK_STATUS(far_dataset_open_volumes(at("images"), at("labels"), false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_volumes(test_path("images"), test_path("labels"), false, 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "neither one axis (N) nor the volumes' N x 2 x 3 x 2");
     put_npy("images", "<f4", "(2, 6, 2)", numbers, sizeof numbers);
-    FAR_CHECK_STATUS(far_dataset_open_volumes(at("images"), NULL, false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_volumes(test_path("images"), NULL, false, 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "3 axes; volumes need 4 (N, D, H, W)");
     put_npy("images", "<f4", "(24,)", numbers, sizeof numbers);
-    FAR_CHECK_STATUS(far_dataset_open_npy(at("images"), NULL, false, 0, &set), FAR_E_FORMAT);
+    FAR_CHECK_STATUS(far_dataset_open_npy(test_path("images"), NULL, false, 0, &set), FAR_E_FORMAT);
     FAR_CHECK_HAS(far_error_message(), "images need 2 (H, W), 3 (N, H, W) or 4 (N, H, W, C), volumes 5");
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -105,14 +88,13 @@ FAR_TEST(volumes_in_a_folder)
     const float numbers[24] = { 0.0f };
     const uint8_t classes[2] = { 1, 0 };
     far_dataset *set = NULL;
-    new_folder();
     put_npy("train-images.npy", "<f4", "(2, 2, 3, 2)", numbers, sizeof numbers);
     put_npy("train-labels.npy", "|u1", "(2,)", classes, sizeof classes);
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_VOLUMES, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_VOLUMES, FAR_DATA_TRAIN, false, 0, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).depth, 2);
     FAR_CHECK(far_dataset_info_of(set).label == FAR_LABEL_CLASS);
     far_dataset_close(set);
-    FAR_CHECK_OK(far_dataset_open_folder(folder, FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
     FAR_CHECK_EQ_I64(far_dataset_info_of(set).depth, 1); /* [N, H, W, C] */
     far_dataset_close(set);
 }

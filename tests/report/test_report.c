@@ -5,6 +5,7 @@
 #include "report/html.h"
 #include "report/record.h"
 #include "report/series.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/report.h>
 #include <unistd.h>
@@ -19,10 +20,7 @@ static const char *in_folder(const char *name, char path_out[700])
 
 static void new_folder(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%s/far-report-%ld", tmp != NULL ? tmp : "/tmp", (long)getpid());
-    FAR_CHECK_OK(fari_remove_tree(folder));
-    FAR_CHECK_OK(fari_folder_make(folder));
+    (void)snprintf(folder, sizeof folder, "%s", test_path(""));
 }
 
 static void write_file(const char *name, const char *text)

@@ -3,19 +3,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/metrics_log.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static char path[600];
+static const char *path;
 
 static void new_path(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(path, sizeof path, "%s/far-metrics-%ld.jsonl", tmp != NULL ? tmp : "/tmp", (long)getpid());
-    (void)unlink(path);
+    path = test_path("metrics.jsonl");
 }
 
 static void check_content(const char *want)
@@ -76,7 +75,6 @@ FAR_TEST(lines)
         "{\"step\": 3, \"loss\": 0.1, \"lr\": 0.1, \"samples\": 9223372036854775807, \"phase\": \"train \\\"x\\\"\"}\n"
         "{\"step\": 4, \"loss\": null, \"norm\": null, \"nonfinite\": {\"loss\": \"nan\", \"norm\": \"-inf\"}}\n");
     fari_metrics_log_close(log);
-    (void)unlink(path);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -95,7 +93,6 @@ FAR_TEST(going_back_removes_later_lines)
     FAR_CHECK_OK(fari_metrics_log_open(path, -1, &log)); /* a new run */
     fari_metrics_log_close(log);
     check_content("");
-    (void)unlink(path);
 }
 
 static char warning[1024];
@@ -119,7 +116,6 @@ FAR_TEST(torn_and_damaged_lines_go)
     FAR_CHECK_HAS(warning, "line 3");
     fari_metrics_log_close(log);
     check_content("{\"step\": 1, \"a\": 1}\n{\"note\": \"no step\"}\n{\"step\": 2, \"a\": 2}\n");
-    (void)unlink(path);
 }
 
 FAR_TEST(full_disk_leaves_whole_lines)
@@ -134,8 +130,7 @@ FAR_TEST(full_disk_leaves_whole_lines)
     fari_metrics_log_begin(log, 3);
     fari_metrics_log_f64(log, "loss", 1.0 / 3.0);
     FAR_CHECK_STATUS(fari_metrics_log_end(log), FAR_E_IO);
-    FAR_CHECK_HAS(far_error_message(), "far-metrics");
+    FAR_CHECK_HAS(far_error_message(), "metrics.jsonl");
     fari_metrics_log_close(log);
     check_content("{\"step\": 1, \"loss\": 1}\n{\"step\": 2, \"loss\": 0.5}\n");
-    (void)unlink(path);
 }

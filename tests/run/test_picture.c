@@ -1,17 +1,9 @@
 /* Pictures and NumPy arrays of predictions: values by hand. */
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/data.h>
 #include <farandole/picture.h>
 #include <unistd.h>
-
-static char path[600];
-
-static const char *temporary(const char *name)
-{
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(path, sizeof path, "%s/far-picture-%ld-%s", tmp != NULL ? tmp : "/tmp", (long)getpid(), name);
-    return path;
-}
 
 FAR_TEST(classes_and_probabilities)
 {
@@ -141,20 +133,19 @@ FAR_TEST(npy_grows_and_reads_back)
     float back[6];
     far_npy *npy = NULL;
     far_dataset *set = NULL;
-    FAR_CHECK_OK(far_npy_create(temporary("a.npy"), FAR_NPY_F32, &item, false, &npy));
-    FAR_CHECK(access(path, F_OK) != 0); /* not there before it is complete */
+    FAR_CHECK_OK(far_npy_create(test_path("a.npy"), FAR_NPY_F32, &item, false, &npy));
+    FAR_CHECK(access(test_path("a.npy"), F_OK) != 0); /* not there before it is complete */
     FAR_CHECK_OK(far_npy_add(npy, first, 1));
     FAR_CHECK_OK(far_npy_add(npy, second, 1));
     FAR_CHECK_OK(far_npy_close(npy, true));
-    FAR_CHECK_OK(far_dataset_open_npy(path, NULL, false, 0, &set));
+    FAR_CHECK_OK(far_dataset_open_npy(test_path("a.npy"), NULL, false, 0, &set));
     const far_dataset_info info = far_dataset_info_of(set);
     FAR_CHECK(info.sample_count == 2 && info.height == 2 && info.width == 3 && info.channels == 1);
     FAR_CHECK_OK(far_dataset_read(set, 1, back, NULL));
     FAR_CHECK(back[0] == 7.0F && back[5] == 12.5F);
     far_dataset_close(set);
-    (void)unlink(path);
-    FAR_CHECK_OK(far_npy_create(temporary("b.npy"), FAR_NPY_U8, &item, true, &npy));
+    FAR_CHECK_OK(far_npy_create(test_path("b.npy"), FAR_NPY_U8, &item, true, &npy));
     FAR_CHECK_OK(far_npy_close(npy, false));
-    FAR_CHECK(access(path, F_OK) != 0);
+    FAR_CHECK(access(test_path("b.npy"), F_OK) != 0);
     FAR_CHECK_STATUS(far_npy_create("/no/such/folder/x.npy", FAR_NPY_I32, &item, true, &npy), FAR_E_NOTFOUND);
 }

@@ -2,19 +2,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "run/safetensors.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static char path_text[600];
-
 static const char *temporary(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(path_text, sizeof path_text, "%s/far-st-%ld.safetensors", tmp != NULL ? tmp : "/tmp",
-                   (long)getpid());
-    return path_text;
+    return test_path("x.safetensors");
 }
 
 static const float weights[6] = { 1.5f, -2.0f, 0.0f, 1e-40f, 3e38f, -0.0f };
@@ -61,7 +57,6 @@ FAR_TEST(written_reads_back)
     FAR_CHECK(memcmp(part, weights + 3, sizeof part) == 0);
     FAR_CHECK_STATUS(fari_st_read(file, fari_st_find(file, "layer.weight"), 5, 2, FAR_F32, part), FAR_E_ARG);
     fari_st_close(file);
-    (void)unlink(temporary());
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -85,7 +80,6 @@ FAR_TEST(equal_tensors_give_equal_bytes)
     fari_st_close(file);
     fari_free(first);
     fari_free(again);
-    (void)unlink(temporary());
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
@@ -227,7 +221,6 @@ FAR_TEST(every_cut_is_noticed)
         fari_st_close(file);
     }
     fari_free(whole);
-    (void)unlink(temporary());
 }
 
 FAR_TEST(long_headers_are_refused)
@@ -262,7 +255,6 @@ FAR_TEST(many_tensors_are_found)
     }
     FAR_CHECK_EQ_I64(fari_st_find(file, "t"), -1);
     fari_st_close(file);
-    (void)unlink(temporary());
 }
 
 FAR_TEST(full_disk_is_told)
@@ -273,7 +265,7 @@ FAR_TEST(full_disk_is_told)
     (void)signal(SIGXFSZ, SIG_IGN);
     FAR_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     FAR_CHECK_STATUS(fari_st_write_atomic(temporary(), &one, 1, NULL, 0), FAR_E_IO);
-    FAR_CHECK_HAS(far_error_message(), "far-st-");
+    FAR_CHECK_HAS(far_error_message(), "x.safetensors");
     FAR_CHECK(!fari_path_exists(temporary()));
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -293,7 +285,6 @@ FAR_TEST(each_allocation_may_fail)
         FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
     }
     FAR_CHECK_OK(st);
-    (void)unlink(temporary());
 }
 
 FAR_TEST(a_file_by_pytorch_users)

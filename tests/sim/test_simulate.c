@@ -3,17 +3,9 @@
 #include "base/mem.h"
 #include "sim/params.h"
 #include "sim/sim.h"
+#include "support/temp_folder.h"
 #include "test.h"
 #include <farandole/lartpc.h>
-
-static const char *at(const char *name)
-{
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", name);
-    return path;
-}
 
 FAR_TEST(own_functions)
 {
@@ -150,16 +142,16 @@ FAR_TEST(events_are_a_pure_function)
     size_t bytes = 0, bytes_again = 0;
     last.event_count = 1;
     last.first = 2;
-    FAR_CHECK_OK(far_lartpc_simulate(&three, at("three.h5")));
-    FAR_CHECK_OK(far_lartpc_simulate(&three, at("again.h5")));
-    FAR_CHECK_OK(far_lartpc_simulate(&last, at("one.h5")));
-    FAR_CHECK_OK(fari_file_read(at("three.h5"), 1 << 26, &first, &bytes));
-    FAR_CHECK_OK(fari_file_read(at("again.h5"), 1 << 26, &second, &bytes_again));
+    FAR_CHECK_OK(far_lartpc_simulate(&three, test_path("three.h5")));
+    FAR_CHECK_OK(far_lartpc_simulate(&three, test_path("again.h5")));
+    FAR_CHECK_OK(far_lartpc_simulate(&last, test_path("one.h5")));
+    FAR_CHECK_OK(fari_file_read(test_path("three.h5"), 1 << 26, &first, &bytes));
+    FAR_CHECK_OK(fari_file_read(test_path("again.h5"), 1 << 26, &second, &bytes_again));
     FAR_CHECK(bytes == bytes_again && memcmp(first, second, bytes) == 0);
     fari_free(first);
     fari_free(second);
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("three.h5"), NULL, &all));
-    FAR_CHECK_OK(far_dataset_open_lartpc(at("one.h5"), NULL, &one));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("three.h5"), NULL, &all));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("one.h5"), NULL, &one));
     FAR_CHECK_OK(far_dataset_read(all, 2, a, la));
     FAR_CHECK_OK(far_dataset_read(one, 0, b, lb));
     FAR_CHECK_BITS("event 2", b, a, 320 * 512 * 3);
@@ -201,16 +193,16 @@ FAR_TEST(wrong_wishes_and_stopping)
 {
     far_lartpc_sim_opts opts = { .event_count = -1 };
     int64_t total = 0;
-    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, at("x.h5")), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
     opts = (far_lartpc_sim_opts){ .height = 32, .width = 512 };
-    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, at("x.h5")), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
     opts = (far_lartpc_sim_opts){ .height = 320, .width = 70000 };
-    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, at("x.h5")), FAR_E_ARG);
+    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
     opts = (far_lartpc_sim_opts){
         .event_count = 5, .height = 64, .width = 128, .progress = stop_after_two, .context = &total
     };
-    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, at("x.h5")), FAR_E_STOPPED);
-    FAR_CHECK(total == 5 && !fari_path_exists(at("x.h5")) && !fari_path_exists(at("x.h5.part")));
+    FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_STOPPED);
+    FAR_CHECK(total == 5 && !fari_path_exists(test_path("x.h5")) && !fari_path_exists(test_path("x.h5.part")));
     opts.progress = NULL;
     FAR_CHECK_STATUS(far_lartpc_simulate(&opts, "/no/such/folder/x.h5"), FAR_E_IO);
     FAR_CHECK_HAS(far_error_message(), "/no/such/folder/x.h5");

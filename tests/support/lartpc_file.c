@@ -17,15 +17,6 @@ static const fari_lartpc_plane events[2][3] = {
       { LARTPC_PIXELS, ids_all, values_all, labels_all } },
 };
 
-const char *lartpc_at(const char *name)
-{
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", name);
-    return path;
-}
-
 static void fill_all(void)
 {
     if (values_all[0] != 0.0f) return; /* threads come later and only read */

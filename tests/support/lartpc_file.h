@@ -9,8 +9,6 @@
 #define LARTPC_IMAGE "/Data/sparse2d_sbndwire_group"
 #define LARTPC_LABEL "/Data/sparse2d_sbnd_cosmicseg_group"
 
-/* A path under $TMPDIR; good until the fourth next call. */
-const char *lartpc_at(const char *name);
 /* Two events of three planes: 4, 0, 1 and 1, 4, all 35 pixels. */
 void lartpc_put(const char *path);
 /* What such a file must give: image and label of event `idx`, [y][x][plane]. */

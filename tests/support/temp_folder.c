@@ -19,3 +19,13 @@ void temp_folder_in_memory(char path_out[TEMP_FOLDER_BYTES])
     if (getenv("TMPDIR") != NULL || access("/dev/shm", W_OK) != 0) temp_folder(path_out);
     else make_under("/dev/shm", path_out);
 }
+
+const char *test_path(const char *name)
+{
+    static char folder[TEMP_FOLDER_BYTES], paths[4][TEMP_FOLDER_BYTES + 256];
+    static int turn;
+    char *path = paths[turn++ % 4];
+    if (folder[0] == '\0') temp_folder_in_memory(folder);
+    (void)snprintf(path, sizeof paths[0], "%s%s%s", folder, name[0] != '\0' ? "/" : "", name);
+    return path;
+}
