@@ -60,6 +60,12 @@ typedef struct fari_step {
     const int64_t *sample_ids; /* [batch]: dataset index of each sample of the batch */
     const double *hyper;       /* [FARI_HYPER_COUNT] per parameter group, see src/ops/optim.h */
     void *const *feed;         /* [inputs]: this step's batch, one dense array an input, in the tensor's own order */
+    /* Of an input that feed has NULL for: rows [row_lo, row_hi) of the sample at a place of the batch, as they would lie there (f32 or i32);
+       of an input without rows those are [0, 1). Called whenever and as often as the plan needs them, by any thread, several at once; may
+       block; a failure ends the step. NULL: all inputs are in feed. */
+    far_status (*feed_rows)(void *context, int32_t input, int64_t sample, int64_t row_lo, int64_t row_hi,
+                            void *rows_out);
+    void *feed_context;
 } fari_step;
 
 /* One kernel call. Fixed when the plan is made, but for what `step` points to. */

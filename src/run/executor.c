@@ -115,19 +115,48 @@ static int64_t feed_offset(const fari_executor *exec, const fari_instr *instr, c
     return ((view->sample0 - box->sample_lo) * (box->row_hi - box->row_lo) + view->row0 - box->row_lo) * row_elems;
 }
 
-static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
+/* From arrays that hold the batch. */
+static void copy_feed(const fari_executor *exec, const fari_instr *instr, const fari_view *view, void *to)
 {
-    const fari_view *view = &exec->plan->views[instr->view0];
     const int64_t elems = fari_view_elems(view), first = feed_offset(exec, instr, view);
     const void *from = exec->step->feed[instr->aux];
-    void *to = fari_exec_view_data(exec, instr->view0);
-    if (from == NULL) return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
     if (view->dtype == FAR_F64) /* the oracle holds f32 inputs in double */
         for (int64_t i = 0; i < elems; i++) ((double *)to)[i] = (double)((const float *)from)[first + i];
     else
         memcpy(to, (const char *)from + first * far_dtype_bytes(view->dtype),
                (size_t)(elems * far_dtype_bytes(view->dtype)));
+}
+
+/* Made when they are needed, sample by sample. The oracle gets its floats into the upper half of their place, from where they spread. */
+static far_status make_feed(const fari_executor *exec, const fari_instr *instr, const fari_view *view, char *to)
+{
+    const fari_step *step = exec->step;
+    const bool is_wide = view->dtype == FAR_F64;
+    const int64_t rows = view->ndim >= 3 ? view->dim[2] : 1, elems = fari_view_elems(view);
+    const int64_t sample_bytes =
+        elems / view->dim[0] * (is_wide ? (int64_t)sizeof(float) : far_dtype_bytes(view->dtype));
+    char *out = is_wide ? to + elems * (int64_t)sizeof(float) : to;
+    for (int64_t i = 0; i < view->dim[0]; i++)
+        FAR_TRY(step->feed_rows(step->feed_context, instr->aux, view->sample0 + i, view->row0, view->row0 + rows,
+                                out + i * sample_bytes));
+    for (int64_t i = 0; i < elems && is_wide; i++) {
+        float value;
+        memcpy(&value, out + i * (int64_t)sizeof(float), sizeof value);
+        ((double *)(void *)to)[i] = (double)value;
+    }
     return FAR_OK;
+}
+
+static far_status run_feed(const fari_executor *exec, const fari_instr *instr)
+{
+    const fari_view *view = &exec->plan->views[instr->view0];
+    void *to = fari_exec_view_data(exec, instr->view0);
+    if (exec->step->feed[instr->aux] != NULL) {
+        copy_feed(exec, instr, view, to);
+        return FAR_OK;
+    }
+    if (exec->step->feed_rows != NULL) return make_feed(exec, instr, view, to);
+    return FAR_FAIL(FAR_E_ARG, "input %d of the graph is not fed", (int)instr->aux);
 }
 
 far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch)

@@ -152,7 +152,7 @@ static fari_bad_tensor first_bad(const far_graph *graph, const rank_set_opts *op
     double hyper[2 * FAR_HYPER_COUNT];
     const int64_t ids[] = { 0, 1, 2 };
     far_optim_hyper(&(far_optim_opts){ .name = "sgd", .momentum = 0.9 }, 0, 0.01, 0.01, hyper);
-    const fari_step step = { SEED, 0, 0, ids, hyper, feed };
+    const fari_step step = { .seed = SEED, .sample_ids = ids, .hyper = hyper, .feed = feed };
     rank_set_open(graph, opts, &ranks);
     for (int32_t r = 0; r < ranks.count; r++) check_guard(ranks.runs[r].plan);
     rank_set_digest(&ranks, before);

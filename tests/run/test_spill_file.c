@@ -124,7 +124,12 @@ static far_status rig_step(rig *r)
     memcpy(&feed[0], &batch.images, sizeof feed[0]);
     memcpy(&feed[1], &batch.labels, sizeof feed[1]);
     far_optim_hyper(&net_unet_group.optim, r->step, 0.01, 0.01, hyper);
-    const fari_step step = { NET_SEED, r->step++, batch.epoch, batch.sample_ids, hyper, feed };
+    const fari_step step = { .seed = NET_SEED,
+                             .step = r->step++,
+                             .epoch = batch.epoch,
+                             .sample_ids = batch.sample_ids,
+                             .hyper = hyper,
+                             .feed = feed };
     return fari_executor_step(r->exec, &step);
 }
 

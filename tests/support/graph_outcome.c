@@ -49,7 +49,7 @@ graph_outcome run_graph(const far_graph *graph, const rank_set_opts *opts, void 
     rank_set_open(graph, opts, &ranks);
     for (int64_t i = 0; i < STEPS; i++) {
         far_optim_hyper(&optim, i, 0.01, 0.01, hyper);
-        const fari_step step = { opts->seed, i, 0, ids, hyper, feed };
+        const fari_step step = { .seed = opts->seed, .step = i, .sample_ids = ids, .hyper = hyper, .feed = feed };
         rank_set_step(&ranks, &step);
     }
     rank_set_digest(&ranks, result.digest);

@@ -14,7 +14,12 @@ static void train(const net_case *net, rank_set *ranks, int64_t steps)
         memcpy(&feed[0], &batch.images, sizeof feed[0]);
         memcpy(&feed[1], &batch.labels, sizeof feed[1]);
         far_optim_hyper(&net->optim, i, net->lr, net->lr, hyper);
-        const fari_step step = { NET_SEED, i, batch.epoch, batch.sample_ids, hyper, feed };
+        const fari_step step = { .seed = NET_SEED,
+                                 .step = i,
+                                 .epoch = batch.epoch,
+                                 .sample_ids = batch.sample_ids,
+                                 .hyper = hyper,
+                                 .feed = feed };
         rank_set_step(ranks, &step);
     }
     far_loader_close(loader);

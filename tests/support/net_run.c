@@ -90,9 +90,39 @@ far_loader *net_loader(const net_case *net, far_dataset **set_out)
     return loader;
 }
 
-static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader,
-                  far_value loss, int64_t steps, bool is_mutant, net_result *result)
+/* Rows of a batch that lies in memory, as if they were made when they are asked for. */
+typedef struct row_feed {
+    const far_graph *graph;
+    far_batch batch;
+    bool is_failing;
+} row_feed;
+
+static far_status copy_rows(void *context, int32_t input, int64_t sample, int64_t row_lo, int64_t row_hi,
+                            void *rows_out)
 {
+    const row_feed *feed = context;
+    const far_shape shape = far_graph_shape(feed->graph, far_graph_find(feed->graph, input == 0 ? "image" : "label"));
+    const int64_t rows = shape.ndim >= 3 ? shape.dim[2] : 1, row = far_shape_elems(&shape) / shape.dim[0] / rows;
+    FAR_CHECK(sample >= 0 && sample < shape.dim[0] && row_lo >= 0 && row_lo < row_hi && row_hi <= rows);
+    if (feed->is_failing) return FAR_FAIL(FAR_E_IO, "no rows today");
+    const int64_t at = (sample * rows + row_lo) * row, bytes = (row_hi - row_lo) * row * 4;
+    memcpy(rows_out, input == 0 ? (const void *)(feed->batch.images + at) : (const void *)(feed->batch.labels + at),
+           (size_t)bytes);
+    return FAR_OK;
+}
+
+/* Once more, from where nothing is to be had: the step ends, and says why. */
+static void check_failing_feed(fari_executor *exec, const fari_step *step)
+{
+    ((row_feed *)step->feed_context)->is_failing = true;
+    FAR_CHECK_STATUS(fari_executor_step(exec, step), FAR_E_IO);
+    FAR_CHECK_HAS(far_error_message(), "no rows today");
+}
+
+static void train(const net_case *net, const fari_executor *exec_const, fari_executor *exec, far_loader *loader,
+                  const far_graph *graph, int64_t steps, const net_variant *variant, net_result *result)
+{
+    row_feed rows = { .graph = graph };
     double hyper[GROUPS * FAR_HYPER_COUNT];
     for (int64_t i = 0; i < steps; i++) {
         far_batch batch;
@@ -101,13 +131,23 @@ static void train(const net_case *net, const fari_executor *exec_const, fari_exe
         memcpy(&feed[0], &batch.images, sizeof feed[0]);
         memcpy(&feed[1], &batch.labels, sizeof feed[1]);
         far_optim_hyper(&net->optim, i, net->lr, net->lr, hyper);
-        const fari_step step = { SEED, i, batch.epoch, batch.sample_ids, hyper, feed };
+        fari_step step = { .seed = SEED,
+                           .step = i,
+                           .epoch = batch.epoch,
+                           .sample_ids = batch.sample_ids,
+                           .hyper = hyper,
+                           .feed = feed,
+                           .feed_rows = copy_rows,
+                           .feed_context = &rows };
+        rows.batch = batch;
+        if (variant->is_fed_by_rows) feed[0] = feed[1] = NULL;
         const far_status st = fari_executor_step(exec, &step);
-        if (is_mutant && (st == FAR_E_NONFINITE || st == FAR_E_IO))
+        if (variant->change_plan != NULL && (st == FAR_E_NONFINITE || st == FAR_E_IO))
             break; /* seen: the steps before leave another digest than all of them */
         FAR_CHECK_OK(st);
+        if (i + 1 == steps) FAR_CHECK_OK(fari_executor_read_f64(exec_const, graph->loss, &result->loss));
+        if (i + 1 == steps && variant->is_fed_by_rows) check_failing_feed(exec, &step);
     }
-    FAR_CHECK_OK(fari_executor_read_f64(exec_const, loss, &result->loss));
 }
 
 void net_run(const net_case *net, const net_variant *variant, int64_t steps, net_result *result_out)
@@ -131,7 +171,7 @@ void net_run(const net_case *net, const net_variant *variant, int64_t steps, net
                                        .order_seed = variant->order_seed,
                                        .spill_folder = variant->spill_folder };
     FAR_CHECK_OK(fari_executor_create(plan, store, &exec_opts, &exec));
-    train(net, exec, exec, loader, graph->loss, steps, variant->change_plan != NULL, result_out);
+    train(net, exec, exec, loader, graph, steps, variant, result_out);
     fari_store_digest(store, true, result_out->digest);
     const fari_grains *grains = &plan->grains[far_graph_find(graph, "image")];
     result_out->sample_grains = grains->index_count;

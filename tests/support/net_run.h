@@ -33,6 +33,7 @@ typedef struct net_variant {
     void (*change_plan)(fari_plan *plan);
     fari_spill_config spill;
     const char *spill_folder;
+    bool is_fed_by_rows; /* asks for them when they are needed; in the end also where there are none to be had */
 } net_variant;
 
 typedef struct net_result {
