@@ -136,15 +136,28 @@ static void check_set(far_dataset *set)
     }
 }
 
-FAR_TEST(raw_sets)
+static void put_images(const char *name)
+{
+    char beside[64];
+    (void)put(name, pixels, sizeof pixels);
+    (void)snprintf(beside, sizeof beside, "%s.json", name);
+    put_text(beside, "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
+}
+
+static far_dataset *open_raw(void)
 {
     far_dataset *set = NULL;
     fill();
-    (void)put("train-images.raw", pixels, sizeof pixels);
+    put_images("train-images.raw");
     (void)put("train-labels.raw", maps, sizeof maps);
-    put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
     put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
     FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    return set;
+}
+
+FAR_TEST(raw_sets)
+{
+    far_dataset *set = open_raw();
     check_set(set);
     far_dataset_close(set);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -155,13 +168,7 @@ FAR_TEST(large_images_are_counted_in_windows)
 {
     double mean[2][C], deviation[2][C];
     int64_t counts[2][5], among[2][5];
-    far_dataset *set = NULL;
-    fill();
-    (void)put("train-images.raw", pixels, sizeof pixels);
-    (void)put("train-labels.raw", maps, sizeof maps);
-    put_text("train-images.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
-    put_text("train-labels.raw.json", "{\"shape\": [3, 11, 13], \"type\": \"uint8\"}");
-    FAR_CHECK_OK(far_dataset_open_folder(test_path(""), FAR_DATA_AUTO, FAR_DATA_TRAIN, false, 0, &set));
+    far_dataset *set = open_raw();
     for (int i = 0; i < 2; i++) {
         set->window_elems = i == 0 ? 0 : 4 * W * C;
         FAR_CHECK_EQ_I64(fari_dataset_window_rows(set, 1), i == 0 ? H : 4);
@@ -459,8 +466,7 @@ FAR_TEST(each_allocation_may_fail)
     const hsize_t chunk[] = { 1, 4, 5, 2 };
     put_npz("a.npz", true, false);
     put_h5("a.h5", chunk, chunk);
-    (void)put("a.raw", pixels, sizeof pixels);
-    put_text("a.raw.json", "{\"shape\": [3, 11, 13, 2], \"type\": \"uint16\"}");
+    put_images("a.raw");
     for (size_t i = 0; i < FAR_COUNT(names); i++) {
         far_status st = FAR_E_NOMEM;
         for (int64_t nth = 0; st != FAR_OK; nth++) {

@@ -1,24 +1,10 @@
 #!/usr/bin/env python3
 """Arrays in .npy, .npz and HDF5 files that NumPy and h5py wrote, element by element. Skipped without them."""
 import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("FAR_TEST_BUILD", ROOT / "build" / "release"))
-SYSTEM_PYTHON = "/usr/bin/python3"
-
-try:
-    import h5py
-    import numpy as np
-except ImportError:
-    if sys.executable != SYSTEM_PYTHON and os.path.exists(SYSTEM_PYTHON) and "FAR_H5PY_TRIED" not in os.environ:
-        os.environ["FAR_H5PY_TRIED"] = "1"  # Debian's python3-h5py belongs to Debian's Python
-        os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, __file__])
-    print("h5py: python3-h5py is not installed")
-    sys.exit(77)
+from h5py_cases import BUILD, ROOT, h5py, np, run
 
 TYPES = ["u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4", "<i8", ">i8", "<f4", ">f4", "<f8", ">f8"]
 
@@ -118,22 +104,5 @@ def case_filter_that_is_not_there(tmp):
         raise AssertionError("read without the filter")
 
 
-def main():
-    passed = failed = 0
-    for case in [value for name, value in sorted(globals().items()) if name.startswith("case_")]:
-        name = case.__name__.removeprefix("case_")
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                case(pathlib.Path(folder))
-                passed += 1
-                print(f"{name} ... ok")
-            except Exception as error:  # noqa: BLE001
-                failed += 1
-                detail = (getattr(error, "stdout", b"") or b"") + (getattr(error, "stderr", b"") or b"")
-                print(f"{name} ... FAILED\n{type(error).__name__}: {error}\n{detail.decode(errors='replace')}")
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -2,25 +2,12 @@
 """Files of liquid-argon images against an independent reader, h5py: the layout that is written, and every pixel that is read, also of files that
 h5py wrote in its own way. Skipped without h5py."""
 import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("FAR_TEST_BUILD", ROOT / "build" / "release"))
+from h5py_cases import BUILD, ROOT, h5py, np, run
+
 CLI = os.environ.get("FAR_TEST_CLI", str(ROOT / "build" / "farandole"))
-SYSTEM_PYTHON = "/usr/bin/python3"
-
-try:
-    import h5py
-    import numpy as np
-except ImportError:
-    if sys.executable != SYSTEM_PYTHON and os.path.exists(SYSTEM_PYTHON) and "FAR_H5PY_TRIED" not in os.environ:
-        os.environ["FAR_H5PY_TRIED"] = "1"  # Debian's python3-h5py belongs to Debian's Python
-        os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, __file__])
-    print("h5py: python3-h5py is not installed")
-    sys.exit(77)
 
 IMAGE, LABEL = "/Data/sparse2d_sbndwire_group", "/Data/sparse2d_sbnd_cosmicseg_group"
 PARTICLES = "/Data/particle_sbndneutrino_group"
@@ -187,27 +174,10 @@ def case_filter_that_is_not_there(tmp):
         raise AssertionError("read without the filter")
 
 
-def main():
-    passed = failed = 0
-    cases = [case_layout, case_simulated_pixels, case_written_by_h5py, case_styles_of_others,
-             case_filter_that_is_not_there]  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        tmp = pathlib.Path(folder)
-        subprocess.run([CLI, "synth", "lartpc", "--events", "3", "--size", "320x512", "--seed", "4", "--quiet", "--out",
-                        str(tmp / "ours.h5")], check=True, capture_output=True, cwd=ROOT)  # fmt: skip
-        for case in cases:
-            name = case.__name__.removeprefix("case_")
-            try:
-                case(tmp)
-                passed += 1
-                print(f"{name} ... ok")
-            except Exception as error:  # noqa: BLE001
-                failed += 1
-                detail = (getattr(error, "stdout", b"") or b"") + (getattr(error, "stderr", b"") or b"")
-                print(f"{name} ... FAILED\n{type(error).__name__}: {error}\n{detail.decode(errors='replace')}")
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
+def prepare(tmp):
+    subprocess.run([CLI, "synth", "lartpc", "--events", "3", "--size", "320x512", "--seed", "4", "--quiet", "--out",
+                    str(tmp / "ours.h5")], check=True, capture_output=True, cwd=ROOT)  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals(), prepare))
