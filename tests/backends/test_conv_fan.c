@@ -1,32 +1,21 @@
 /* Our own kernel of input gradients to few channels: equal bits in all instruction sets, and which convolutions it runs. Against the
    reference: test_conv_dnnl.c. */
-#include "backends/cpu/loops.h"
-#include "conv_check.h"
+#include "thin_check.h"
 
 #define FAMILY "farandole fan:"
 
 /* From dy to dx. */
 static fari_thin_conv conv_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t cols, int64_t pad)
 {
-    return (fari_thin_conv){ .samples = 2,
-                             .in_channels = in_channels,
-                             .out_channels = out_channels,
-                             .in_rows = 5,
-                             .in_cols = cols,
-                             .out_rows = 5 + 2 * pad - kernel + 1,
-                             .out_cols = cols + 2 * pad - kernel + 1,
-                             .kernel_rows = kernel,
-                             .kernel_cols = kernel,
-                             .pad_rows = pad,
-                             .pad_cols = pad };
+    return thin_conv(2, in_channels, out_channels, kernel, 5, cols, pad);
 }
 
 static float *run_kernel(const fari_thin_conv *conv, fari_isa isa)
 {
     const fari_fan_kernels *kernels = fari_cpu_loops_of(isa)->fan;
-    const int64_t out_elems = conv->samples * conv->out_rows * conv->out_cols * conv->out_channels;
+    const int64_t out_elems = thin_out_elems(conv);
     const size_t scratch_bytes = (size_t)fari_fan_scratch(conv) * sizeof(float);
-    float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols * conv->in_channels, SEED);
+    float *in = random_floats(thin_in_elems(conv), SEED);
     float *bias = random_floats(conv->out_channels, SEED + 1);
     float *weight = random_floats(fari_fan_weight_elems(conv), SEED + 2);
     const fari_conv_operands operands = { in, weight, bias, floats(out_elems), scratch_make(scratch_bytes) };
@@ -50,7 +39,7 @@ static void check_isas(fari_thin_conv conv)
         (void)snprintf(what, sizeof what, "%" PRId64 " -> %" PRId64 ", kernel %" PRId64 ", %" PRId64 " columns, by %s",
                        conv.in_channels, conv.out_channels, conv.kernel_cols, conv.in_cols,
                        fari_isa_name((fari_isa)isa));
-        FAR_CHECK_BITS(what, got, want, conv.samples * conv.out_rows * conv.out_cols * conv.out_channels);
+        FAR_CHECK_BITS(what, got, want, thin_out_elems(&conv));
         free(got);
     }
     free(want);
@@ -73,13 +62,6 @@ static void check_who(fari_backend *backend, int64_t channels, int64_t cols, int
 {
     const fari_conv_attr attr = square_conv(channels, 16, 14, cols, kernel, stride, kernel / 2);
     check_conv_who(backend, &attr, PASS_DX, FAMILY, is_ours);
-}
-
-static bool has_isa(fari_isa isa)
-{
-    fari_isa best = FARI_ISA_BASE;
-    FAR_CHECK_OK(fari_isa_select(NULL, &best));
-    return best >= isa;
 }
 
 FAR_TEST(gradients_to_few_channels_are_ours_with_avx512)

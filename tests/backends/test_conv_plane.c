@@ -1,24 +1,13 @@
 /* Our own kernels of convolutions from one channel: equal bits in all instruction sets, and which convolutions they run. Against the
    reference: test_conv_dnnl.c. */
-#include "backends/cpu/loops.h"
-#include "conv_check.h"
+#include "thin_check.h"
 
 #define FAMILY "farandole plane:"
 
 static fari_thin_conv conv_of(int64_t samples, int64_t out_channels, int64_t kernel, int64_t rows, int64_t cols,
                               int64_t pad)
 {
-    return (fari_thin_conv){ .samples = samples,
-                             .in_channels = 1,
-                             .out_channels = out_channels,
-                             .in_rows = rows,
-                             .in_cols = cols,
-                             .out_rows = rows + 2 * pad - kernel + 1,
-                             .out_cols = cols + 2 * pad - kernel + 1,
-                             .kernel_rows = kernel,
-                             .kernel_cols = kernel,
-                             .pad_rows = pad,
-                             .pad_cols = pad };
+    return thin_conv(samples, 1, out_channels, kernel, rows, cols, pad);
 }
 
 static int64_t weight_elems(const fari_thin_conv *conv)
@@ -26,25 +15,20 @@ static int64_t weight_elems(const fari_thin_conv *conv)
     return conv->out_channels * conv->kernel_rows * conv->kernel_cols;
 }
 
-static int64_t out_elems(const fari_thin_conv *conv)
-{
-    return conv->samples * conv->out_rows * conv->out_cols * conv->out_channels;
-}
-
 /* y, or (is_dw) a gradient that had something in it. */
 static float *run_kernel(const fari_thin_conv *conv, fari_isa isa, bool is_dw)
 {
     const fari_plane_kernels *kernels = fari_cpu_loops_of(isa)->plane;
-    float *in = random_floats(conv->samples * conv->in_rows * conv->in_cols, SEED);
+    float *in = random_floats(thin_in_elems(conv), SEED);
     float *bias = random_floats(conv->out_channels, SEED + 1), *weight = random_floats(weight_elems(conv), SEED + 2);
-    float *dy = random_floats(out_elems(conv), SEED + 3);
+    float *dy = random_floats(thin_out_elems(conv), SEED + 3);
     const int64_t scratch = is_dw ? fari_plane_dw_scratch(conv) : fari_plane_forward_scratch(conv);
     const size_t scratch_bytes = (size_t)scratch * sizeof(float);
-    fari_conv_operands operands = { in, weight, bias, is_dw ? weight : floats(out_elems(conv)),
+    fari_conv_operands operands = { in, weight, bias, is_dw ? weight : floats(thin_out_elems(conv)),
                                     scratch_make(scratch_bytes) };
     if (is_dw) kernels->dw(conv, in, dy, true, operands.out, operands.scratch);
     else kernels->forward(conv, &operands);
-    check_tail(kernels->impl, operands.out, is_dw ? weight_elems(conv) : out_elems(conv));
+    check_tail(kernels->impl, operands.out, is_dw ? weight_elems(conv) : thin_out_elems(conv));
     scratch_end(operands.scratch, scratch_bytes);
     free(in);
     free(bias);
@@ -63,7 +47,7 @@ static void check_isas(const fari_thin_conv *conv, bool is_dw)
         float *got = run_kernel(conv, (fari_isa)isa, is_dw);
         (void)snprintf(what, sizeof what, "%s to %" PRId64 ", %" PRId64 " columns, by %s", is_dw ? "dw" : "forward",
                        conv->out_channels, conv->in_cols, fari_isa_name((fari_isa)isa));
-        FAR_CHECK_BITS(what, got, want, is_dw ? weight_elems(conv) : out_elems(conv));
+        FAR_CHECK_BITS(what, got, want, is_dw ? weight_elems(conv) : thin_out_elems(conv));
         free(got);
     }
     free(want);
@@ -100,13 +84,6 @@ static void check_passes(fari_backend *backend, int64_t out_channels, int64_t ke
 {
     check_who(backend, 1, out_channels, 28, kernel, 1, PASS_FORWARD, forward);
     check_who(backend, 1, out_channels, 28, kernel, 1, PASS_DW, dw);
-}
-
-static bool has_isa(fari_isa isa)
-{
-    fari_isa best = FARI_ISA_BASE;
-    FAR_CHECK_OK(fari_isa_select(NULL, &best));
-    return best >= isa;
 }
 
 FAR_TEST(convolutions_from_one_channel_are_ours_with_avx512)

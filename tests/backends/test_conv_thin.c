@@ -1,34 +1,13 @@
 /* Our own kernels of thin convolutions: equal bits in all instruction sets, and which convolutions they run. Against the reference:
    test_conv_dnnl.c. */
-#include "backends/cpu/loops.h"
-#include "conv_check.h"
+#include "thin_check.h"
 
 #define FAMILY "farandole thin:"
 
 static fari_thin_conv square(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t rows, int64_t cols,
                              int64_t pad)
 {
-    return (fari_thin_conv){ .samples = 2,
-                             .in_channels = in_channels,
-                             .out_channels = out_channels,
-                             .in_rows = rows,
-                             .in_cols = cols,
-                             .out_rows = rows + 2 * pad - kernel + 1,
-                             .out_cols = cols + 2 * pad - kernel + 1,
-                             .kernel_rows = kernel,
-                             .kernel_cols = kernel,
-                             .pad_rows = pad,
-                             .pad_cols = pad };
-}
-
-static int64_t in_elems(const fari_thin_conv *conv)
-{
-    return conv->samples * conv->in_rows * conv->in_cols * conv->in_channels;
-}
-
-static int64_t out_elems(const fari_thin_conv *conv)
-{
-    return conv->samples * conv->out_rows * conv->out_cols * conv->out_channels;
+    return thin_conv(2, in_channels, out_channels, kernel, rows, cols, pad);
 }
 
 /* y, or (is_dw) a partial that had something in it. */
@@ -36,15 +15,15 @@ static float *run_kernel(const fari_thin_conv *conv, fari_isa isa, bool is_dw)
 {
     const fari_thin_kernels *kernels = fari_cpu_loops_of(isa)->thin;
     const int64_t weight_elems = fari_thin_weight_elems(conv);
-    float *in = random_floats(in_elems(conv), SEED), *bias = random_floats(conv->out_channels, SEED + 1);
-    float *weight = random_floats(weight_elems, SEED + 2), *dy = random_floats(out_elems(conv), SEED + 3);
+    float *in = random_floats(thin_in_elems(conv), SEED), *bias = random_floats(conv->out_channels, SEED + 1);
+    float *weight = random_floats(weight_elems, SEED + 2), *dy = random_floats(thin_out_elems(conv), SEED + 3);
     const int64_t scratch = is_dw ? fari_thin_dw_scratch(conv) : fari_thin_forward_scratch(conv);
     const size_t scratch_bytes = (size_t)scratch * sizeof(float);
-    fari_conv_operands operands = { in, weight, bias, is_dw ? weight : floats(out_elems(conv)),
+    fari_conv_operands operands = { in, weight, bias, is_dw ? weight : floats(thin_out_elems(conv)),
                                     scratch_make(scratch_bytes) };
     if (is_dw) kernels->dw(conv, in, dy, operands.out, operands.scratch);
     else kernels->forward(conv, &operands);
-    check_tail(kernels->impl, operands.out, is_dw ? weight_elems : out_elems(conv));
+    check_tail(kernels->impl, operands.out, is_dw ? weight_elems : thin_out_elems(conv));
     scratch_end(operands.scratch, scratch_bytes);
     free(in);
     free(bias);
@@ -64,7 +43,7 @@ static void check_isas(const fari_thin_conv *conv, bool is_dw)
         (void)snprintf(what, sizeof what, "%s of %" PRId64 " -> %" PRId64 ", %" PRId64 " columns, by %s",
                        is_dw ? "dw" : "forward", conv->in_channels, conv->out_channels, conv->in_cols,
                        fari_isa_name((fari_isa)isa));
-        FAR_CHECK_BITS(what, got, want, is_dw ? fari_thin_weight_elems(conv) : out_elems(conv));
+        FAR_CHECK_BITS(what, got, want, is_dw ? fari_thin_weight_elems(conv) : thin_out_elems(conv));
         free(got);
     }
     free(want);
@@ -107,13 +86,6 @@ static void check_passes(fari_backend *backend, fari_conv_attr attr, bool forwar
     check_conv_who(backend, &attr, PASS_FORWARD, FAMILY, forward);
     check_conv_who(backend, &attr, PASS_DX, FAMILY, dx);
     check_conv_who(backend, &attr, PASS_DW, FAMILY, dw);
-}
-
-static bool has_isa(fari_isa isa)
-{
-    fari_isa best = FARI_ISA_BASE;
-    FAR_CHECK_OK(fari_isa_select(NULL, &best));
-    return best >= isa;
 }
 
 FAR_TEST(thin_convolutions_are_ours_with_avx512)
