@@ -11,33 +11,6 @@
 #define STEPS 3
 
 /* Tall images of odd heights where the network takes them; skips that are sums, and such that are joined. */
-static const net_case net_uresnet = { .label = "narrow uresnet, joined skips, batch norm, sgd",
-                                      .model = "uresnet",
-                                      .preset = "uresnet",
-                                      .options = "width=2 depth=2 bottleneck=8 blocks=1 blocks_deep=1 kernel_deep=3 "
-                                                 "blocks_final=1",
-                                      .batch = 1,
-                                      .channels = 3,
-                                      .height = 60,
-                                      .width = 20,
-                                      .classes = 3,
-                                      .is_map = true,
-                                      .is_focal = true,
-                                      .optim = { .name = "sgd", .momentum = 0.9 },
-                                      .lr = 0.01 };
-static const net_case net_unet3d = { .label = "unet3d with group norm, adam",
-                                     .model = "unet3d",
-                                     .options = "width=4 depth=2 groups=2",
-                                     .batch = 1,
-                                     .channels = 1,
-                                     .depth = 20,
-                                     .height = 12,
-                                     .width = 8,
-                                     .classes = 3,
-                                     .is_map = true,
-                                     .optim = { .name = "adam" },
-                                     .lr = 1e-3 };
-
 static net_case smaller(const net_case *net)
 {
     net_case copy = *net;
