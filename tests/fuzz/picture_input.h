@@ -1,4 +1,4 @@
-/* What the targets of JPEG and PNG share: a picture from any bytes, and a region of it that the last bytes choose. */
+/* What the targets of JPEG, PNG and TIFF share: a picture from any bytes, and a region of it that the last bytes choose. */
 #ifndef TESTS_FUZZ_PICTURE_INPUT_H
 #define TESTS_FUZZ_PICTURE_INPUT_H
 #include "base/mem.h"
@@ -30,9 +30,9 @@ static inline int64_t pick(const fari_picture_file *file, size_t from_end, int64
     return below <= 1 ? 0 : (int64_t)(file->data[file->bytes - 1 - from_end] * UINT64_C(257)) % below;
 }
 
-static inline void decode_input(const fari_picture_file *file)
+/* The number of elements of the region; 0: it is refused. */
+static inline int64_t decode_region(const fari_picture_file *file, float out[SIDE_MAX * SIDE_MAX * 4])
 {
-    static float out[SIDE_MAX * SIDE_MAX * 3];
     fari_decoder *decoder = NULL;
     const int64_t height = fari_picture_height(&file->picture), width = fari_picture_width(&file->picture);
     far_region r = { pick(file, 0, height),       pick(file, 1, width),       0, 0,
@@ -43,8 +43,15 @@ static inline void decode_input(const fari_picture_file *file)
     far_error_clear();
     const far_status st = fari_decode_region(decoder, file, &r, file->picture.channels, out);
     if (st != FAR_OK && strstr(far_error_message(), "fuzz") == NULL) abort();
-    for (int64_t i = 0; st == FAR_OK && i < r.out_height * r.out_width * file->picture.channels; i++)
-        if (!(out[i] >= 0.0f && out[i] <= 1.00001f)) abort();
     fari_decoder_destroy(decoder);
+    return st == FAR_OK ? r.out_height * r.out_width * file->picture.channels : 0;
+}
+
+static inline void decode_input(const fari_picture_file *file)
+{
+    static float out[SIDE_MAX * SIDE_MAX * 4];
+    const int64_t elems = decode_region(file, out);
+    for (int64_t i = 0; i < elems; i++)
+        if (!(out[i] >= 0.0f && out[i] <= 1.00001f)) abort();
 }
 #endif
