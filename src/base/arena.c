@@ -17,14 +17,14 @@ static int64_t mapped_bytes(int64_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-far_status fari_arena_map(int64_t bytes, void **data_out)
+static far_status map(int64_t bytes, int flags, void **data_out)
 {
     if (bytes <= 0) {
         *data_out = NULL;
         return FAR_OK;
     }
     const int64_t size = mapped_bytes(bytes), slack = bytes >= 4 * HUGE_BYTES ? HUGE_BYTES : 0;
-    char *raw = mmap(NULL, (size_t)(size + slack), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *raw = mmap(NULL, (size_t)(size + slack), PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED)
         return FAR_FAIL(FAR_E_NOMEM, "the system gave no block of %" PRId64 " bytes: %s", bytes, strerror(errno));
     char *data = raw;
@@ -36,6 +36,44 @@ far_status fari_arena_map(int64_t bytes, void **data_out)
     }
     *data_out = data;
     return FAR_OK;
+}
+
+far_status fari_arena_map(int64_t bytes, void **data_out)
+{
+    return map(bytes, MAP_PRIVATE, data_out);
+}
+
+far_status fari_arena_map_shared(int64_t bytes, void **data_out)
+{
+    return map(bytes, MAP_SHARED, data_out);
+}
+
+far_status fari_arena_alias(void *data, int64_t bytes, bool is_twice, void **alias_out)
+{
+    const int copies = is_twice ? 2 : 1;
+    char *room = mmap(NULL, (size_t)(copies * bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *alias_out = NULL;
+    if (room == MAP_FAILED)
+        return FAR_FAIL(FAR_E_NOMEM, "the system gave no addresses for %" PRId64 " bytes: %s", bytes, strerror(errno));
+    for (int i = 0; i < copies; i++) /* from no bytes: a second sight of a shared block, mremap(2) */
+        if (mremap(data, 0, (size_t)bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room + i * bytes) == MAP_FAILED) {
+            const int why = errno;
+            (void)munmap(room, (size_t)(copies * bytes));
+            return FAR_FAIL(FAR_E_NOMEM, "the system did not show %" PRId64 " bytes at a second address: %s", bytes,
+                            strerror(why));
+        }
+    *alias_out = room;
+    return FAR_OK;
+}
+
+void fari_arena_unalias(void *alias, int64_t bytes, bool is_twice)
+{
+    if (alias != NULL) (void)munmap(alias, (size_t)(is_twice ? 2 * bytes : bytes));
+}
+
+void fari_arena_rest(void *data, int64_t bytes)
+{
+    if (bytes > 0) (void)madvise(data, (size_t)bytes, MADV_DONTNEED);
 }
 
 void fari_arena_unmap(void *data, int64_t bytes)

@@ -18,7 +18,8 @@ typedef struct spot {
 
 typedef struct order_check {
     const fari_plan *plan;
-    spot *spots;       /* [access_count] in the order of the instructions */
+    spot *spots;       /* in the order of the instructions; an access that goes round the end of a ring has two */
+    int64_t *spot0;    /* [instr_count + 1] */
     int64_t *bin0;     /* [BINS + 1] */
     int32_t *bins;     /* spots that reach into a bin, ascending */
     int64_t bin_bytes; /* of memory a bin stands for: arena first, then store, then the spill file */
@@ -41,20 +42,30 @@ static int64_t base_of(const fari_plan *plan, const fari_buffer *buffer)
     return plan->arena_bytes + (buffer->base == FARI_BASE_SPILL ? plan->store_bytes : 0);
 }
 
+/* The places that an access touches: two where it goes round the end of a ring. Gives their number. */
+static int32_t spots_of(const fari_plan *plan, const fari_access *access, int32_t instr, spot spots_out[2])
+{
+    const fari_buffer *buffer = &plan->buffers[access->buffer];
+    const int64_t base = base_of(plan, buffer) + buffer->offset, round = buffer->ring_of > 0 ? buffer->bytes : 0;
+    const int64_t lo = round > 0 ? access->lo % round : access->lo, hi = lo + access->hi - access->lo;
+    const bool is_round = round > 0 && hi > round;
+    spots_out[0] = (spot){ base + lo, base + (is_round ? round : hi), instr, access->is_write };
+    spots_out[1] = (spot){ base, base + hi - round, instr, access->is_write };
+    return is_round ? 2 : 1;
+}
+
 static far_status spots_sort(order_check *c)
 {
     const fari_plan *plan = c->plan;
     int64_t at = 0;
     c->bin_bytes = (plan->arena_bytes + plan->store_bytes + plan->spill_bytes) / BINS + 1;
-    for (int64_t i = 0; i < plan->instr_count; i++)
-        for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
-            const fari_access *access = &plan->accesses[a];
-            const fari_buffer *buffer = &plan->buffers[access->buffer];
-            const int64_t base = base_of(plan, buffer) + buffer->offset;
-            c->spots[at] = (spot){ base + access->lo, base + access->hi, (int32_t)i, access->is_write };
-            for (int64_t b = first_bin(c, &c->spots[at]); b <= last_bin(c, &c->spots[at]); b++) c->bin0[b + 1]++;
-            at++;
-        }
+    for (int64_t i = 0; i < plan->instr_count; i++) {
+        for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++)
+            at += spots_of(plan, &plan->accesses[a], (int32_t)i, &c->spots[at]);
+        c->spot0[i + 1] = at;
+    }
+    for (int64_t s = 0; s < at; s++)
+        for (int64_t b = first_bin(c, &c->spots[s]); b <= last_bin(c, &c->spots[s]); b++) c->bin0[b + 1]++;
     for (int64_t b = 0; b < BINS; b++) c->bin0[b + 1] += c->bin0[b];
     int64_t *fill = fari_alloc(BINS * sizeof *fill);
     c->bins = fari_alloc((size_t)(c->bin0[BINS] + 1) * sizeof *c->bins);
@@ -63,7 +74,7 @@ static far_status spots_sort(order_check *c)
         return FAR_FAIL(FAR_E_NOMEM, "no memory to check a plan");
     }
     memcpy(fill, c->bin0, BINS * sizeof *fill);
-    for (int64_t s = 0; s < plan->access_count; s++)
+    for (int64_t s = 0; s < at; s++)
         for (int64_t b = first_bin(c, &c->spots[s]); b <= last_bin(c, &c->spots[s]); b++)
             c->bins[fill[b]++] = (int32_t)s;
     fari_free(fill);
@@ -106,7 +117,7 @@ static far_status order_check_all(order_check *c)
     for (int64_t first = 0; first < plan->instr_count; first += 64) {
         const int64_t end = first + 64 < plan->instr_count ? first + 64 : plan->instr_count;
         reach(c, first);
-        for (int64_t s = plan->access0[first]; s < plan->access0[end]; s++) FAR_TRY(spot_check(c, &c->spots[s], first));
+        for (int64_t s = c->spot0[first]; s < c->spot0[end]; s++) FAR_TRY(spot_check(c, &c->spots[s], first));
     }
     return FAR_OK;
 }
@@ -115,12 +126,15 @@ static far_status check_order(const fari_plan *plan)
 {
     order_check c = { .plan = plan };
     far_status st = FAR_OK;
-    c.spots = fari_alloc((size_t)(plan->access_count + 1) * sizeof *c.spots);
+    c.spots = fari_alloc((size_t)(2 * plan->access_count + 2) * sizeof *c.spots);
+    c.spot0 = fari_calloc((size_t)plan->instr_count + 1, sizeof *c.spot0);
     c.bin0 = fari_calloc(BINS + 1, sizeof *c.bin0);
     c.from = fari_alloc((size_t)(plan->instr_count + 1) * sizeof *c.from);
-    if (c.spots == NULL || c.bin0 == NULL || c.from == NULL) st = FAR_FAIL(FAR_E_NOMEM, "no memory to check a plan");
+    if (c.spots == NULL || c.spot0 == NULL || c.bin0 == NULL || c.from == NULL)
+        st = FAR_FAIL(FAR_E_NOMEM, "no memory to check a plan");
     else st = order_check_all(&c);
     fari_free(c.spots);
+    fari_free(c.spot0);
     fari_free(c.bin0);
     fari_free(c.bins);
     fari_free(c.from);
@@ -150,6 +164,26 @@ static far_status written_add(written *w, int64_t lo, int64_t hi)
     return FAR_OK;
 }
 
+/* What lies below `end` is gone: a ring has come round. */
+static void written_forget(written *w, int64_t end)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < w->count; i++) {
+        if (w->ranges[i].hi <= end) continue;
+        w->ranges[kept] = w->ranges[i];
+        if (w->ranges[kept].lo < end) w->ranges[kept].lo = end;
+        kept++;
+    }
+    w->count = kept;
+}
+
+static far_status written_note(const fari_plan *plan, const fari_access *access, written *all)
+{
+    const fari_buffer *buffer = &plan->buffers[access->buffer];
+    if (buffer->ring_of > 0) written_forget(&all[access->buffer], access->hi - buffer->bytes);
+    return written_add(&all[access->buffer], access->lo, access->hi);
+}
+
 static bool is_written(const written *w, int64_t lo, int64_t hi)
 {
     for (int64_t i = 0; i < w->count; i++)
@@ -164,6 +198,8 @@ static far_status written_move(const fari_plan *plan, int64_t instr, written *al
     const written *w = &all[from->buffer];
     if (from->hi - from->lo != to->hi - to->lo)
         return FAR_FAIL(FAR_E_INTERNAL, "instruction %d moves a piece to one of another size", (int)instr);
+    if (plan->buffers[to->buffer].ring_of > 0)
+        written_forget(&all[to->buffer], to->hi - plan->buffers[to->buffer].bytes);
     for (int64_t i = 0; i < w->count; i++) {
         const int64_t lo = w->ranges[i].lo > from->lo ? w->ranges[i].lo : from->lo;
         const int64_t hi = w->ranges[i].hi < from->hi ? w->ranges[i].hi : from->hi;
@@ -197,7 +233,7 @@ static far_status check_written(const fari_plan *plan)
                               (int)i, access->lo, access->hi, (int)access->buffer);
                 goto done;
             }
-            if (access->is_write) FAR_TRY_GOTO(written_add(&all[access->buffer], access->lo, access->hi), done);
+            if (access->is_write) FAR_TRY_GOTO(written_note(plan, access, all), done);
         }
     }
 done:

@@ -16,6 +16,7 @@ typedef struct history {
     int64_t count, cap;
     int32_t *before; /* buffers that held parts of its place earlier */
     int64_t before_count, before_cap;
+    int64_t written_to; /* of a ring: all below was written */
 } history;
 
 typedef struct hazard_work {
@@ -47,17 +48,43 @@ static far_status wait_for_place(hazard_work *w, int32_t buffer, int64_t lo, int
     for (int64_t b = 0; b < own->before_count; b++) {
         const history *old = &w->histories[own->before[b]];
         const int64_t shift = at - plan->buffers[own->before[b]].offset;
+        const bool is_ring = plan->buffers[own->before[b]].ring_of > 0; /* whose last time round went all over it */
         for (int64_t i = 0; i < old->count; i++)
-            if (old->touches[i].lo < hi + shift && lo + shift < old->touches[i].hi)
+            if (is_ring || (old->touches[i].lo < hi + shift && lo + shift < old->touches[i].hi))
                 FAR_TRY(edge_add(w, old->touches[i].instr, instr));
     }
     return FAR_OK;
 }
 
+/* A ring (bands.h): an access waits for those whose bytes were where its own are, one time round before; what those waited for is done. */
+static far_status wait_for_ring(hazard_work *w, const history *h, const fari_access *access, int32_t instr)
+{
+    const int64_t round = w->plan->buffers[access->buffer].bytes;
+    for (int64_t i = 0; i < h->count; i++)
+        if (h->touches[i].lo + round < access->hi && access->lo < h->touches[i].hi + round)
+            FAR_TRY(edge_add(w, h->touches[i].instr, instr));
+    return FAR_OK;
+}
+
+/* A write of a ring. What lies more than once round behind all that was written by now never matters again: who wrote there has waited for it. */
+static void forget_ring(history *h, int64_t round, const fari_access *access)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < h->count; i++)
+        if (h->touches[i].hi + round > h->written_to) h->touches[kept++] = h->touches[i];
+    h->count = kept;
+    if (access->lo <= h->written_to && access->hi > h->written_to) h->written_to = access->hi;
+}
+
 static far_status access_note(hazard_work *w, const fari_access *access, int32_t instr)
 {
+    const fari_buffer *buffer = &w->plan->buffers[access->buffer];
     history *h = &w->histories[access->buffer];
     bool was_written = false;
+    if (buffer->ring_of > 0) {
+        FAR_TRY(wait_for_ring(w, h, access, instr));
+        if (access->is_write) forget_ring(h, buffer->bytes, access);
+    }
     int64_t kept = 0;
     for (int64_t i = 0; i < h->count; i++) {
         const touch *t = &h->touches[i];
@@ -70,7 +97,7 @@ static far_status access_note(hazard_work *w, const fari_access *access, int32_t
     h->count = kept;
     /* a piece for the disk may have bytes that nobody writes: its last page, seams between parts of a rank */
     const bool is_move = fari_instr_is_move(&w->plan->instrs[instr]);
-    if ((access->is_write || is_move) && !was_written)
+    if ((access->is_write || is_move) && !was_written && access->lo < buffer->bytes)
         FAR_TRY(wait_for_place(w, access->buffer, access->lo, access->hi, instr));
     if (!fari_reserve((void **)&h->touches, &h->cap, h->count + 1, sizeof(touch)))
         return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");

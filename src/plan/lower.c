@@ -107,6 +107,43 @@ void fari_lower_free_lists(fari_lists *lists)
     fari_free(lists->access0);
 }
 
+far_status fari_lower_put(fari_plan *plan, const fari_lists *lists, int64_t idx, const int32_t *buffers)
+{
+    const fari_instr *old = &lists->instrs[idx];
+    const int64_t first = lists->access0[idx];
+    FAR_TRY(fari_lower_begin(plan, (fari_instr_kind)old->kind, old->node));
+    fari_instr *instr = &plan->instrs[plan->instr_count - 1];
+    const int64_t view0 = instr->view0;
+    *instr = *old;
+    instr->view0 = view0;
+    instr->in_count = instr->out_count = 0; /* counted again */
+    for (int64_t k = 0; first + k < lists->access0[idx + 1]; k++) {
+        const fari_access *access = &lists->accesses[first + k];
+        FAR_TRY(fari_lower_view(plan, buffers != NULL ? buffers[k] : access->buffer, &lists->views[old->view0 + k],
+                                access->hi - access->lo, access->is_write));
+    }
+    if (old->kind == FARI_INSTR_SEND || old->kind == FARI_INSTR_RECV)
+        plan->part->messages[old->aux].instr = (int32_t)(plan->instr_count - 1);
+    return FAR_OK;
+}
+
+far_status fari_lower_put_move(fari_plan *plan, fari_instr_kind kind, int32_t turn, int32_t from, int32_t to,
+                               int64_t number, const fari_piece *piece)
+{
+    const int64_t bytes = piece->hi - piece->lo;
+    const fari_view view = { .data = (void *)(uintptr_t)piece->lo, /* NOLINT: an offset */
+                             .dtype = FAR_U8,
+                             .ndim = 1,
+                             .dim = { bytes },
+                             .rows_total = 1 };
+    FAR_TRY(fari_lower_begin(plan, kind, -1));
+    plan->instrs[plan->instr_count - 1].turn = turn;
+    plan->instrs[plan->instr_count - 1].aux = (int32_t)number;
+    *(kind == FARI_INSTR_WRITE ? &plan->written_bytes : &plan->read_bytes) += bytes;
+    FAR_TRY(fari_lower_view(plan, from, &view, bytes, false));
+    return fari_lower_view(plan, to, &view, bytes, true);
+}
+
 int32_t fari_lower_input_ordinal(const far_graph *graph, far_value input)
 {
     int32_t ordinal = 0;
@@ -119,11 +156,13 @@ static far_status feed_input(fari_plan *plan, far_value input, int32_t buffer)
     const fari_grains *grains = &plan->grains[input];
     const fari_tensor *t = fari_tensor_of(plan->graph, input);
     const int64_t rows = t->shape.ndim >= 3 ? t->shape.dim[2] : 1;
-    for (int64_t i = 0; i < grains->index_count; i++) {
-        const int64_t lo = i * grains->index_step;
+    for (int64_t i = 0; i < fari_grain_count(grains); i++) {
+        const int64_t lo = i / grains->row_count * grains->index_step;
         const int64_t hi =
             lo + grains->index_step < grains->index_total ? lo + grains->index_step : grains->index_total;
-        const fari_view view = fari_lower_view_piece(plan, input, lo, hi, 0, rows);
+        const int64_t *row = grains->row_count > 1 ? &grains->row_start[i % grains->row_count] : NULL;
+        const fari_view view =
+            fari_lower_view_piece(plan, input, lo, hi, row != NULL ? row[0] : 0, row != NULL ? row[1] : rows);
         FAR_TRY(fari_lower_begin(plan, FARI_INSTR_FEED, -1));
         plan->instrs[plan->instr_count - 1].aux = fari_lower_input_ordinal(plan->graph, input);
         FAR_TRY(fari_lower_view(plan, buffer, &view, fari_lower_view_bytes(&view), true));

@@ -83,6 +83,16 @@ far_status fari_lower_view(fari_plan *plan, int32_t buffer, const fari_view *vie
 /* Leaves the plan without instructions; the caller frees what it has taken. */
 void fari_lower_take_lists(fari_plan *plan, fari_lists *lists_out);
 void fari_lower_free_lists(fari_lists *lists);
+#define FARI_ACCESS_MAX 256 /* of an instruction, which counts them in bytes */
+
+/* Adds instruction `idx` of the lists as it was; buffers: those that it uses now, by access; NULL: as it did. */
+far_status fari_lower_put(fari_plan *plan, const fari_lists *lists, int64_t idx, const int32_t *buffers);
+/* Adds a WRITE or a READ of bytes [lo, hi) of a tensor, of number `number` among plan->spill_pieces. */
+typedef struct fari_piece {
+    int64_t lo, hi;
+} fari_piece;
+far_status fari_lower_put_move(fari_plan *plan, fari_instr_kind kind, int32_t turn, int32_t from, int32_t to,
+                               int64_t number, const fari_piece *piece);
 /* Asks the backend for the kernel of `call` and keeps the answer; equal answers are kept once. */
 far_status fari_lower_prepare(fari_plan *plan, const fari_call *call, int32_t *prepared_out);
 /* Adds the call where `rank` is this plan's or FARI_EVERY_RANK: `call` has geometry and, in data, byte offsets. */

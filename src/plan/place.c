@@ -84,7 +84,7 @@ typedef enum placing_order {
 
 static int64_t rank_of(const placing *p, const fari_buffer *buffer, placing_order order)
 {
-    const int64_t turns = p->plan->graph->node_count;
+    const int64_t turns = p->plan->turn_count;
     if (order == LARGEST_FIRST || buffer->bytes < p->bytes / SMALL_SHARE) return 0;
     return 1 + (buffer->last_turn < turns ? buffer->last_turn : turns) - buffer->first_turn;
 }
@@ -152,7 +152,7 @@ static far_status find_travelling(placing *p)
 
 static void keep_longer(placing *p, int32_t turns)
 {
-    const int32_t end = (int32_t)p->plan->graph->node_count - 1;
+    const int32_t end = p->plan->turn_count - 1;
     for (int64_t b = 0; b < p->plan->buffer_count; b++) {
         if (p->sum_last[b] < 0) continue;
         const int32_t room = end - p->sum_last[b];

@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 #include "base/mem.h"
+#include "plan/bands.h"
 #include "plan/part.h"
 #include <string.h>
 
@@ -28,6 +29,7 @@ void fari_plan_destroy(fari_plan *plan)
     fari_free(plan->prepared);
     fari_free(plan->accesses);
     fari_free(plan->access0);
+    fari_free(plan->sweep0);
     fari_free(plan->succ);
     fari_free(plan->succ0);
     fari_free(plan->indegree);
@@ -54,6 +56,8 @@ far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, 
     FAR_TRY_GOTO(fari_plan_order_nodes(plan), failed);
     FAR_TRY_GOTO(fari_plan_cut_grains(plan), failed);
     FAR_TRY_GOTO(fari_plan_lower(plan), failed);
+    plan->turn_count = (int32_t)graph->node_count;
+    if (plan->opts.spill.is_banded) FAR_TRY_GOTO(fari_plan_band(plan), failed);
     FAR_TRY_GOTO(fari_plan_spill(plan), failed);
     FAR_TRY_GOTO(fari_plan_find_hazards(plan), failed);
     fari_part_link(plan);

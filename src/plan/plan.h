@@ -36,7 +36,8 @@ typedef struct fari_spill_config {
     fari_spill_mode mode;
     int64_t arena_limit; /* AUTO: bytes that the arena may have */
     int64_t min_bytes;   /* of a tensor that is worth it; 0: 64 KiB */
-    int64_t piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB */
+    int64_t piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB, 1 MiB of windows */
+    bool is_banded;      /* in bands of rows: bands.h. One rank */
 } fari_spill_config;
 
 #define FARI_PAGE_BYTES 4096 /* of disk and memory: what is written past the page cache begins and ends at such */
@@ -84,9 +85,11 @@ typedef struct fari_buffer {
     fari_base base;
     far_value tensor;
     int64_t bytes, offset;
-    int32_t first_turn, last_turn; /* turns (positions in the node order) between which its contents count */
+    int32_t first_turn, last_turn; /* turns (positions in the node order; bands) between which its contents count */
     bool is_kept;                  /* must outlive the step: outputs */
     bool is_paged; /* comes from disk, or goes there: offset and bytes are multiples of FARI_PAGE_BYTES */
+    int64_t
+        ring_of; /* > 0: a ring through which so many bytes pass, byte i at i modulo `bytes` (bands.h); accesses count in these */
 } fari_buffer;
 
 typedef enum fari_instr_kind {
@@ -143,6 +146,9 @@ typedef struct fari_plan {
 
     fari_buffer *buffers;
     int64_t buffer_count, buffer_cap;
+    int32_t turn_count; /* nodes, or bands */
+    int32_t *sweep0;    /* plans in bands: sweep s has the turns from sweep0[s] to sweep0[s + 1] */
+    int64_t sweep_count, sweep_cap;
     fari_instr *instrs; /* in canonical order: every dependence points backwards */
     int64_t instr_count, instr_cap;
     fari_view *views; /* data holds the byte offset within the view's buffer */
@@ -188,6 +194,13 @@ const char *fari_buffer_kind_name(fari_buffer_kind kind);
 int64_t fari_grain_count(const fari_grains *grains);
 bool fari_tensor_has_row_windows(const fari_tensor *tensor);
 far_dtype fari_plan_dtype(const fari_plan *plan, far_value tensor);
+
+/* Where a view lies in its buffer. */
+static inline int64_t fari_plan_place_in(const fari_buffer *buffer, const fari_view *view)
+{
+    const int64_t at = (int64_t)(uintptr_t)view->data;
+    return buffer->ring_of > 0 ? at % buffer->bytes : at;
+}
 
 /* It overwrites parameters or optimizer state, and so waits for plan->guard. */
 bool fari_node_is_guarded(const fari_node *node);

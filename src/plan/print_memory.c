@@ -73,7 +73,7 @@ static int64_t sum_of(const int64_t *sums)
 
 far_status fari_plan_memory(const fari_plan *plan, int64_t bytes_out[FARI_MEMORY_PARTS])
 {
-    const int64_t turns = plan->graph->node_count;
+    const int64_t turns = plan->turn_count;
     int64_t fullest = 0;
     int64_t *received = plan->part != NULL ? received_bytes(plan) : NULL;
     int64_t *sums = fari_calloc((size_t)(turns + 1) * FARI_MEMORY_PARTS, sizeof *sums);

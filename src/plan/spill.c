@@ -1,5 +1,6 @@
 #include "plan/spill.h"
 #include "base/mem.h"
+#include "plan/bands.h"
 #include "plan/lower.h"
 #include <string.h>
 
@@ -182,7 +183,7 @@ static far_status spill_auto(fari_spilling *s)
 
 static far_status spilling_open(fari_plan *plan, fari_spilling *s)
 {
-    *s = (fari_spilling){ .plan = plan, .buffer_count = plan->buffer_count, .turns = (int32_t)plan->graph->node_count };
+    *s = (fari_spilling){ .plan = plan, .buffer_count = plan->buffer_count, .turns = plan->turn_count };
     s->gap0 = fari_calloc((size_t)plan->buffer_count + 2, sizeof *s->gap0);
     s->buffers = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *s->buffers);
     s->alive = fari_calloc((size_t)s->turns + 1, sizeof *s->alive);
@@ -204,6 +205,7 @@ far_status fari_plan_spill(fari_plan *plan)
 {
     fari_spilling s;
     if (plan->opts.spill.mode == FARI_SPILL_NONE) return fari_plan_place_buffers(plan);
+    if (plan->opts.spill.is_banded) return fari_plan_window(plan);
     far_status st = spilling_open(plan, &s);
     if (st == FAR_OK) st = plan->opts.spill.mode == FARI_SPILL_MOST ? spill_most(&s) : spill_auto(&s);
     if (st == FAR_OK) st = fari_spill_lower(&s);

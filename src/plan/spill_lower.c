@@ -147,40 +147,23 @@ static int32_t buffer_at(const fari_spilling *s, int32_t buffer, int32_t turn)
 
 static far_status put_old(const inserting *w, int64_t idx)
 {
-    fari_plan *plan = w->spilling->plan;
-    const fari_instr *old = &w->old.instrs[idx];
-    FAR_TRY(fari_lower_begin(plan, (fari_instr_kind)old->kind, old->node));
-    fari_instr *instr = &plan->instrs[plan->instr_count - 1];
-    const int64_t view0 = instr->view0;
-    *instr = *old;
-    instr->view0 = view0;
-    instr->in_count = instr->out_count = 0; /* counted again */
-    for (int64_t k = 0; w->old.access0[idx] + k < w->old.access0[idx + 1]; k++) {
-        const fari_access *access = &w->old.accesses[w->old.access0[idx] + k];
-        FAR_TRY(fari_lower_view(plan, buffer_at(w->spilling, access->buffer, old->turn), &w->old.views[old->view0 + k],
-                                access->hi - access->lo, access->is_write));
-    }
-    if (old->kind == FARI_INSTR_SEND || old->kind == FARI_INSTR_RECV)
-        plan->part->messages[old->aux].instr = (int32_t)(plan->instr_count - 1);
-    return FAR_OK;
+    int32_t buffers[FARI_ACCESS_MAX];
+    const int64_t first = w->old.access0[idx], count = w->old.access0[idx + 1] - first;
+    FAR_ASSERT(count <= FARI_ACCESS_MAX);
+    for (int64_t k = 0; k < count; k++)
+        buffers[k] = buffer_at(w->spilling, w->old.accesses[first + k].buffer, w->old.instrs[idx].turn);
+    return fari_lower_put(w->spilling->plan, &w->old, idx, buffers);
 }
 
 static far_status put_piece(const inserting *w, const insertion *what)
 {
-    fari_plan *plan = w->spilling->plan;
     const fari_gap *gap = &w->spilling->gaps[what->gap];
-    const int64_t bytes = what->hi - what->lo;
-    const fari_view view = { .data = (void *)(uintptr_t)what->lo, /* NOLINT: an offset */
-                             .dtype = FAR_U8,
-                             .ndim = 1,
-                             .dim = { bytes },
-                             .rows_total = 1 };
-    FAR_TRY(fari_lower_begin(plan, what->is_after ? FARI_INSTR_WRITE : FARI_INSTR_READ, -1));
-    plan->instrs[plan->instr_count - 1].turn = what->is_after ? w->old.instrs[what->at].turn : gap->returns;
-    plan->instrs[plan->instr_count - 1].aux = (int32_t)(w->piece0[gap->buffer] + what->lo / w->piece_bytes);
-    *(what->is_after ? &plan->written_bytes : &plan->read_bytes) += bytes;
-    FAR_TRY(fari_lower_view(plan, what->is_after ? gap->buffer : gap->disk, &view, bytes, false));
-    return fari_lower_view(plan, what->is_after ? gap->disk : gap->after, &view, bytes, true);
+    const fari_piece piece = { what->lo, what->hi };
+    const int64_t number = w->piece0[gap->buffer] + what->lo / w->piece_bytes;
+    if (what->is_after)
+        return fari_lower_put_move(w->spilling->plan, FARI_INSTR_WRITE, w->old.instrs[what->at].turn, gap->buffer,
+                                   gap->disk, number, &piece);
+    return fari_lower_put_move(w->spilling->plan, FARI_INSTR_READ, gap->returns, gap->disk, gap->after, number, &piece);
 }
 
 static far_status put_all(inserting *w)

@@ -49,7 +49,8 @@ far_status fari_exec_spill_move(const fari_exec_spill *spill, int32_t idx)
     const int64_t memory = instr->view0 + (is_write ? 0 : 1), disk = instr->view0 + (is_write ? 1 : 0);
     const fari_buffer *buffer = &plan->buffers[plan->view_buffer[disk]];
     const int64_t offset = buffer->offset + (int64_t)(uintptr_t)plan->views[disk].data;
-    char *data = spill->buffer_data[plan->view_buffer[memory]] + (uintptr_t)plan->views[memory].data;
+    char *data = spill->buffer_data[plan->view_buffer[memory]] +
+                 fari_plan_place_in(&plan->buffers[plan->view_buffer[memory]], &plan->views[memory]);
     const size_t bytes = (size_t)plan->views[memory].dim[0];
     const char *name = plan->graph->tensors[buffer->tensor]->name;
     fari_doing(FARI_DOING_SPILL, 0, is_write ? "writes to disk" : "reads from disk", name);

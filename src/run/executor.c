@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "run/exec_comm.h"
 #include "run/exec_spill.h"
+#include "run/exec_windows.h"
 #include "run/executor_priv.h"
 #include "run/ready_heap.h"
 #include <math.h>
@@ -61,7 +62,8 @@ static int32_t heap_pop(fari_executor *exec)
 void *fari_exec_view_data(const fari_executor *exec, int64_t view)
 {
     const fari_plan *plan = exec->plan;
-    return exec->buffer_data[plan->view_buffer[view]] + (uintptr_t)plan->views[view].data;
+    const int32_t buffer = plan->view_buffer[view];
+    return exec->buffer_data[buffer] + fari_plan_place_in(&plan->buffers[buffer], &plan->views[view]);
 }
 
 static far_status run_call(const fari_executor *exec, const fari_instr *instr, char *scratch)
@@ -109,7 +111,7 @@ static int64_t feed_offset(const fari_executor *exec, const fari_instr *instr, c
     const fari_plan *plan = exec->plan;
     const int64_t rows = view->ndim >= 3 ? view->dim[2] : 1;
     const int64_t row_elems = fari_view_elems(view) / view->dim[0] / rows;
-    if (plan->part == NULL) return view->sample0 * rows * row_elems;
+    if (plan->part == NULL) return (view->sample0 * view->rows_total + view->row0) * row_elems;
     const fari_feed_box *box =
         exec->opts.boxes != NULL ? &exec->opts.boxes[instr->aux] : &plan->part->feeds[instr->aux];
     return ((view->sample0 - box->sample_lo) * (box->row_hi - box->row_lo) + view->row0 - box->row_lo) * row_elems;
@@ -255,6 +257,7 @@ static void message_done(void *ctx, int32_t message, far_status st)
 static void piece_done(void *ctx, int32_t instr, far_status st, int32_t lane, double begin_s)
 {
     fari_executor *exec = ctx;
+    if (exec->windows != NULL) fari_exec_windows_done(exec->windows, instr);
     (void)pthread_mutex_lock(&exec->lock);
     if (exec->is_tracing) exec->times[instr] = (fari_instr_time){ begin_s, fari_clock_s(), FARI_THREAD_OF_DISK - lane };
     retire(exec, instr, st, 0);
@@ -283,6 +286,7 @@ static void work(fari_executor *exec, fari_worker *self)
         (void)pthread_mutex_unlock(&exec->lock);
         far_status st = is_left_out(exec, idx) ? FAR_OK : fari_exec_run_told(exec, idx, self);
         if (exec->hashes != NULL) fari_exec_hash(exec, idx);
+        if (exec->windows != NULL) fari_exec_windows_done(exec->windows, idx);
         /* of several ranks the others wait for messages: there the step goes on to its end */
         if (st == FAR_OK && idx == exec->plan->guard && exec->comm == NULL) st = check_loss(exec);
         (void)pthread_mutex_lock(&exec->lock);
@@ -357,7 +361,8 @@ static far_status executor_allocate(fari_executor *exec)
         exec->arena = exec->opts.shared_arena;
     } else {
         void *arena = NULL;
-        FAR_TRY(fari_arena_map(plan->arena_bytes + plan->scratch_bytes * exec->threads, &arena));
+        const int64_t bytes = plan->arena_bytes + plan->scratch_bytes * exec->threads;
+        FAR_TRY(plan->sweep_count > 0 ? fari_arena_map_shared(bytes, &arena) : fari_arena_map(bytes, &arena));
         exec->arena = arena;
         exec->owns_arena = true;
     }
@@ -403,6 +408,10 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
     FAR_TRY_GOTO(executor_allocate(exec), failed);
     FAR_TRY_GOTO(bind_buffers(exec, store), failed);
     fari_arena_touch(exec->arena, plan->arena_bytes);
+    if (plan->sweep_count > 0) {
+        fari_arena_rest(exec->arena, plan->arena_bytes);
+        FAR_TRY_GOTO(fari_exec_windows_create(plan, exec->arena, exec->buffer_data, &exec->windows), failed);
+    }
     FAR_TRY_GOTO(threads_start(exec), failed);
     if (plan->part != NULL)
         FAR_TRY_GOTO(fari_exec_comm_create(plan, exec->buffer_data, opts->comm, message_done, exec, &exec->comm),
@@ -425,7 +434,7 @@ int64_t fari_executor_own_bytes(const fari_plan *plan)
 {
     return plan->buffer_count * (int64_t)sizeof(char *) +
            plan->instr_count * (int64_t)(sizeof(uint64_t) + sizeof(int32_t)) + fari_exec_comm_own_bytes(plan) +
-           fari_exec_spill_own_bytes(plan);
+           fari_exec_spill_own_bytes(plan) + fari_exec_windows_own_bytes(plan);
 }
 
 void fari_executor_destroy(fari_executor *exec)
@@ -438,6 +447,7 @@ void fari_executor_destroy(fari_executor *exec)
     (void)pthread_cond_broadcast(&exec->wake);
     (void)pthread_mutex_unlock(&exec->lock);
     for (int32_t i = 1; i < exec->started; i++) (void)pthread_join(exec->workers[i].thread, NULL);
+    fari_exec_windows_destroy(exec->windows);
     if (exec->owns_arena)
         fari_arena_unmap(exec->arena, exec->plan->arena_bytes + exec->plan->scratch_bytes * exec->threads);
     fari_free(exec->buffer_data);
@@ -471,6 +481,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     exec->idle_since_s = -1.0;
     exec->idle_wait_count = 0;
     exec->generation++;
+    if (exec->windows != NULL) fari_exec_windows_begin(exec->windows);
     for (int32_t i = 0; i < plan->instr_count; i++)
         if (plan->indegree[i] == 0) (void)make_ready(exec, i);
     if (exec->comm != NULL) fari_exec_idle_begin(exec);
@@ -489,7 +500,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
 const void *fari_executor_data(const fari_executor *exec, far_value value)
 {
     const int32_t buffer = value >= 0 ? exec->plan->tensor_buffer[value] : -1;
-    return buffer >= 0 ? exec->buffer_data[buffer] : NULL;
+    return buffer >= 0 && exec->plan->buffers[buffer].ring_of == 0 ? exec->buffer_data[buffer] : NULL;
 }
 
 const void *fari_executor_data_at(const fari_executor *exec, far_value value, int64_t at)

@@ -158,7 +158,9 @@ static far_status allocate(far_run *run)
     FAR_TRY(fari_store_create(kept, false, (uint64_t)far_config_i64(run->config, "seed"), &run->store));
     FAR_TRY(planes_allocate(run));
     if (run->saver != NULL) FAR_TRY(run_saver_allocate(run->saver, run->store));
-    FAR_TRY(fari_arena_map(run->arena_bytes, &run->arena));
+    const bool is_banded = run->train.spill.is_banded || run->eval.spill.is_banded;
+    FAR_TRY(is_banded ? fari_arena_map_shared(run->arena_bytes, &run->arena)
+                      : fari_arena_map(run->arena_bytes, &run->arena));
     fari_exec_opts opts = run_exec_opts(run);
     if (run->train.plan != NULL) {
         opts.is_timed = true;

@@ -166,7 +166,7 @@ static int64_t turn_sum(const over_step *over, int64_t turn)
 
 static far_status over_step_collect(const fari_plan *plan, over_step *over)
 {
-    over->turns = plan->graph->node_count;
+    over->turns = plan->turn_count;
     over->bytes = fari_calloc((size_t)(over->turns + 1) * FARI_BUFFER_KIND_COUNT, sizeof *over->bytes);
     if (over->bytes == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to describe the memory of a step");
     for (int64_t i = 0; i < plan->buffer_count; i++) {
@@ -182,7 +182,7 @@ static far_status over_step_collect(const fari_plan *plan, over_step *over)
 
 static double backward_share(const fari_plan *plan)
 {
-    const int64_t turns = plan->graph->node_count;
+    const int64_t turns = plan->turn_count;
     for (int64_t t = 0; t < turns; t++)
         if (plan->graph->nodes[plan->order[t]]->phase == FARI_BACKWARD) return (double)t / (double)turns;
     return -1.0;
