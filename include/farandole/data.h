@@ -99,6 +99,21 @@ typedef struct far_dataset_ops {
      */
     far_status (*read_rows)(void *context, int64_t idx, int64_t row, int64_t count, float *image_out,
                             int32_t *label_out);
+    /**
+     * The calls that read also take NULL for image_out: only labels are wanted; or NULL for label_out: only the image is. Of images larger than
+     * memory, whose rows are read when a step wants them, each is asked for alone; otherwise both are read and one is thrown away.
+     */
+    bool reads_apart;
+    /**
+     * Rows cost less where one caller at a time reads all that it wants, most often from top to bottom: packed tiles, chunks and streams. A run
+     * that reads rows when it needs them then lets no two threads read at once.
+     */
+    bool wants_order;
+    /**
+     * Why rows of samples cannot be read without what lies before them, as "PNG pictures are decoded from their first row"; NULL: they can. The
+     * call may be NULL: they can where there is read_rows or read_region.
+     */
+    const char *(*why_not_rows)(const void *context);
 } far_dataset_ops;
 
 /**

@@ -214,7 +214,7 @@ static void move_pixels(const fari_augment_sizes *sizes, movement m, const sourc
     }
 }
 
-/* Image and map of the raw sample into the frame. */
+/* Image and map of the raw sample into the frame; NULL: not wanted. */
 static void move_sample(const fari_augment_sizes *sizes, movement m, const fari_raw *raw, float *image_out,
                         int32_t *map_out)
 {
@@ -225,8 +225,8 @@ static void move_sample(const fari_augment_sizes *sizes, movement m, const fari_
                     .pitch = raw->width,
                     .bytes = sizeof *raw->image * (size_t)sizes->channels,
                     .pixels = (const char *)(raw->image + raw->x * sizes->channels) };
-    move_pixels(sizes, m, &from, (char *)image_out);
-    if (sizes->map_planes == 0) return;
+    if (image_out != NULL) move_pixels(sizes, m, &from, (char *)image_out);
+    if (sizes->map_planes == 0 || map_out == NULL) return;
     from.bytes = sizeof *raw->map * (size_t)sizes->map_planes;
     from.pixels = (const char *)(raw->map + raw->x * sizes->map_planes);
     from.fill = 0xFF; /* all bits set: FAR_LABEL_IGNORE */
@@ -295,33 +295,49 @@ static void erase(const far_augment *augment, const fari_augment_sizes *sizes, u
     }
 }
 
+static void downsample(const far_augment *augment, const fari_augment_sizes *sizes, fari_raw *raw)
+{
+    const int32_t k = augment->downsample;
+    if (raw->image != NULL) downsample_image(raw->height, raw->width, sizes->channels, k, raw->image);
+    if (sizes->map_planes > 0 && raw->map != NULL)
+        fari_augment_downsample_map(raw->height, raw->width, sizes->map_planes, k, raw->map);
+    raw->height >>= k;
+    raw->width >>= k;
+    raw->first >>= k;
+    raw->whole_height >>= k;
+}
+
+/* What comes before pixels are moved. */
+static void change_values(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,
+                          const fari_raw *raw)
+{
+    const int64_t channels = sizes->channels, pixels = raw->height * raw->width;
+    if (raw->image == NULL) return;
+    if (augment->log1p) take_log(raw->image, pixels * channels);
+    fari_jitter_apply(augment, key, channels, pixels, raw->image);
+    /* padding is 0 after normalisation, so that comes first */
+    if (fari_frame_pads(&sizes->frame)) normalise(augment, channels, pixels, raw->image);
+}
+
+/* What comes after it. */
+static void finish_image(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key, float *image)
+{
+    if (!fari_frame_pads(&sizes->frame)) normalise(augment, sizes->channels, sizes->row_count * sizes->width, image);
+    if (augment->erase > 0.0) erase(augment, sizes, key, image);
+    if (augment->cutout == 0) return;
+    const int64_t y = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_Y, (uint64_t)sizes->height);
+    const int64_t x = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_X, (uint64_t)sizes->width);
+    clear_rectangle(sizes, image, y - augment->cutout / 2, x - augment->cutout / 2, augment->cutout, augment->cutout);
+}
+
 void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,
                         const fari_raw *as_read, float *image_out, int32_t *map_out)
 {
-    const bool pads = fari_frame_pads(&sizes->frame); /* padding is 0 after normalisation, so that comes first */
-    const int64_t channels = sizes->channels;
     fari_raw raw = *as_read;
+    const bool is_placed = raw.image != NULL ? raw.image == image_out : raw.map == map_out;
     if (raw.whole_height == 0) raw.whole_height = raw.height;
-    if (augment->downsample > 0) {
-        downsample_image(raw.height, raw.width, channels, augment->downsample, raw.image);
-        if (sizes->map_planes > 0)
-            fari_augment_downsample_map(raw.height, raw.width, sizes->map_planes, augment->downsample, raw.map);
-        raw.height >>= augment->downsample;
-        raw.width >>= augment->downsample;
-        raw.first >>= augment->downsample;
-        raw.whole_height >>= augment->downsample;
-    }
-    const int64_t pixels = raw.height * raw.width;
-    if (augment->log1p) take_log(raw.image, pixels * channels);
-    fari_jitter_apply(augment, key, channels, pixels, raw.image);
-    if (pads) normalise(augment, channels, pixels, raw.image);
-    if (raw.image != image_out) move_sample(sizes, draw_movement(augment, sizes, key), &raw, image_out, map_out);
-    if (!pads) normalise(augment, channels, sizes->row_count * sizes->width, image_out);
-    if (augment->erase > 0.0) erase(augment, sizes, key, image_out);
-    if (augment->cutout > 0) {
-        const int64_t y = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_Y, (uint64_t)sizes->height);
-        const int64_t x = (int64_t)fari_rng_below(key, FARI_DRAW_CUTOUT_X, (uint64_t)sizes->width);
-        clear_rectangle(sizes, image_out, y - augment->cutout / 2, x - augment->cutout / 2, augment->cutout,
-                        augment->cutout);
-    }
+    if (augment->downsample > 0) downsample(augment, sizes, &raw);
+    change_values(augment, sizes, key, &raw);
+    if (!is_placed) move_sample(sizes, draw_movement(augment, sizes, key), &raw, image_out, map_out);
+    if (image_out != NULL) finish_image(augment, sizes, key, image_out);
 }

@@ -32,7 +32,7 @@ bool fari_augment_in_place(const far_augment *augment);
 /* Blocks of 2^halvings x 2^halvings labels of a map [height, width, planes] become their maximum, in place. */
 void fari_augment_downsample_map(int64_t height, int64_t width, int64_t planes, int32_t halvings, int32_t *map);
 /* From the sample as read to its place in the batch, which is that of the rows that are made. as_read->image is `image_out` where it was read
-   straight into its place, which fari_augment_in_place allows; maps likewise.
+   straight into its place, which fari_augment_in_place allows; maps likewise. Image or map may be NULL, as read and out: not wanted.
    key: fari_rng_key(seed, FARI_RNG_AUGMENT, epoch, sample number). */
 void fari_augment_apply(const far_augment *augment, const fari_augment_sizes *sizes, uint64_t key,
                         const fari_raw *as_read, float *image_out, int32_t *map_out);

@@ -67,7 +67,8 @@ static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t
 {
     const idx_set *set = context;
     const int64_t row_bytes = set->image_bytes / set->height;
-    fari_pixels_of(set->images.data + idx * set->image_bytes + row * row_bytes, count * row_bytes, image_out);
+    const uint8_t *pixels = set->images.data + idx * set->image_bytes + row * row_bytes;
+    if (image_out != NULL) fari_pixels_of(pixels, count * row_bytes, image_out);
     if (label_out == NULL) return FAR_OK;
     const bool is_map = set->label_bytes > 1;
     const int64_t of_row = is_map ? set->label_bytes / set->height : 0, labels = is_map ? count * of_row : 1;
@@ -138,7 +139,7 @@ far_status far_dataset_open_idx(const char *images_path, const char *labels_path
                                 far_dataset **dataset_out)
 {
     static const far_dataset_ops ops = {
-        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows
+        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows, .reads_apart = true
     };
     far_dataset_info info = { .class_count = class_count };
     far_status st;

@@ -196,7 +196,7 @@ static far_status read_rows(void *context, int64_t idx, int64_t row, int64_t cou
     const place at = set->side > 0 ? set->places[idx] : (place){ 0, 0 };
     const int64_t width = set->side > 0 ? set->side : set->map->width;
     for (int64_t y = 0; y < count; y++) {
-        image_row(set->map, at.y + row + y, at.x, width, image_out + y * width);
+        if (image_out != NULL) image_row(set->map, at.y + row + y, at.x, width, image_out + y * width);
         for (int64_t x = 0; x < width && label_out != NULL; x++)
             label_out[y * width + x] = is_land(set->map, at.y + row + y, at.x + x);
     }
@@ -296,9 +296,12 @@ static far_status take_map(const char *path, const far_landmask_opts *o, landmas
 
 far_status far_dataset_open_landmask(const char *path, const far_landmask_opts *opts, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = {
-        .read = read_whole, .class_name = class_name, .bytes = set_bytes, .close = set_close, .read_rows = read_rows
-    };
+    static const far_dataset_ops ops = { .read = read_whole,
+                                         .class_name = class_name,
+                                         .bytes = set_bytes,
+                                         .close = set_close,
+                                         .read_rows = read_rows,
+                                         .reads_apart = true };
     far_landmask_opts o;
     FAR_TRY(with_defaults(opts, &o));
     landmask *set = fari_calloc(1, sizeof *set);

@@ -38,7 +38,7 @@ static void scatter(const lartpc_set *set, int32_t plane, int64_t at, int64_t co
         const int64_t x = set->ids[i] / height, y = set->ids[i] % height - rows.first;
         const int64_t pixel = (y * width + x) * planes + plane;
         if (y < 0 || y >= rows.count) continue;
-        image_out[pixel] = set->values[i];
+        if (image_out != NULL) image_out[pixel] = set->values[i];
         if (label_out != NULL) label_out[pixel] = set->labels[i];
     }
 }
@@ -68,7 +68,7 @@ static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t
     lartpc_set *set = context;
     far_status st = FAR_OK;
     const size_t elems = (size_t)(count * set->frame.width * set->frame.planes);
-    memset(image_out, 0, elems * sizeof *image_out);
+    if (image_out != NULL) memset(image_out, 0, elems * sizeof *image_out);
     if (label_out != NULL) memset(label_out, 0, elems * sizeof *label_out);
     if (set->is_kept) FAR_TRY(fill(set, idx));
     else (void)pthread_mutex_lock(&set->mutex);
@@ -175,7 +175,8 @@ far_status far_dataset_open_lartpc(const char *path, const far_lartpc_opts *opts
                                          .class_name = set_class_name,
                                          .bytes = set_bytes,
                                          .close = set_close,
-                                         .read_rows = set_read_rows };
+                                         .read_rows = set_read_rows,
+                                         .reads_apart = true };
     const far_lartpc_opts defaults = { 0 };
     far_status st;
     if (opts == NULL) opts = &defaults;

@@ -82,7 +82,9 @@ static int64_t own_count(const far_loader_opts *opts)
 /* What cannot be read is left out whole, by all ranks alike: so each looks at the whole sample. */
 static fari_maker_rows rows_of(const far_loader_opts *opts)
 {
-    return (fari_maker_rows){ opts->row_first, opts->row_count, opts->on_error == FAR_ON_ERROR_SKIP };
+    return (fari_maker_rows){ .first = opts->row_first,
+                              .count = opts->row_count,
+                              .wants_whole = opts->on_error == FAR_ON_ERROR_SKIP };
 }
 
 static far_status check_opts(const far_dataset *dataset, const far_loader_opts *opts)

@@ -17,6 +17,13 @@ static far_status take_rows(fari_maker *maker, fari_maker_rows rows)
     return FAR_OK;
 }
 
+static void count_elems(fari_maker *maker)
+{
+    const fari_augment_sizes *sizes = &maker->sizes;
+    maker->image_elems = sizes->row_count * sizes->width * sizes->channels;
+    maker->label_elems = fari_label_elems(&maker->dataset->info, sizes->row_count, sizes->width);
+}
+
 far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uint64_t seed, fari_maker_rows rows,
                            fari_maker *maker_out)
 {
@@ -25,12 +32,21 @@ far_status fari_maker_init(far_dataset *dataset, const far_augment *augment, uin
     FAR_TRY(fari_augment_check(augment, info, &m.sizes));
     FAR_TRY(take_rows(&m, rows));
     m.augment.frame = m.sizes.frame;
-    m.wants_whole = rows.wants_whole || fari_augment_wants_whole(augment) || m.sizes.row_count == m.sizes.height;
+    m.wants_whole = rows.wants_whole || fari_augment_wants_whole(augment) ||
+                    (m.sizes.row_count == m.sizes.height && !rows.is_on_demand);
     m.is_in_place = fari_augment_in_place(augment) && (!m.wants_whole || m.sizes.row_count == m.sizes.height);
-    m.image_elems = m.sizes.row_count * m.sizes.width * m.sizes.channels;
-    m.label_elems = fari_label_elems(info, m.sizes.row_count, m.sizes.width);
+    count_elems(&m);
     *maker_out = m;
     return FAR_OK;
+}
+
+fari_maker fari_maker_of_rows(const fari_maker *maker, int64_t first, int64_t count)
+{
+    fari_maker m = *maker;
+    m.sizes.row_first = first;
+    m.sizes.row_count = count;
+    count_elems(&m);
+    return m;
 }
 
 /* Pixels and width of the largest region that is read of any sample. Where sizes vary, each sample is asked for its own. */
@@ -75,20 +91,19 @@ far_status fari_maker_needs_of(const fari_maker *maker, const int64_t *sample_id
 
 void fari_maker_blank(const fari_maker *maker, float *image_out, int32_t *label_out)
 {
-    memset(image_out, 0, sizeof *image_out * (size_t)maker->image_elems);
-    for (int64_t i = 0; i < maker->label_elems; i++) label_out[i] = FAR_LABEL_IGNORE;
+    if (image_out != NULL) memset(image_out, 0, sizeof *image_out * (size_t)maker->image_elems);
+    for (int64_t i = 0; i < maker->label_elems && label_out != NULL; i++) label_out[i] = FAR_LABEL_IGNORE;
 }
 
 /* No kernel may see a label of no class. */
 static far_status check_labels(const fari_maker *maker, const int32_t *labels)
 {
     int32_t least = 0, most = 0;
-    for (int64_t i = 0; i < maker->label_elems; i++) {
+    for (int64_t i = 0; i < maker->label_elems && labels != NULL; i++) {
         least = labels[i] < least ? labels[i] : least;
         most = labels[i] > most ? labels[i] : most;
     }
-    if (maker->label_elems == 0 || (least >= FAR_LABEL_IGNORE && most < maker->dataset->info.class_count))
-        return FAR_OK;
+    if (labels == NULL || (least >= FAR_LABEL_IGNORE && most < maker->dataset->info.class_count)) return FAR_OK;
     return FAR_FAIL(FAR_E_FORMAT, "label %d, but there are %d classes (labels count from 0, %d is ignored)",
                     least < FAR_LABEL_IGNORE ? least : most, maker->dataset->info.class_count, FAR_LABEL_IGNORE);
 }
@@ -135,14 +150,30 @@ static far_status name_sample(const fari_maker *maker, int64_t sample, far_statu
     return fari_error_prefix(st, "sample %" PRId64 " (%s): ", sample, name);
 }
 
+/* Where reading is to put what is wanted. */
+static fari_raw raw_of(const fari_maker *maker, const fari_maker_scratch *scratch, float *image, int32_t *label)
+{
+    const bool is_placed = maker->is_in_place, reads_apart = maker->dataset->ops.reads_apart;
+    fari_raw raw = { 0 };
+    if (image != NULL) raw.image = is_placed ? image : scratch->raw;
+    else if (!reads_apart) raw.image = scratch->raw; /* read all the same */
+    if (maker->sizes.map_planes == 0) return raw;
+    if (label != NULL) raw.map = is_placed ? label : scratch->raw_map;
+    else if (!reads_apart) raw.map = scratch->raw_map;
+    return raw;
+}
+
 far_status fari_maker_make(const fari_maker *maker, const fari_maker_scratch *scratch, int64_t epoch, int64_t sample,
                            float *image_out, int32_t *label_out)
 {
     const uint64_t key = fari_rng_key(maker->seed, FARI_RNG_AUGMENT, (uint64_t)epoch, (uint64_t)sample);
-    fari_raw raw = { .image = maker->is_in_place ? image_out : scratch->raw };
-    if (maker->sizes.map_planes > 0) raw.map = maker->is_in_place ? label_out : scratch->raw_map;
-    const far_status st = read_raw(maker, scratch, key, sample, label_out, &raw);
+    int32_t unwanted;
+    int32_t *const label = label_out == NULL && !maker->dataset->ops.reads_apart ? &unwanted : label_out;
+    fari_raw raw = raw_of(maker, scratch, image_out, label_out);
+    const far_status st = read_raw(maker, scratch, key, sample, label, &raw);
     if (st != FAR_OK) return name_sample(maker, sample, st);
+    if (image_out == NULL) raw.image = NULL;
+    if (label_out == NULL) raw.map = NULL;
     fari_augment_apply(&maker->augment, &maker->sizes, key, &raw, image_out, label_out);
     const far_status checked = check_labels(maker, label_out);
     return checked == FAR_OK ? FAR_OK : name_sample(maker, sample, checked);

@@ -118,7 +118,7 @@ static far_status set_read_rows(void *context, int64_t idx, int64_t row, int64_t
 {
     const npy_set *set = context;
     const span pixels = { row * set->width, (row + count) * set->width };
-    far_status st = read_image(set, idx, pixels, image_out);
+    far_status st = image_out != NULL ? read_image(set, idx, pixels, image_out) : FAR_OK;
     if (st == FAR_OK && label_out != NULL && set->classes != NULL) *label_out = set->classes[idx];
     else if (st == FAR_OK && label_out != NULL)
         st = for_each_piece(set, &set->labels, idx, pixels, put_labels, label_out);
@@ -255,7 +255,7 @@ static far_status open_labels(npy_set *set, const far_arrays_opts *o)
 far_status far_dataset_open_arrays(const far_arrays_opts *o, far_dataset **dataset_out)
 {
     static const far_dataset_ops ops = {
-        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows
+        .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows, .reads_apart = true
     };
     far_dataset_info info = { .class_count = o->class_count };
     far_status st;

@@ -250,8 +250,10 @@ static far_status read_with(const fari_picture_set *set, fari_desk *d, const far
     char label[FARI_FILES_LABEL];
     fari_picture_file file;
     FAR_TRY(check_head(set, s));
-    FAR_TRY(load(set, d, s->file, &s->picture, &d->image, label, &file));
-    FAR_TRY(fari_decode_region(d->decoder, &file, region, set->channels, image_out));
+    if (image_out != NULL) {
+        FAR_TRY(load(set, d, s->file, &s->picture, &d->image, label, &file));
+        FAR_TRY(fari_decode_region(d->decoder, &file, region, set->channels, image_out));
+    }
     if (label_out == NULL || set->label == FAR_LABEL_NONE) return FAR_OK;
     if (set->label == FAR_LABEL_MAP) return fari_picture_set_read_map(set, d, s, region, label_out);
     *label_out = s->class_idx;

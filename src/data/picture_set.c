@@ -169,6 +169,19 @@ static const char *set_class_name(const void *context, int32_t class_idx)
     return class_idx >= 0 && class_idx < set->class_count ? set->classes[class_idx] : NULL;
 }
 
+/* Of a TIFF, tiles or strips of any rows are decoded alone. */
+static const char *set_why_not_rows(const void *context)
+{
+    const fari_picture_set *set = context;
+    for (int64_t i = 0; i < set->count; i++) {
+        const fari_picture_sample *s = &set->samples[i];
+        const bool has_map = s->label_file >= 0;
+        if (s->picture.kind != FARI_PICTURE_TIFF || (has_map && s->label_picture.kind != FARI_PICTURE_TIFF))
+            return "JPEG and PNG pictures are decoded from their first row on; store them as tiled TIFF";
+    }
+    return NULL;
+}
+
 static const char *set_sample_name(const void *context, int64_t idx)
 {
     const fari_picture_set *set = context;
@@ -297,7 +310,10 @@ far_status fari_picture_set_finish(fari_picture_set *set, int32_t channels, int3
                                          .read_label = fari_picture_set_read_label,
                                          .sample_name = set_sample_name,
                                          .prepare = fari_picture_set_prepare,
-                                         .prepare_bytes = fari_picture_set_prepare_bytes };
+                                         .prepare_bytes = fari_picture_set_prepare_bytes,
+                                         .reads_apart = true,
+                                         .wants_order = true,
+                                         .why_not_rows = set_why_not_rows };
     far_dataset_info info;
     far_status st;
     FAR_TRY_GOTO(measure(set, channels, &info), destroy);

@@ -44,18 +44,20 @@ fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t rows,
                                 fari_resize_scratch_most(info->height, info->width, info->channels, out_width) };
 }
 
-/* From the whole sample in scratch to the region. */
+/* From the whole sample in scratch to the region; what is NULL is not wanted. */
 static void cut(const far_dataset_info *info, int64_t height, int64_t width, const far_region *region,
                 const fari_region_scratch *scratch, float *image_out, int32_t *map_out)
 {
     const fari_resize resize = fari_resize_of(height, width, info->channels, region);
-    if (region->out_height == region->height && region->out_width == region->width)
+    const bool is_unresized = region->out_height == region->height && region->out_width == region->width;
+    if (image_out != NULL && is_unresized)
         copy_rows(scratch->image, width, region, sizeof *image_out * (size_t)info->channels, image_out);
-    else {
+    if (image_out != NULL && !is_unresized) {
         FAR_ASSERT(fari_resize_scratch_bytes(&resize) <= scratch->resize_bytes);
         fari_resize_f32(&resize, scratch->image, scratch->resize, image_out);
     }
-    if (info->label_planes > 0) fari_resize_labels(width, info->label_planes, region, scratch->labels, map_out);
+    if (info->label_planes > 0 && map_out != NULL)
+        fari_resize_labels(width, info->label_planes, region, scratch->labels, map_out);
 }
 
 far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region *region,
@@ -72,15 +74,16 @@ far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region 
         return dataset->ops.read_rows(dataset->context, idx, region->y, region->height, image_out, labels);
     if (dataset->ops.read_region != NULL)
         return dataset->ops.read_region(dataset->context, idx, region, image_out, labels);
-    if (info->label_planes > 0) labels = scratch->labels;
+    if (info->label_planes > 0 && label_out != NULL) labels = scratch->labels;
+    float *const image = image_out != NULL ? scratch->image : NULL;
     if (dataset->ops.read_rows != NULL && is_unresized) { /* only columns are left to be cut */
         far_region part = *region;
         part.y = 0;
-        FAR_TRY(dataset->ops.read_rows(dataset->context, idx, region->y, region->height, scratch->image, labels));
+        FAR_TRY(dataset->ops.read_rows(dataset->context, idx, region->y, region->height, image, labels));
         cut(info, part.height, width, &part, scratch, image_out, label_out);
         return FAR_OK;
     }
-    FAR_TRY(far_dataset_read(dataset, idx, scratch->image, labels));
+    FAR_TRY(far_dataset_read(dataset, idx, image, labels));
     cut(info, height, width, region, scratch, image_out, label_out);
     return FAR_OK;
 }

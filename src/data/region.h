@@ -18,7 +18,7 @@ typedef struct fari_region_needs {
 } fari_region_needs;
 
 fari_region_needs fari_region_needs_of(const far_dataset *dataset, int64_t rows, int64_t out_width);
-/* far_dataset_read_region without allocating. */
+/* far_dataset_read_region without allocating. Of sets that read apart image_out or label_out may be NULL: not wanted. */
 far_status fari_region_read(far_dataset *dataset, int64_t idx, const far_region *region,
                             const fari_region_scratch *scratch, float *image_out, int32_t *label_out);
 #endif

@@ -51,7 +51,7 @@ static void make_classified(const synthetic *set, uint64_t sample, extent e, flo
     const float share = (float)o->noise;
     const int64_t row_elems = e.width * o->channels;
     const uint64_t first = (uint64_t)(e.row * row_elems), end = (uint64_t)(e.row_end * row_elems);
-    for (uint64_t i = first; i < end; i++)
+    for (uint64_t i = first; i < end && image != NULL; i++)
         image[i - first] = (1.0f - share) * fari_rng_unit(pattern, i) + share * fari_rng_unit(noise, i);
     if (label_out != NULL) *label_out = label;
 }
@@ -103,7 +103,7 @@ static void make_mapped(const synthetic *set, uint64_t sample, extent e, float *
             const int64_t pixel = row * e.width + x, place = (row - e.row) * e.width + x;
             const int32_t label = label_at(discs, z, y, (double)x);
             const uint64_t tint = key_of(set, STREAM_TINT, (uint64_t)label);
-            for (int64_t c = 0; c < o->channels; c++) {
+            for (int64_t c = 0; c < o->channels && image != NULL; c++) {
                 const int64_t at = pixel * o->channels + c;
                 const float level = o->class_count < 2 ? 0.5f
                                                        : ((float)label + 0.5f * fari_rng_unit(tint, (uint64_t)c)) /
@@ -158,9 +158,12 @@ static int64_t set_bytes(const void *context)
 
 far_status far_dataset_open_synthetic(const far_synthetic_opts *opts, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = {
-        .read = set_read, .bytes = set_bytes, .close = fari_free, .extent = set_extent, .read_rows = set_read_rows
-    };
+    static const far_dataset_ops ops = { .read = set_read,
+                                         .bytes = set_bytes,
+                                         .close = fari_free,
+                                         .extent = set_extent,
+                                         .read_rows = set_read_rows,
+                                         .reads_apart = true };
     far_synthetic_opts o = *opts;
     if (o.sample_count == 0) o.sample_count = 1024;
     if (o.height == 0) o.height = 32;

@@ -2,6 +2,7 @@
    no more read than they need. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/row_feed.h"
 #include "lartpc_file.h"
 #include "support/temp_folder.h"
 #include "test.h"
@@ -58,6 +59,63 @@ static void check_window(far_dataset *set, const far_augment *augment, int64_t f
     far_loader_close(whole);
 }
 
+/* ---- rows that are asked for when they are needed ---- */
+
+static void check_fed_sample(const far_dataset_info *info, fari_row_feed *feed, const far_batch *whole, int64_t i,
+                             int64_t lo, int64_t hi)
+{
+    const int64_t planes = info->label == FAR_LABEL_MAP ? (info->label_planes > 1 ? info->label_planes : 1) : 0;
+    const int64_t row = info->width * info->channels, map_row = info->width * planes, sample = whole->sample_ids[i];
+    float *image = malloc((size_t)((hi - lo) * row) * sizeof *image);
+    int32_t *labels = malloc((size_t)((hi - lo) * map_row + 1) * sizeof *labels);
+    FAR_CHECK(image != NULL && labels != NULL);
+    FAR_CHECK_OK(fari_row_feed_image(feed, whole->epoch, sample, lo, hi, image));
+    FAR_CHECK(memcmp(image, whole->images + (i * info->height + lo) * row, (size_t)((hi - lo) * row) * sizeof *image) ==
+              0);
+    if (info->label != FAR_LABEL_NONE) FAR_CHECK_OK(fari_row_feed_labels(feed, whole->epoch, sample, lo, hi, labels));
+    if (planes > 0)
+        FAR_CHECK(memcmp(labels, whole->labels + (i * info->height + lo) * map_row,
+                         (size_t)((hi - lo) * map_row) * sizeof *labels) == 0);
+    else if (info->label == FAR_LABEL_CLASS) FAR_CHECK_EQ_I64(labels[0], whole->labels[i]);
+    free(image);
+    free(labels);
+}
+
+static bool is_whole_wanted(const far_augment *augment)
+{
+    return augment->turns || augment->contrast > 0.0 || augment->frame.fit == FAR_FIT_RESIZE ||
+           augment->frame.fit == FAR_FIT_RANDOM_RESIZED_CROP;
+}
+
+/* Image and labels apart, from top to bottom and once more from the bottom. */
+static void check_fed(far_dataset *set, const far_augment *augment)
+{
+    far_loader *loader = open_rows(set, augment, 0, 0);
+    const far_dataset_info info = far_loader_info(loader);
+    const fari_row_feed_opts opts = { .augment = *augment, .seed = 9, .readers = 2, .piece_bytes = 1000 };
+    fari_row_feed *feed = NULL;
+    far_batch whole;
+    int64_t bytes = 0;
+    if (is_whole_wanted(augment)) {
+        FAR_CHECK_STATUS(fari_row_feed_open(set, &opts, &feed), FAR_E_UNSUPPORTED);
+        far_loader_close(loader);
+        return;
+    }
+    FAR_CHECK_OK(fari_row_feed_bytes(set, &opts, &bytes));
+    FAR_CHECK_OK(fari_row_feed_open(set, &opts, &feed));
+    for (int b = 0; b < BATCHES; b++) {
+        FAR_CHECK_OK(far_loader_next(loader, &whole));
+        for (int64_t i = 0; i < 2; i++) { /* the last place of the last batch is no sample */
+            for (int64_t lo = 0; lo < info.height; lo += 7)
+                check_fed_sample(&info, feed, &whole, i, lo, lo + 7 < info.height ? lo + 7 : info.height);
+            check_fed_sample(&info, feed, &whole, i, info.height / 2, info.height);
+            check_fed_sample(&info, feed, &whole, i, 0, info.height);
+        }
+    }
+    fari_row_feed_close(feed);
+    far_loader_close(loader);
+}
+
 /* First, inner and last rows, and a single one. */
 static void check_windows(far_dataset *set, const far_augment *augment)
 {
@@ -69,6 +127,7 @@ static void check_windows(far_dataset *set, const far_augment *augment)
     check_window(set, augment, height - 3, 3);
     check_window(set, augment, height / 2, 1);
     check_window(set, augment, 0, height);
+    if (far_dataset_sample_name(set, 0) == NULL) check_fed(set, augment);
 }
 
 static const float mean[] = { 0.4f, 0.5f, 0.6f }, deviation[] = { 0.2f, 0.3f, 0.4f };
@@ -203,6 +262,10 @@ FAR_TEST(pictures)
         set, &(far_augment){ .frame = { FAR_FIT_PAD, .height = info.height, .width = info.width }, .vflip = true });
     check_windows(set, &(far_augment){ .frame = { FAR_FIT_RANDOM_CROP, .height = 40, .width = 33 }, .vflip = true });
     check_windows(set, &(far_augment){ .frame = { FAR_FIT_RESIZE, .height = 16, .width = 16 } });
+    const fari_row_feed_opts opts = { .augment.frame = { FAR_FIT_RANDOM_CROP, .height = 40, .width = 33 } };
+    fari_row_feed *feed = NULL;
+    FAR_CHECK_STATUS(fari_row_feed_open(set, &opts, &feed), FAR_E_UNSUPPORTED);
+    FAR_CHECK_HAS(far_error_message(), "JPEG and PNG pictures are decoded from their first row");
     far_dataset_close(set);
 }
 
