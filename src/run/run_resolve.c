@@ -56,10 +56,12 @@ static far_status set_kind(const far_run *run, far_config *config)
     const char *path = far_config_text(config, "data.path");
     if (strcmp(far_config_text(config, "data.kind"), "auto") != 0) return FAR_OK;
     if (run_data_is_lartpc(config)) return far_config_set(config, "data.kind=lartpc");
+    const bool has_images = far_config_text(config, "data.images")[0] != '\0';
+    if (run_data_is_arrays(config)) /* images: by their files' endings */
+        return has_images ? FAR_OK : far_config_set(config, "data.kind=arrays");
     if (run_data_is_pictures(config))
         return far_config_set(config, run_wants_maps(run) ? "data.kind=segmentation" : "data.kind=images");
-    if (far_config_text(config, "data.images")[0] != '\0') return FAR_OK; /* by the files' endings */
-    if (run_data_is_arrays(config)) return far_config_set(config, "data.kind=arrays");
+    if (has_images) return FAR_OK;
     if (has_file(path, "train-images.npy")) return far_config_set(config, "data.kind=npy");
     if (has_file(path, "train-images-idx3-ubyte") || has_file(path, "train-images-idx3-ubyte.gz"))
         return far_config_set(config, "data.kind=idx");
