@@ -358,15 +358,17 @@ typedef struct far_loader_opts {
      * contrast nor on_error look at all of it. Labels outside the classes are found in what is read.
      */
     int64_t row_first, row_count;
+    /** Batches tell which samples they have and nothing else: no images, no labels. Nothing is read. */
+    bool without_pixels;
 } far_loader_opts;
 
 /** Arrays are dense and lent until the next call on the loader. */
 typedef struct far_batch {
     int64_t epoch, idx; /**< batch `idx` of epoch `epoch`, both from 0 */
     int64_t count;      /**< valid samples, the first ones; below `batch` only with FAR_LAST_PAD */
-    const float
-        *images; /**< [batch, H, W, C] f32, channels last; of the loader's own places and rows where it has some */
-    const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes], likewise; NULL without labels */
+    const float *
+        images; /**< [batch, H, W, C] f32, channels last; of the loader's own places and rows where it has some; NULL without pixels */
+    const int32_t *labels;     /**< [batch] or [batch, H, W, label_planes], likewise; NULL without labels or pixels */
     const int64_t *sample_ids; /**< [batch] */
     int64_t skipped; /**< of `count`: samples that could not be read and were left out, with sample number -1 */
 } far_batch;

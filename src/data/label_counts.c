@@ -9,7 +9,7 @@
 /* Room for one sample, or for a window of one that is too large. */
 typedef struct counting {
     far_dataset *dataset;
-    float *image; /* where labels are only read with it */
+    float *image; /* where labels are only read with it; NULL: they are read apart */
     int32_t *labels;
     int64_t *own; /* [class_count] of one sample */
     int64_t rows; /* of a window; the largest height: whole samples */
@@ -34,11 +34,13 @@ static far_status open_counting(far_dataset *dataset, int32_t halvings, counting
     *c = (counting){ .dataset = dataset, .halvings = info->label == FAR_LABEL_MAP ? halvings : 0 };
     c->rows =
         info->label == FAR_LABEL_MAP ? fari_dataset_window_rows(dataset, INT64_C(1) << c->halvings) : info->height;
-    const bool has_image = dataset->ops.read_label == NULL || is_windowed(c);
-    c->image = fari_calloc((size_t)(has_image ? c->rows * info->width * info->channels : 0) + 1, sizeof *c->image);
+    const bool has_image = !dataset->ops.reads_apart && (dataset->ops.read_label == NULL || is_windowed(c));
+    const int64_t pixels = has_image ? c->rows * info->width * info->channels : 0;
+    if (!dataset->ops.reads_apart) c->image = fari_calloc((size_t)pixels + 1, sizeof *c->image);
     c->labels = fari_calloc((size_t)fari_label_elems(info, c->rows, info->width) + 1, sizeof *c->labels);
     c->own = fari_calloc((size_t)info->class_count + 1, sizeof *c->own);
-    if (c->image != NULL && c->labels != NULL && c->own != NULL) return FAR_OK;
+    const bool is_all = (c->image != NULL || dataset->ops.reads_apart) && c->labels != NULL && c->own != NULL;
+    if (is_all) return FAR_OK;
     close_counting(c);
     return FAR_FAIL(FAR_E_NOMEM, "no memory to count labels");
 }

@@ -137,13 +137,14 @@ static fari_maker_needs rounded_needs(fari_maker_needs needs)
 static far_status lay_out(const fari_maker *maker, const far_loader_opts *opts, layout *lay_out)
 {
     layout lay = { 0 };
-    FAR_TRY(fari_maker_needs_of(maker, opts->sample_ids, opts->sample_count, &lay.needs));
+    const int64_t places = opts->without_pixels ? 0 : own_count(opts);
+    if (!opts->without_pixels) FAR_TRY(fari_maker_needs_of(maker, opts->sample_ids, opts->sample_count, &lay.needs));
     lay.needs = rounded_needs(lay.needs);
     lay.slots = 1 + (opts->threads < 0 ? 0 : opts->ahead > 0 ? opts->ahead : 2);
     lay.threads = thread_count(opts) > 0 ? thread_count(opts) : 1;
     lay.ids = opts->sample_ids == NULL ? 0 : opts->sample_count;
-    lay.image_bytes = rounded(own_count(opts) * maker->image_elems * (int64_t)sizeof(float));
-    lay.label_bytes = rounded(own_count(opts) * maker->label_elems * (int64_t)sizeof(int32_t));
+    lay.image_bytes = rounded(places * maker->image_elems * (int64_t)sizeof(float));
+    lay.label_bytes = rounded(places * maker->label_elems * (int64_t)sizeof(int32_t));
     lay.batch_id_bytes = rounded(opts->batch * (int64_t)sizeof(int64_t));
     lay.images_at = place(&lay.bytes, lay.slots * lay.image_bytes);
     lay.labels_at = place(&lay.bytes, lay.slots * lay.label_bytes);
@@ -166,10 +167,10 @@ static int64_t own_bytes(const layout *lay, int64_t channels)
 }
 
 /* What the data set makes for the loader's threads. */
-static int64_t reading_bytes(const fari_maker *maker, const layout *lay)
+static int64_t reading_bytes(const fari_maker *maker, const far_loader_opts *opts, const layout *lay)
 {
     const far_dataset *set = maker->dataset;
-    if (set->ops.prepare_bytes == NULL) return 0;
+    if (set->ops.prepare_bytes == NULL || opts->without_pixels) return 0;
     return set->ops.prepare_bytes(set->context, (int32_t)lay->threads, maker->sizes.frame.height,
                                   maker->sizes.frame.width);
 }
@@ -181,7 +182,7 @@ far_status fari_loader_bytes(far_dataset *dataset, const far_loader_opts *opts, 
     FAR_TRY(check_opts(dataset, opts));
     FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, rows_of(opts), &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
-    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(&maker, &lay);
+    *bytes_out = lay.bytes + own_bytes(&lay, dataset->info.channels) + reading_bytes(&maker, opts, &lay);
     return FAR_OK;
 }
 
@@ -204,7 +205,7 @@ static void assign(far_loader *loader)
     char *base = loader->block + (ALIGN - (uintptr_t)loader->block % ALIGN) % ALIGN;
     for (int64_t i = 0; i < lay->slots; i++) {
         slot *s = &loader->slots[i];
-        s->images = (float *)(void *)(base + lay->images_at + i * lay->image_bytes);
+        if (lay->image_bytes > 0) s->images = (float *)(void *)(base + lay->images_at + i * lay->image_bytes);
         if (lay->label_bytes > 0) s->labels = (int32_t *)(void *)(base + lay->labels_at + i * lay->label_bytes);
         s->ids = (int64_t *)(void *)(base + lay->batch_ids_at + i * lay->batch_id_bytes);
         s->number = -1;
@@ -250,7 +251,7 @@ static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
     const far_loader *loader = w->loader;
     const fari_maker *maker = &loader->maker;
     const int64_t epoch = s->number / loader->batches, place = loader->own_first + at;
-    float *image = s->images + at * maker->image_elems;
+    float *image = s->images == NULL ? NULL : s->images + at * maker->image_elems;
     int32_t *label = s->labels == NULL ? NULL : s->labels + at * maker->label_elems;
     s->ids[place] = -1;
     if (place >= s->count) {
@@ -258,6 +259,10 @@ static far_status fill_place(const worker *w, slot *s, int64_t at, outcome *out)
         return FAR_OK;
     }
     const int64_t sample = sample_at(loader, s, place);
+    if (image == NULL) { /* without pixels */
+        s->ids[place] = sample;
+        return FAR_OK;
+    }
     fari_doing(FARI_DOING_READ, sample, NULL, NULL);
     const far_status st = fari_maker_make(maker, &w->scratch, epoch, sample, image, label);
     if (st != FAR_OK && loader->opts.on_error == FAR_ON_ERROR_SKIP && fari_is_damage(st)) {
@@ -396,7 +401,7 @@ far_status far_loader_open(far_dataset *dataset, const far_loader_opts *opts, fa
     FAR_TRY(check_opts(dataset, opts));
     FAR_TRY(fari_maker_init(dataset, &opts->augment, opts->seed, rows_of(opts), &maker));
     FAR_TRY(lay_out(&maker, opts, &lay));
-    if (dataset->ops.prepare != NULL)
+    if (dataset->ops.prepare != NULL && !opts->without_pixels)
         FAR_TRY(dataset->ops.prepare(dataset->context, (int32_t)lay.threads, maker.sizes.frame.height,
                                      maker.sizes.frame.width));
     far_loader *loader = fari_calloc(1, sizeof *loader);

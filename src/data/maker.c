@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static far_status take_rows(fari_maker *maker, fari_maker_rows rows)
@@ -144,7 +145,10 @@ static far_status read_raw(const fari_maker *maker, const fari_maker_scratch *sc
 /* The sample's number before the message, and its name where the message does not have it. */
 static far_status name_sample(const fari_maker *maker, int64_t sample, far_status st)
 {
+    char number[32];
     const char *name = far_dataset_sample_name(maker->dataset, sample);
+    const int length = snprintf(number, sizeof number, "sample %" PRId64 ":", sample);
+    if (strncmp(far_error_message(), number, (size_t)length) == 0) return st; /* the reader has said it */
     if (name == NULL || strstr(far_error_message(), name) != NULL)
         return fari_error_prefix(st, "sample %" PRId64 ": ", sample);
     return fari_error_prefix(st, "sample %" PRId64 " (%s): ", sample, name);

@@ -19,7 +19,6 @@ typedef struct desk {
 struct fari_row_feed {
     fari_maker maker;
     int64_t piece_rows; /* made at once; as many as are asked for where no scratch is needed */
-    int64_t planes;     /* times that each label of a map is given */
     float *moments;     /* mean, then std: copies */
     desk *desks;
     int32_t desk_count;
@@ -62,8 +61,6 @@ static far_status init(far_dataset *dataset, const fari_row_feed_opts *opts, far
     const int64_t rows = is_placed ? sizes.height : piece_rows_of(&dataset->info, &opts->augment, piece_bytes);
     feed->piece_rows = rows < sizes.height ? rows : sizes.height;
     feed->desk_count = opts->readers > 0 && !dataset->ops.wants_order ? opts->readers : 1;
-    const int64_t planes = fari_label_planes(&dataset->info);
-    feed->planes = planes > 0 && opts->label_planes > planes ? opts->label_planes / planes : 1;
     return fari_maker_init(dataset, &opts->augment, opts->seed,
                            (fari_maker_rows){ .count = feed->piece_rows, .is_on_demand = true }, &feed->maker);
 }
@@ -242,15 +239,14 @@ static void repeat(int32_t *out, int64_t labels, int64_t times)
 }
 
 far_status fari_row_feed_labels(fari_row_feed *feed, int64_t epoch, int64_t sample, int64_t row_lo, int64_t row_hi,
-                                int32_t *labels_out)
+                                int64_t times, int32_t *labels_out)
 {
     const fari_maker *maker = &feed->maker;
     far_dataset *dataset = maker->dataset;
     if (dataset->info.label == FAR_LABEL_MAP) {
         const int64_t labels = (row_hi - row_lo) * maker->sizes.width * maker->sizes.map_planes;
-        FAR_TRY(make_rows(feed, &(wanted){ epoch, sample, row_lo, row_hi }, NULL,
-                          labels_out + labels * (feed->planes - 1)));
-        if (feed->planes > 1) repeat(labels_out, labels, feed->planes);
+        FAR_TRY(make_rows(feed, &(wanted){ epoch, sample, row_lo, row_hi }, NULL, labels_out + labels * (times - 1)));
+        if (times > 1) repeat(labels_out, labels, times);
         return FAR_OK;
     }
     return make_rows(feed, &(wanted){ epoch, sample, 0, 1 }, NULL, labels_out); /* a class, with any row */

@@ -13,7 +13,6 @@ typedef struct fari_row_feed_opts {
     const int64_t *sample_ids; /* that will be asked for; NULL: all. Read when it is opened */
     int64_t sample_count;      /* of sample_ids */
     int32_t readers;           /* that ask at once */
-    int64_t label_planes;      /* each label of a map is given so often; 0: as the data has them */
     int64_t piece_bytes;       /* that are made of a sample at once, as read, where pixels move; 0: the usual */
 } fari_row_feed_opts;
 
@@ -26,9 +25,9 @@ far_status fari_row_feed_open(far_dataset *dataset, const fari_row_feed_opts *op
 void fari_row_feed_close(fari_row_feed *feed); /* NULL is allowed */
 
 /* Rows [row_lo, row_hi) of sample `sample` (-1: one that fills up a batch and counts for nothing). A failure names the sample.
-   image_out [rows, W, C]; labels_out [rows, W, planes], or of a class the one label, whatever the rows. */
+   image_out [rows, W, C]; labels_out [rows, W, planes], each label of a map `times` times, or of a class the one label, whatever the rows. */
 far_status fari_row_feed_image(fari_row_feed *feed, int64_t epoch, int64_t sample, int64_t row_lo, int64_t row_hi,
                                float *image_out);
 far_status fari_row_feed_labels(fari_row_feed *feed, int64_t epoch, int64_t sample, int64_t row_lo, int64_t row_hi,
-                                int32_t *labels_out);
+                                int64_t times, int32_t *labels_out);
 #endif

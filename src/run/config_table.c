@@ -100,6 +100,10 @@ static const far_config_key fixed[] = {
       "Threads that prepare batches; auto: half of the cores, at most 8, where files are decoded, else 1.", "auto", 1,
       64, true },
     { "data.ahead", FAR_CONFIG_INT, "2", "batches", "Batches prepared ahead.", NULL, 1, 64, true },
+    { "data.feed", FAR_CONFIG_ENUM, "auto", "",
+      "How images come into a step: batches, made whole and ahead of time; rows, read when the step wants them, so that no image is ever whole in "
+      "memory; auto: rows where a step goes through images band by band. The results are the same.",
+      "auto|batches|rows", ANY, true },
     { "data.on_error", FAR_CONFIG_ENUM, "stop", "",
       "What becomes of a sample that cannot be read: stop names it and ends the run; skip leaves it out, warns and counts.",
       "stop|skip", ANY, false },

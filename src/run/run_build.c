@@ -224,6 +224,21 @@ void run_sum_sides(far_run *run)
     if (heap > run->graph_bytes) run->graph_bytes = heap;
 }
 
+far_status run_inputs_measure(far_run *run)
+{
+    const run_side *sides[] = { &run->train, &run->eval };
+    run->plane_labels_bytes = run->loader_bytes = run->eval_loader_bytes = 0;
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        const int64_t planes = sides[i]->plan != NULL ? run_plane_labels_bytes(run, sides[i]) : 0;
+        if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
+    }
+    if (run->train.plan != NULL) {
+        const far_loader_opts loader = run_train_loader_opts(run, &run->train);
+        FAR_TRY(run_input_bytes(run, &run->train, run->data.train, &loader, &run->loader_bytes));
+    }
+    return run->eval.graph != NULL ? run_eval_loader_bytes(run, &run->eval, &run->eval_loader_bytes) : FAR_OK;
+}
+
 far_status run_plan_sides(far_run *run)
 {
     const bool is_training = run_is_training(run);
@@ -245,17 +260,10 @@ far_status run_plan_sides(far_run *run)
         if (wants_most_on_disk(run)) run->train.spill.mode = FARI_SPILL_MOST;
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
-        const far_loader_opts loader = run_train_loader_opts(run, &run->train);
-        FAR_TRY(run_loader_need(run->data.train, &loader, &run->loader_bytes));
     }
     FAR_TRY(eval_plan(run));
     run->arena_others = run->arena_bytes;
-    const run_side *sides[] = { &run->train, &run->eval };
-    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
-        const int64_t planes = sides[i]->plan != NULL ? run_plane_labels_bytes(run, sides[i]) : 0;
-        if (planes > run->plane_labels_bytes) run->plane_labels_bytes = planes;
-    }
-    if (run->eval.graph != NULL) FAR_TRY(run_eval_loader_bytes(run, &run->eval, &run->eval_loader_bytes));
+    FAR_TRY(run_inputs_measure(run));
     run_sum_sides(run);
     if (is_training) FAR_TRY(run_saver_plan(run));
     run_sum_sides(run);
@@ -273,7 +281,7 @@ far_status run_build(far_run *run)
     FAR_TRY(allocate(run));
     if (!run_is_training(run)) return FAR_OK;
     const far_loader_opts loader = run_train_loader_opts(run, &run->train);
-    return far_loader_open(run->data.train, &loader, &run->loader);
+    return run_input_open(run, &run->train, run->data.train, &loader, &run->loader);
 }
 
 void run_unbuild(far_run *run)

@@ -227,10 +227,21 @@ void run_collect_close(run_collect *c)
 
 /* ---- one sample ---- */
 
+/* Where no batch has them. */
+static far_status make_own_rows(const run_collect *c, const far_batch *batch, int64_t sample, const holding *h)
+{
+    const int64_t to = h->at - c->held_first;
+    FAR_TRY(run_rows_image(c->side, batch, sample, h->at, h->count, c->image + to * c->row_elems));
+    if (c->row_labels > 0)
+        return run_rows_labels(c->side, batch, sample, h->at, h->count, c->labels + to * c->row_labels);
+    return c->has_label && h->at == 0 ? run_rows_labels(c->side, batch, sample, 0, 1, c->labels) : FAR_OK;
+}
+
 /* What this rank has read of a sample, to where messages take it from or where it is looked at. */
-static void take_own_rows(run_collect *c, const far_batch *batch, int64_t sample, const holding *h)
+static far_status take_own_rows(run_collect *c, const far_batch *batch, int64_t sample, const holding *h)
 {
     const int64_t place = sample - c->side->own_first, to = h->at - c->held_first;
+    if (c->side->rows != NULL) return make_own_rows(c, batch, sample, h);
     const int64_t from = place * c->side->row_count + h->at - c->side->row_first;
     memcpy(c->image + to * c->row_elems, batch->images + from * c->row_elems,
            (size_t)(h->count * c->row_elems) * sizeof *c->image);
@@ -238,6 +249,7 @@ static void take_own_rows(run_collect *c, const far_batch *batch, int64_t sample
         memcpy(c->labels + to * c->row_labels, batch->labels + from * c->row_labels,
                (size_t)(h->count * c->row_labels) * sizeof *c->labels);
     else if (c->has_label && h->at == 0) c->labels[0] = batch->labels[place];
+    return FAR_OK;
 }
 
 far_status run_collect_inputs(run_collect *c, const far_batch *batch, int64_t idx, const float **image_out,
@@ -245,7 +257,7 @@ far_status run_collect_inputs(run_collect *c, const far_batch *batch, int64_t id
 {
     for (int64_t row = 0, end = 0; row < c->rows; row = end)
         if (run_side_holder(c->side, idx, row, &end) == c->run->comm->rank)
-            take_own_rows(c, batch, idx, &(holding){ 0, row, end - row });
+            FAR_TRY(take_own_rows(c, batch, idx, &(holding){ 0, row, end - row }));
     FAR_TRY(exchange(c, idx, 0));
     *image_out = c->image;
     *labels_out = c->row_labels > 0 || c->has_label ? c->labels : NULL;

@@ -73,8 +73,8 @@ static far_loader_opts native_opts(const far_run *run, const run_side *side, con
 static far_status step_side(far_run *run, const run_side *side, const far_batch *batch)
 {
     void *feed[2];
-    run_feed(run, side, batch, feed);
-    const fari_step step = { .seed = 0, .sample_ids = batch->sample_ids, .feed = feed };
+    fari_step step = { .seed = 0 };
+    run_input_feed(run, side, batch, feed, &step);
     return fari_executor_step(side->exec, &step);
 }
 
@@ -93,7 +93,7 @@ static far_status agree_unread(const far_run *run, const run_side *side, far_bat
 }
 
 /* All batches of a loader through one side; `done_io` counts those of all sides. */
-static far_status side_batches(far_run *run, const run_side *side, far_dataset *set, const far_loader_opts *opts,
+static far_status side_batches(far_run *run, run_side *side, far_dataset *set, const far_loader_opts *opts,
                                const run_visitor *visitor, int64_t *done_io, int64_t total)
 {
     far_loader *loader = NULL;
@@ -103,7 +103,7 @@ static far_status side_batches(far_run *run, const run_side *side, far_dataset *
     int64_t *ids = fari_alloc((size_t)side->batch * sizeof *ids);
     if (ids == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", side->batch);
     FAR_TRY_GOTO(visitor->begin(visitor->context, side), done);
-    FAR_TRY_GOTO(far_loader_open(set, opts, &loader), done);
+    FAR_TRY_GOTO(run_input_open(run, side, set, opts, &loader), done);
     while ((st = run_sample_failed(run, far_loader_next(loader, &batch))) == FAR_OK) {
         FAR_TRY_GOTO(agree_unread(run, side, &batch, ids, &skipped), done);
         FAR_TRY_GOTO(fari_loader_may_skip(skipped, far_loader_info(loader).sample_count), done);
@@ -113,6 +113,7 @@ static far_status side_batches(far_run *run, const run_side *side, far_dataset *
     if (st == FAR_END) st = FAR_OK;
 done:
     far_loader_close(loader);
+    run_rows_close(side);
     fari_free(ids);
     return st;
 }
@@ -201,7 +202,7 @@ static far_status native_loader_bytes(const far_run *run, const run_side *larges
         if (first[e + 1] == first[e]) continue;
         const far_loader_opts opts =
             native_opts_like(run, largest, &run->native.extents[e], ids + first[e], first[e + 1] - first[e]);
-        st = run_loader_need(part->set, &opts, &bytes);
+        st = run_input_bytes(run, largest, part->set, &opts, &bytes);
         bytes += part_size(part) * (int64_t)sizeof *ids;
         if (bytes > *bytes_io) *bytes_io = bytes;
     }
@@ -224,7 +225,7 @@ far_status run_eval_loader_bytes(const far_run *run, const run_side *largest, in
             continue;
         }
         const far_loader_opts opts = loader_opts(run, largest, parts[i].ids, parts[i].count);
-        FAR_TRY(run_loader_need(parts[i].set, &opts, &bytes));
+        FAR_TRY(run_input_bytes(run, largest, parts[i].set, &opts, &bytes));
         if (bytes > *bytes_out) *bytes_out = bytes;
     }
     return FAR_OK;

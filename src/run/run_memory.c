@@ -37,8 +37,8 @@ static int64_t executor_bytes(const far_run *run)
         bytes += fari_profile_bytes(run->train.plan) + run->train.plan->instr_count * (int64_t)sizeof(double);
     if (run->train.plan != NULL && run->opts.timeline != NULL) bytes += fari_timeline_bytes(run->train.plan);
     if (run->native.count > 1) threads += run->threads - 1;
-    if (run->loader_bytes > 0) threads += run_loader_threads(run);
-    if (run->eval_loader_bytes > 0) threads += run_loader_threads(run);
+    if (run->loader_bytes > 0 && !run_feeds_rows(run, &run->train)) threads += run_loader_threads(run);
+    if (run->eval_loader_bytes > 0 && !run_feeds_rows(run, &run->eval)) threads += run_loader_threads(run);
     return bytes + fari_threads_touch_bytes(threads);
 }
 

@@ -71,6 +71,23 @@ static int64_t elems_of_sample(const run_side *side)
     return most;
 }
 
+/* Labels of one sample as the data has them. */
+static int64_t label_elems(const far_run *run, const run_side *side)
+{
+    const far_dataset_info *info = &run->data.info;
+    if (info->label != FAR_LABEL_MAP) return 1;
+    return side->height * side->width * (info->label_planes > 1 ? info->label_planes : 1);
+}
+
+/* Of a sample as it went in, where no batch has it. */
+static int64_t fed_bytes(const far_run *run, const run_side *side)
+{
+    const int64_t pixels = side->height * side->width;
+    if (!run_feeds_rows(run, side) || run->comm != NULL) return 0;
+    return pixels * run->data.info.channels * (int64_t)sizeof(float) +
+           label_elems(run, side) * (int64_t)sizeof(int32_t);
+}
+
 int64_t run_results_bytes(const far_run *run)
 {
     const int64_t pixels = run->eval.height * run->eval.width; /* the largest side */
@@ -78,7 +95,7 @@ int64_t run_results_bytes(const far_run *run)
     const int64_t image = is_padded(run) ? pixels * run->data.info.channels * (int64_t)sizeof(float) : 0;
     const int64_t collect = run->comm != NULL ? run_collect_bytes(run, &run->eval, &run->data.info) : 0;
     if (run_is_follower(run)) return collect;
-    return elems_of_sample(&run->eval) * (int64_t)sizeof(float) + labels + image + collect;
+    return elems_of_sample(&run->eval) * (int64_t)sizeof(float) + labels + image + collect + fed_bytes(run, &run->eval);
 }
 
 /* On the first rank, which looks at the samples. */
@@ -89,6 +106,12 @@ static far_status results_allocate(const far_run *run, const run_side *side, run
     results->elems = fari_alloc((size_t)elems_of_sample(side) * sizeof *results->elems);
     if (has_maps) results->labels = fari_alloc(pixels * sizeof *results->labels);
     if (is_padded(run)) results->image = fari_alloc(pixels * (size_t)run->data.info.channels * sizeof *results->image);
+    if (fed_bytes(run, side) > 0) {
+        results->fed_image = fari_alloc(pixels * (size_t)run->data.info.channels * sizeof *results->fed_image);
+        results->fed_labels = fari_alloc((size_t)label_elems(run, side) * sizeof *results->fed_labels);
+        if (results->fed_image == NULL || results->fed_labels == NULL)
+            return FAR_FAIL(FAR_E_NOMEM, "no memory for a sample");
+    }
     if (results->elems != NULL && (results->labels != NULL || !has_maps) && (results->image != NULL || !is_padded(run)))
         return FAR_OK;
     return FAR_FAIL(FAR_E_NOMEM, "no memory for the results of a sample");
@@ -111,6 +134,8 @@ void run_results_close(run_results *results)
     fari_free(results->elems);
     fari_free(results->image);
     fari_free(results->labels);
+    fari_free(results->fed_image);
+    fari_free(results->fed_labels);
     *results = (run_results){ 0 };
 }
 
@@ -177,14 +202,28 @@ static void take_output(const run_results *results, const fari_view *view, int64
     if (is_pixelwise && view->ndim == 5) p->shape = (far_shape){ 3, { view->dim[1], p->height, p->width } };
 }
 
+/* A sample whose rows no batch has. */
+static far_status make_inputs(const run_results *results, const far_batch *batch, int64_t idx, const float **image_out,
+                              const int32_t **labels_out)
+{
+    const run_side *side = results->side;
+    const int64_t rows = run_side_rows(side);
+    *image_out = results->fed_image;
+    *labels_out = NULL;
+    FAR_TRY(run_rows_image(side, batch, idx, 0, rows, results->fed_image));
+    if (results->run->data.info.label == FAR_LABEL_NONE) return FAR_OK;
+    *labels_out = results->fed_labels;
+    return run_rows_labels(side, batch, idx, 0, rows, results->fed_labels);
+}
+
 /* The sample as it went in: of a batch that lies here whole, or of several ranks. */
 static far_status find_inputs(const run_results *results, const far_batch *batch, int64_t idx, const float **image_out,
                               const int32_t **labels_out)
 {
     const run_side *side = results->side;
-    const int64_t pixels = side->height * side->width, planes = results->run->data.info.label_planes;
-    const int64_t labels = results->run->data.info.label == FAR_LABEL_MAP ? pixels * (planes > 1 ? planes : 1) : 1;
+    const int64_t pixels = side->height * side->width, labels = label_elems(results->run, side);
     if (results->collect != NULL) return run_collect_inputs(results->collect, batch, idx, image_out, labels_out);
+    if (side->rows != NULL) return make_inputs(results, batch, idx, image_out, labels_out);
     *image_out = batch->images + idx * pixels * results->run->data.info.channels;
     *labels_out = batch->labels != NULL ? batch->labels + idx * labels : NULL;
     return FAR_OK;

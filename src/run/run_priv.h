@@ -48,6 +48,7 @@ typedef struct run_side {
     int64_t row_first, row_count; /* and their rows; of volumes slices */
     fari_feed_box boxes[2];       /* how they are fed */
     fari_spill_config spill;      /* of the plan: what waits on disk */
+    struct run_rows *rows;        /* makes its inputs row by row; NULL: batches are fed */
 } run_side;
 
 /* What ranks tell each other while a step is computed. */
@@ -102,8 +103,10 @@ typedef struct run_results {
     const far_run *run;
     const run_side *side;
     far_dataset *set;
-    float *elems, *image;        /* image: of padded samples, without the padding */
-    int32_t *labels;             /* of one plane */
+    float *elems, *image; /* image: of padded samples, without the padding */
+    int32_t *labels;      /* of one plane */
+    float *fed_image;     /* where inputs are made row by row: of one sample, whole */
+    int32_t *fed_labels;
     struct run_collect *collect; /* of several ranks; else NULL */
 } run_results;
 
@@ -309,6 +312,25 @@ int32_t run_side_holder(const run_side *side, int64_t sample, int64_t row, int64
 int64_t run_plane_labels_bytes(const far_run *run, const run_side *side);
 /* The arrays a step is fed with: image and label. */
 void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2]);
+/* run_rows.c: inputs made row by row when a step wants them, where data.feed says so or the side's plan goes in bands. */
+typedef struct run_rows run_rows;
+bool run_feeds_rows(const far_run *run, const run_side *side);
+far_status run_rows_check(const far_run *run); /* FAR_E_CONFIG says which key stands against it */
+/* Of a side's inputs over a data set: a loader of batches, or one of samples' numbers and side->rows. */
+far_status run_input_bytes(const far_run *run, const run_side *side, far_dataset *set, const far_loader_opts *opts,
+                           int64_t *bytes_out);
+far_status run_input_open(const far_run *run, run_side *side, far_dataset *set, const far_loader_opts *opts,
+                          far_loader **loader_out);
+void run_rows_close(run_side *side); /* what run_input_open made beside the loader, if anything */
+/* Sets what a step is fed with and its samples; the batch and feed_out stay until the step is over. */
+void run_input_feed(far_run *run, const run_side *side, const far_batch *batch, void *feed_out[2], fari_step *step_io);
+/* Rows of sample `idx` of a batch, where side->rows is there; of the graph's input: of volumes slices. */
+far_status run_rows_image(const run_side *side, const far_batch *batch, int64_t idx, int64_t row, int64_t count,
+                          float *image_out);
+far_status run_rows_labels(const run_side *side, const far_batch *batch, int64_t idx, int64_t row, int64_t count,
+                           int32_t *labels_out);
+far_status run_inputs_measure(
+    far_run *run); /* run_build.c: loader_bytes and eval_loader_bytes, once sides are planned */
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
 void run_advise(const far_run *run);                 /* run_advice.c: warnings at the start of a training */
 bool run_timeline_is_due(const far_run *run);        /* run_timeline.c: whether the next step is traced */

@@ -130,6 +130,7 @@ far_status run_side_start(const far_run *run, run_side *side, fari_exec_opts *op
 
 void run_side_close(run_side *side)
 {
+    run_rows_close(side);
     fari_executor_destroy(side->exec);
     fari_plan_destroy(side->plan);
     far_graph_destroy(side->graph);
@@ -141,7 +142,7 @@ void run_side_close(run_side *side)
 int64_t run_plane_labels_bytes(const far_run *run, const run_side *side)
 {
     if (run->opts.purpose == FAR_RUN_PREDICT || run->label_planes == run->data.info.label_planes ||
-        run->label_planes <= 1)
+        run->label_planes <= 1 || run_feeds_rows(run, side))
         return 0;
     return side->own_count * side->row_count * row_pixels(side) * run->label_planes * (int64_t)sizeof(int32_t);
 }
@@ -150,7 +151,7 @@ void run_feed(far_run *run, const run_side *side, const far_batch *batch, void *
 {
     memcpy(&feed_out[0], &batch->images, sizeof feed_out[0]); /* the executor only reads */
     memcpy(&feed_out[1], &batch->labels, sizeof feed_out[1]);
-    if (run->plane_labels == NULL) return;
+    if (run->plane_labels == NULL || batch->labels == NULL) return;
     const int64_t pixels = side->own_count * side->row_count * row_pixels(side);
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t p = 0; p < run->label_planes; p++) run->plane_labels[i * run->label_planes + p] = batch->labels[i];

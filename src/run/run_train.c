@@ -62,13 +62,10 @@ far_status run_step(far_run *run, double *loss_out)
     const double lr = far_schedule_lr(&run->schedule, run->step, run->steps_total, run->steps_per_epoch);
     far_optim_hyper(&run->optim, run->step, lr, run->step > 0 ? run->last_lr : lr, hyper);
     void *feed[2];
-    run_feed(run, &run->train, &batch, feed);
-    const fari_step step = { .seed = (uint64_t)far_config_i64(run->config, "seed"),
-                             .step = run->step,
-                             .epoch = run->epoch,
-                             .sample_ids = batch.sample_ids,
-                             .hyper = hyper,
-                             .feed = feed };
+    fari_step step = {
+        .seed = (uint64_t)far_config_i64(run->config, "seed"), .step = run->step, .epoch = run->epoch, .hyper = hyper
+    };
+    run_input_feed(run, &run->train, &batch, feed, &step);
     FAR_TRY(run_shared_step_begin(run, batch.skipped));
     const far_status st = timed_step(run, &step, waited_s);
     if (st == FAR_E_NONFINITE) return run_explain_nonfinite(run, &step);

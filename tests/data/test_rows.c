@@ -61,6 +61,17 @@ static void check_window(far_dataset *set, const far_augment *augment, int64_t f
 
 /* ---- rows that are asked for when they are needed ---- */
 
+/* Each label for three planes of a network. */
+static void check_repeated(fari_row_feed *feed, int64_t epoch, int64_t sample, int64_t lo, int64_t hi,
+                           const int32_t *labels, int64_t count)
+{
+    int32_t *many = malloc((size_t)(3 * count) * sizeof *many);
+    FAR_CHECK(many != NULL);
+    FAR_CHECK_OK(fari_row_feed_labels(feed, epoch, sample, lo, hi, 3, many));
+    for (int64_t i = 0; i < 3 * count; i++) FAR_CHECK_EQ_I64(many[i], labels[i / 3]);
+    free(many);
+}
+
 static void check_fed_sample(const far_dataset_info *info, fari_row_feed *feed, const far_batch *whole, int64_t i,
                              int64_t lo, int64_t hi)
 {
@@ -72,7 +83,9 @@ static void check_fed_sample(const far_dataset_info *info, fari_row_feed *feed, 
     FAR_CHECK_OK(fari_row_feed_image(feed, whole->epoch, sample, lo, hi, image));
     FAR_CHECK(memcmp(image, whole->images + (i * info->height + lo) * row, (size_t)((hi - lo) * row) * sizeof *image) ==
               0);
-    if (info->label != FAR_LABEL_NONE) FAR_CHECK_OK(fari_row_feed_labels(feed, whole->epoch, sample, lo, hi, labels));
+    if (info->label != FAR_LABEL_NONE)
+        FAR_CHECK_OK(fari_row_feed_labels(feed, whole->epoch, sample, lo, hi, 1, labels));
+    if (planes > 0) check_repeated(feed, whole->epoch, sample, lo, hi, labels, (hi - lo) * map_row);
     if (planes > 0)
         FAR_CHECK(memcmp(labels, whole->labels + (i * info->height + lo) * map_row,
                          (size_t)((hi - lo) * map_row) * sizeof *labels) == 0);
