@@ -2,6 +2,7 @@
    place of the arena, or of the spill file, after the last uses of what lay there before. Any order that respects these gives the same bits. */
 #include "base/mem.h"
 #include "plan/plan.h"
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct touch {
@@ -105,25 +106,96 @@ static far_status access_note(hazard_work *w, const fari_access *access, int32_t
     return FAR_OK;
 }
 
-/* Which earlier buffers lay where each buffer lies: direct neighbours in time are enough where they cover the place, but listing
-   all keeps the rule simple; they are few. */
+/* Parts of a place that no later buffer has had yet: those before it matter there. */
+typedef struct bare {
+    int64_t lo, hi;
+} bare;
+
+typedef struct cover {
+    bare *parts;
+    int64_t count, cap;
+} cover;
+
+static bool cover_meets(const cover *c, int64_t lo, int64_t hi)
+{
+    for (int64_t i = 0; i < c->count; i++)
+        if (c->parts[i].lo < hi && lo < c->parts[i].hi) return true;
+    return false;
+}
+
+static far_status cover_take(cover *c, int64_t lo, int64_t hi)
+{
+    const int64_t count = lo < hi ? c->count : 0;
+    for (int64_t i = 0; i < count; i++) {
+        const bare part = c->parts[i];
+        if (part.hi <= lo || hi <= part.lo) continue;
+        c->parts[i].hi = lo > part.lo ? lo : part.lo; /* what lies below; may be nothing */
+        if (part.hi <= hi) continue;
+        if (!fari_reserve((void **)&c->parts, &c->cap, c->count + 1, sizeof(bare)))
+            return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+        c->parts[c->count++] = (bare){ hi, part.hi };
+    }
+    return FAR_OK;
+}
+
+/* So many bytes of it are written, by those who wait for whoever had the place before. Partial sums may leave out slots, ranks what others have;
+   nobody writes behind a tensor, up to the end of its last page. */
+static int64_t written_bytes(const fari_plan *plan, const fari_buffer *b)
+{
+    if (plan->part != NULL || b->kind == FARI_BUFFER_PARTIAL) return 0;
+    if (b->kind == FARI_BUFFER_PACKED || b->ring_of > 0) return b->bytes;
+    const int64_t bytes =
+        far_shape_elems(&plan->graph->tensors[b->tensor]->shape) * far_dtype_bytes(fari_plan_dtype(plan, b->tensor));
+    return bytes < b->bytes ? bytes : b->bytes;
+}
+
+typedef struct ended {
+    int32_t last_turn, buffer;
+} ended;
+
+static int latest_first(const void *a, const void *b)
+{
+    const ended *x = a, *y = b;
+    if (x->last_turn != y->last_turn) return x->last_turn < y->last_turn ? 1 : -1;
+    return (x->buffer > y->buffer) - (x->buffer < y->buffer);
+}
+
+/* The buffers that lay where `b` lies, each where none after it did. */
+static far_status find_before_of(const hazard_work *w, int64_t b, const ended *list, int64_t count, cover *free_io)
+{
+    const fari_plan *plan = w->plan;
+    const fari_buffer *buffer = &plan->buffers[b];
+    history *h = &w->histories[b];
+    if (!fari_reserve((void **)&free_io->parts, &free_io->cap, 1, sizeof(bare)))
+        return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    free_io->parts[0] = (bare){ buffer->offset, buffer->offset + buffer->bytes };
+    free_io->count = 1;
+    for (int64_t i = 0; i < count; i++) {
+        const fari_buffer *old = &plan->buffers[list[i].buffer];
+        if (old->base != buffer->base || old->last_turn >= buffer->first_turn || old->bytes == 0) continue;
+        if (!cover_meets(free_io, old->offset, old->offset + old->bytes)) continue;
+        if (!fari_reserve((void **)&h->before, &h->before_cap, h->before_count + 1, sizeof(int32_t)))
+            return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+        h->before[h->before_count++] = list[i].buffer;
+        FAR_TRY(cover_take(free_io, old->offset, old->offset + written_bytes(plan, old)));
+    }
+    return FAR_OK;
+}
+
 static far_status find_before(hazard_work *w)
 {
     const fari_plan *plan = w->plan;
-    for (int64_t b = 0; b < plan->buffer_count; b++) {
-        const fari_buffer *buffer = &plan->buffers[b];
-        history *h = &w->histories[b];
-        if (buffer->base == FARI_BASE_STORE) continue;
-        for (int64_t a = 0; a < plan->buffer_count; a++) {
-            const fari_buffer *old = &plan->buffers[a];
-            if (old->base != buffer->base || old->last_turn >= buffer->first_turn || old->bytes == 0) continue;
-            if (old->offset >= buffer->offset + buffer->bytes || buffer->offset >= old->offset + old->bytes) continue;
-            if (!fari_reserve((void **)&h->before, &h->before_cap, h->before_count + 1, sizeof(int32_t)))
-                return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
-            h->before[h->before_count++] = (int32_t)a;
-        }
-    }
-    return FAR_OK;
+    far_status st = FAR_OK;
+    cover free_parts = { 0 };
+    ended *list = fari_alloc((size_t)(plan->buffer_count + 1) * sizeof *list);
+    if (list == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for the plan's dependences");
+    for (int64_t b = 0; b < plan->buffer_count; b++) list[b] = (ended){ plan->buffers[b].last_turn, (int32_t)b };
+    if (plan->buffer_count > 0) qsort(list, (size_t)plan->buffer_count, sizeof *list, latest_first);
+    for (int64_t b = 0; b < plan->buffer_count && st == FAR_OK; b++)
+        if (plan->buffers[b].base != FARI_BASE_STORE) st = find_before_of(w, b, list, plan->buffer_count, &free_parts);
+    fari_free(free_parts.parts);
+    fari_free(list);
+    return st;
 }
 
 static far_status successors_build(fari_plan *plan, const int32_t *edges, int64_t edge_count)

@@ -37,6 +37,28 @@ void fari_plan_destroy(fari_plan *plan)
     fari_free(plan);
 }
 
+/* Gives back what an array has beyond its elements. */
+static far_status shrink_array(void **array_io, int64_t *cap_io, int64_t count, size_t elem_bytes)
+{
+    if (count >= *cap_io) return FAR_OK;
+    void *less = fari_realloc(*array_io, (size_t)(count > 0 ? count : 1) * elem_bytes);
+    if (less == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a plan");
+    *array_io = less;
+    *cap_io = count;
+    return FAR_OK;
+}
+
+static far_status shrink(fari_plan *plan)
+{
+    FAR_TRY(shrink_array((void **)&plan->instrs, &plan->instr_cap, plan->instr_count, sizeof *plan->instrs));
+    FAR_TRY(shrink_array((void **)&plan->views, &plan->view_cap, plan->view_count, sizeof *plan->views));
+    FAR_TRY(
+        shrink_array((void **)&plan->view_buffer, &plan->view_buffer_cap, plan->view_count, sizeof *plan->view_buffer));
+    FAR_TRY(shrink_array((void **)&plan->accesses, &plan->access_cap, plan->access_count, sizeof *plan->accesses));
+    FAR_TRY(shrink_array((void **)&plan->access0, &plan->access0_cap, plan->instr_count + 1, sizeof *plan->access0));
+    return shrink_array((void **)&plan->prepared, &plan->prepared_cap, plan->prepared_count, sizeof *plan->prepared);
+}
+
 far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, fari_plan **plan_out)
 {
     far_status st = FAR_OK;
@@ -61,6 +83,7 @@ far_status fari_plan_create(const far_graph *graph, const fari_plan_opts *opts, 
     FAR_TRY_GOTO(fari_plan_spill(plan), failed);
     FAR_TRY_GOTO(fari_plan_find_hazards(plan), failed);
     fari_part_link(plan);
+    FAR_TRY_GOTO(shrink(plan), failed);
     plan->scratch_bytes = (plan->scratch_bytes + 4095) / 4096 * 4096;
     *plan_out = plan;
     return FAR_OK;
