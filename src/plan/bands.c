@@ -5,13 +5,15 @@
 
 #define BANDS_MAX 4096
 #define CELLS_A_BAND 4 /* of a tensor: whoever touches a cell is taken to touch all of it, which only delays */
-#define LATE_MAX \
-    12 /* bands by which an instruction may lag behind its rows: halos add up; more, and a new sweep begins */
+/* Bands by which an instruction may lag behind its rows, as halos add up: more, and a new sweep begins. Windows grow with it; sweeps cost the disk. */
+#define LATE_MAX 12
+#define LATE_SHARE 8 /* of the bands, if that is less */
 
 /* Where an instruction goes: the band, counted on from sweep to sweep. */
 typedef struct banding {
     fari_plan *plan;
     int64_t bands;    /* of a sweep */
+    int64_t late;     /* bands by which an instruction may lag behind its rows */
     int64_t stride;   /* from the first band of a sweep to that of the next */
     int64_t base;     /* first band of the present sweep */
     int64_t *at;      /* [instr_count] */
@@ -57,7 +59,9 @@ static far_status cells_make(banding *w)
         const int64_t grains = w->is_banded[b] ? fari_grain_count(&plan->grains[plan->buffers[b].tensor]) : 1;
         if (grains > w->bands) w->bands = grains < BANDS_MAX ? grains : BANDS_MAX;
     }
-    w->stride = w->bands + LATE_MAX + 1;
+    w->late = w->bands / LATE_SHARE < LATE_MAX ? w->bands / LATE_SHARE : LATE_MAX;
+    if (w->late < 2) w->late = 2;
+    w->stride = w->bands + w->late + 1;
     for (int64_t b = 0; b < plan->buffer_count; b++)
         w->cell0[b + 1] = w->cell0[b] + cells_of(w, &plan->buffers[b], w->is_banded[b]);
     const size_t cells = (size_t)w->cell0[plan->buffer_count] + 1;
@@ -140,7 +144,7 @@ static bool node_fits(const banding *w, int64_t first, int64_t end)
     for (int64_t i = first; i < end; i++) {
         const int64_t own = own_band(w, i);
         w->at[i] = earliest(w, i, own);
-        if (own >= 0 && w->at[i] - w->base - own > LATE_MAX) return false;
+        if (own >= 0 && w->at[i] - w->base - own > w->late) return false;
         note(w, i, w->at[i]);
     }
     return true;

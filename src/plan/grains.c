@@ -3,8 +3,9 @@
 #include "plan/plan.h"
 #include <inttypes.h>
 
-#define GRAINS_WANTED 8 /* automatic choice: about so many grains at the input */
-#define ROWS_ROUND 16   /* automatic row grains are multiples of this, so that they halve cleanly with each level */
+#define GRAINS_WANTED 8                   /* automatic choice: about so many grains at the input */
+#define GRAIN_PIXELS (INT64_C(512) << 10) /* of images of more than eight times as many */
+#define ROWS_ROUND 16 /* automatic row grains are multiples of this, so that they halve cleanly with each level */
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -59,6 +60,31 @@ static int64_t group_gcd(const far_graph *graph)
     return common;
 }
 
+/* Pixels of a row of the tallest input: of volumes those of a slice. */
+static int64_t row_pixels(const fari_plan *plan)
+{
+    const far_graph *graph = plan->graph;
+    int64_t most = 1;
+    for (int64_t i = 0; i < graph->tensor_count; i++) {
+        const fari_tensor *t = graph->tensors[i];
+        if (t->role != FARI_ROLE_INPUT || !t->has_rows || t->shape.dim[2] != plan->rows_at_input) continue;
+        int64_t pixels = 1;
+        for (int32_t d = 3; d < t->shape.ndim; d++) pixels *= t->shape.dim[d];
+        if (pixels > most) most = pixels;
+    }
+    return most;
+}
+
+/* Images so large that an eighth is too much for a window of rows (bands.h). */
+static void cut_large(fari_plan *plan)
+{
+    const int64_t pixels = row_pixels(plan);
+    if (plan->rows_at_input * pixels <= GRAINS_WANTED * GRAIN_PIXELS || plan->grain_rows * pixels <= GRAIN_PIXELS)
+        return;
+    const int64_t rows = GRAIN_PIXELS / pixels / ROWS_ROUND * ROWS_ROUND;
+    plan->grain_rows = rows > ROWS_ROUND ? rows : ROWS_ROUND;
+}
+
 static void choose(fari_plan *plan)
 {
     fari_grain_config *g = &plan->opts.grain;
@@ -73,6 +99,7 @@ static void choose(fari_plan *plan)
         const int64_t step = ceil_div(ceil_div(rows, pieces), ROWS_ROUND) * ROWS_ROUND;
         plan->grain_rows = step < rows ? step : rows;
     }
+    if (g->rows <= 0 && g->samples <= 0) cut_large(plan);
     if (plan->grain_rows < rows) plan->grain_samples = 1; /* a window of rows is one contiguous range of one sample */
     if (plan->grain_samples > batch) plan->grain_samples = batch;
     if (group > 0) {

@@ -11,7 +11,7 @@
 typedef struct fari_grain_config {
     int64_t samples; /* samples a grain; 0: so that the batch makes about 8 grains */
     int64_t
-        rows; /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all */
+        rows; /* rows a grain of the tallest input; 0: whole images for batches of 8 or more, else about 8 grains in all; of images above 4 Mi pixels, grains of half a Mi */
     int64_t min_rows; /* grains of a level that would have fewer rows are taken together; 0: 4 */
     int64_t dense;    /* samples a grain of tensors without rows; 0: 64 */
     int64_t leaves;   /* at most so many leaves in a tree of partial sums; 0: 64 */
@@ -36,8 +36,9 @@ typedef struct fari_spill_config {
     fari_spill_mode mode;
     int64_t arena_limit; /* AUTO: bytes that the arena may have */
     int64_t min_bytes;   /* of a tensor that is worth it; 0: 64 KiB */
-    int64_t piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB, 1 MiB of windows */
-    bool is_banded;      /* in bands of rows: bands.h. One rank */
+    int64_t
+        piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB; of windows at most 1 MiB */
+    bool is_banded;  /* in bands of rows: bands.h. One rank */
 } fari_spill_config;
 
 #define FARI_PAGE_BYTES 4096 /* of disk and memory: what is written past the page cache begins and ends at such */

@@ -4,7 +4,9 @@
 #include "plan/lower.h"
 #include <string.h>
 
-#define PIECE_BYTES (INT64_C(1) << 20)
+#define PIECE_MOST (INT64_C(1) << 20) /* what a disk likes */
+#define PIECE_LEAST (INT64_C(16) << 10)
+#define PIECES_WANTED 64 /* of a tensor, so that a ring is about as long as the rows that are in use */
 #define MIN_BYTES (INT64_C(64) << 10)
 #define NEVER INT64_MAX
 
@@ -32,7 +34,6 @@ typedef struct move {
 
 typedef struct windowing {
     fari_plan *plan;
-    int64_t piece_bytes;
     fari_buffer *buffers; /* [buffer_count] as lowered */
     int64_t buffer_count;
     use *uses; /* by buffer, then in the order of instructions */
@@ -55,9 +56,19 @@ static far_status no_memory(void)
     return FAR_FAIL(FAR_E_NOMEM, "no memory to plan windows of rows");
 }
 
+/* Bytes of a piece of a tensor. */
+static int64_t piece_bytes(const windowing *w, int64_t buffer)
+{
+    const int64_t given = w->plan->opts.spill.piece_bytes,
+                  pages = w->buffers[buffer].bytes / PIECES_WANTED / FARI_PAGE_BYTES;
+    if (given > 0) return given;
+    if (pages * FARI_PAGE_BYTES < PIECE_LEAST) return PIECE_LEAST;
+    return pages * FARI_PAGE_BYTES < PIECE_MOST ? pages * FARI_PAGE_BYTES : PIECE_MOST;
+}
+
 static int64_t pieces_of(const windowing *w, int64_t buffer)
 {
-    return (w->buffers[buffer].bytes + w->piece_bytes - 1) / w->piece_bytes;
+    return (w->buffers[buffer].bytes + piece_bytes(w, buffer) - 1) / piece_bytes(w, buffer);
 }
 
 static int32_t sweep_of(const fari_plan *plan, int32_t turn)
@@ -103,15 +114,15 @@ static far_status list_uses(windowing *w)
 /* First and last use and last change of each piece. False: some piece between others is not used, or nothing is. */
 static bool segment_scan(const windowing *w, const segment *s)
 {
-    const int64_t pieces = pieces_of(w, s->buffer);
+    const int64_t pieces = pieces_of(w, s->buffer), bytes = piece_bytes(w, s->buffer);
     for (int64_t p = 0; p < pieces; p++) {
         w->first[p] = NEVER;
         w->last[p] = w->changed[p] = -1;
     }
     for (int64_t k = s->use0; k < s->use1; k++) {
         const use *u = &w->uses[k];
-        const int64_t hi = (u->hi - 1) / w->piece_bytes;
-        for (int64_t p = u->lo / w->piece_bytes; p <= hi; p++) {
+        const int64_t hi = (u->hi - 1) / bytes;
+        for (int64_t p = u->lo / bytes; p <= hi; p++) {
             if (w->first[p] == NEVER) w->first[p] = u->instr;
             w->last[p] = u->instr;
             if (u->is_write) w->changed[p] = u->instr;
@@ -217,8 +228,8 @@ static far_status segment_buffer(windowing *w, int64_t idx, const choice *how)
     if (idx > w->segment0[s->buffer]) FAR_TRY(fari_lower_buffer(plan, old.kind, old.tensor, 0, &s->made));
     const int64_t slots = slots_of(w, s, how), pieces = pieces_of(w, s->buffer);
     fari_buffer *made = &plan->buffers[s->made];
-    made->bytes = slots * w->piece_bytes;
-    made->ring_of = slots < pieces ? pieces * w->piece_bytes : 0;
+    made->bytes = slots * piece_bytes(w, s->buffer);
+    made->ring_of = slots < pieces ? pieces * piece_bytes(w, s->buffer) : 0;
     made->is_paged = true;
     made->first_turn = plan->instrs[w->uses[s->use0].instr].turn;
     made->last_turn = plan->instrs[w->uses[s->use1 - 1].instr].turn;
@@ -233,7 +244,7 @@ static far_status buffer_split(windowing *w, int64_t b, const choice *how)
     if (first == end || w->buffers[b].bytes < how->kept_bytes) return FAR_OK;
     for (int64_t s = first; s < end; s++) FAR_TRY(segment_buffer(w, s, how));
     if (end - first < 2) return FAR_OK;
-    FAR_TRY(fari_lower_buffer(plan, w->buffers[b].kind, w->buffers[b].tensor, pieces_of(w, b) * w->piece_bytes,
+    FAR_TRY(fari_lower_buffer(plan, w->buffers[b].kind, w->buffers[b].tensor, pieces_of(w, b) * piece_bytes(w, b),
                               &w->disk[b]));
     fari_buffer *disk = &plan->buffers[w->disk[b]];
     disk->base = FARI_BASE_SPILL;
@@ -297,7 +308,7 @@ static far_status moves_of(windowing *w, const segment *s, bool is_last)
 {
     const fari_plan *plan = w->plan;
     const fari_buffer *made = &plan->buffers[s->made];
-    const int64_t pieces = pieces_of(w, s->buffer), slots = made->bytes / w->piece_bytes;
+    const int64_t pieces = pieces_of(w, s->buffer), slots = made->bytes / piece_bytes(w, s->buffer);
     const int64_t begin = first_of_turn(plan, made->first_turn);
     (void)segment_scan(w, s);
     for (int64_t p = 0; p < pieces; p++) {
@@ -371,10 +382,10 @@ static far_status put_old(const windowing *w, int64_t idx)
 static far_status put_move(const windowing *w, const move *what)
 {
     fari_plan *plan = w->plan;
-    const int64_t of = plan->tensor_buffer[plan->buffers[what->from].tensor];
+    const int64_t of = plan->tensor_buffer[plan->buffers[what->from].tensor], bytes = piece_bytes(w, of);
     return fari_lower_put_move(plan, what->is_write ? FARI_INSTR_WRITE : FARI_INSTR_READ, w->old.instrs[what->at].turn,
                                what->from, what->to, w->piece0[of] + what->piece,
-                               &(fari_piece){ what->piece * w->piece_bytes, (what->piece + 1) * w->piece_bytes });
+                               &(fari_piece){ what->piece * bytes, (what->piece + 1) * bytes });
 }
 
 static far_status put_all(windowing *w)
@@ -397,7 +408,6 @@ static far_status windowing_open(windowing *w)
     const fari_plan *plan = w->plan;
     const size_t buffers = (size_t)plan->buffer_count + 1;
     size_t pieces = 1;
-    w->piece_bytes = plan->opts.spill.piece_bytes > 0 ? plan->opts.spill.piece_bytes : PIECE_BYTES;
     w->buffer_count = plan->buffer_count;
     w->buffers = fari_alloc(buffers * sizeof *w->buffers);
     w->segment0 = fari_calloc(buffers, sizeof *w->segment0);

@@ -319,6 +319,10 @@ static const far_config_key fixed[] = {
       "Tensors of a training step that wait on disk between two uses that lie far apart. auto: as many as it takes to keep within memory; "
       "none; most: all that can, for the least memory. The same bits.",
       "auto|none|most", ANY, true },
+    { "exec.bands", FAR_CONFIG_ENUM, "auto", "",
+      "Whether a step goes through its images in bands of rows, with only windows of long tensors in memory. auto: where it does not fit "
+      "otherwise; none; always. One rank. The same bits.",
+      "auto|none|always", ANY, true },
     { "device", FAR_CONFIG_ENUM, "cpu", "", "Where kernels run.", "cpu", ANY, false },
     { "threads", FAR_CONFIG_INT, "auto", "", "Threads of this process; auto: all cores it may use.", "auto", 1, 4096,
       true },

@@ -184,9 +184,10 @@ static far_status backend_create(far_run *run)
     return fari_backend_cpu_create(strcmp(isa, "auto") == 0 ? NULL : isa, &run->backend);
 }
 
-static bool wants_most_on_disk(const far_run *run)
+static void choose_spill(const far_run *run, run_side *side)
 {
-    return strcmp(far_config_text(run->config, "exec.spill"), "most") == 0;
+    side->spill = (fari_spill_config){ .is_banded = strcmp(far_config_text(run->config, "exec.bands"), "always") == 0 };
+    if (strcmp(far_config_text(run->config, "exec.spill"), "most") == 0) side->spill.mode = FARI_SPILL_MOST;
 }
 
 /* The evaluation side: of a fixed size, or the largest of the samples' own. */
@@ -200,7 +201,7 @@ static far_status eval_plan(far_run *run)
     const int64_t heap_before = run_heap_bytes();
     FAR_TRY(run_graph_build(run, false, &run->eval));
     if (run_is_training(run)) FAR_TRY(run_metric_choose(run));
-    if (wants_most_on_disk(run) && !run->native.is_on) run->eval.spill.mode = FARI_SPILL_MOST;
+    if (!run->native.is_on) choose_spill(run, &run->eval);
     FAR_TRY(run_side_plan(run, &run->eval));
     if (run->native.count < 2) return FAR_OK;
     const int64_t heap = run_heap_bytes() - heap_before, own = fari_plan_own_bytes(run->eval.plan);
@@ -257,7 +258,7 @@ far_status run_plan_sides(far_run *run)
         FAR_TRY(lengths(run));
         FAR_TRY(run_config_schedule(run->config, run->steps_per_epoch, &run->schedule));
         FAR_TRY(run_graph_build(run, true, &run->train));
-        if (wants_most_on_disk(run)) run->train.spill.mode = FARI_SPILL_MOST;
+        choose_spill(run, &run->train);
         FAR_TRY(run_side_plan(run, &run->train));
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
     }

@@ -99,6 +99,7 @@ static far_status plan_for(const far_run *run, run_side *side, const fari_mesh *
 {
     fari_plan_opts opts = { .mesh = *mesh, .rank = rank, .threads = run->threads, .backend = run->backend };
     opts.spill = side->spill;
+    opts.spill.is_banded = side->spill.is_banded && fari_mesh_ranks(mesh) == 1;
     run_config_grain(run->config, &opts.grain);
     FAR_TRY(fari_plan_create(side->graph, &opts, &side->plan));
     side_feeds(side);

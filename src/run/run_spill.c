@@ -18,7 +18,8 @@ static far_status plan_again(far_run *run, run_side *side, int64_t arena_limit)
 {
     fari_plan_destroy(side->plan);
     side->plan = NULL;
-    side->spill = (fari_spill_config){ .mode = FARI_SPILL_AUTO, .arena_limit = arena_limit > 0 ? arena_limit : 1 };
+    side->spill.mode = FARI_SPILL_AUTO;
+    side->spill.arena_limit = arena_limit > 0 ? arena_limit : 1;
     FAR_TRY(run_side_plan(run, side));
     run_sum_sides(run);
     return FAR_OK;
@@ -55,22 +56,59 @@ static far_status recompute(far_run *run, bool is_most, int64_t limit)
     side->plan = NULL;
     side->graph = NULL;
     FAR_TRY(run_graph_build(run, true, side));
+    if (run->saver != NULL) { /* it borrows names from the graph */
+        run_saver_destroy(run->saver);
+        run->saver = NULL;
+        FAR_TRY(run_saver_plan(run));
+    }
     FAR_TRY(plan_again(run, side, side->spill.arena_limit));
     return spill_within(run, limit);
+}
+
+static bool key_is(const far_run *run, const char *key, const char *value)
+{
+    return strcmp(far_config_text(run->config, key), value) == 0;
+}
+
+/* What waits on disk, and what is made again. */
+static far_status fit_whole(far_run *run, int64_t limit)
+{
+    FAR_TRY(spill_within(run, limit));
+    const int64_t bytes = run_bytes_in_all(run);
+    if (bytes <= limit || !key_is(run, "exec.recompute", "auto") || run->train.spill.mode == FARI_SPILL_NONE)
+        return FAR_OK;
+    FAR_TRY(recompute(run, true, limit));
+    return run_bytes_in_all(run) <= bytes ? FAR_OK : recompute(run, false, limit); /* the least is what is told */
+}
+
+static far_status band_sides(far_run *run, bool is_banded, int64_t limit)
+{
+    run_side *sides[] = { &run->train, &run->eval };
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        if (!may_spill(run, sides[i])) continue;
+        sides[i]->spill.is_banded = is_banded;
+        FAR_TRY(plan_again(run, sides[i], sides[i]->spill.arena_limit));
+    }
+    return spill_within(run, limit);
+}
+
+/* In bands, if that takes less. */
+static far_status fit_bands(far_run *run, int64_t limit)
+{
+    const int64_t bytes = run_bytes_in_all(run);
+    if (!key_is(run, "exec.bands", "auto") || fari_mesh_ranks(&run->mesh) > 1) return FAR_OK;
+    FAR_TRY(band_sides(run, true, limit));
+    return run_bytes_in_all(run) < bytes ? FAR_OK : band_sides(run, false, limit);
 }
 
 far_status run_spill_fit(far_run *run)
 {
     const int64_t limit = run_memory_limit(run);
-    if (strcmp(far_config_text(run->config, "exec.spill"), "auto") != 0) return FAR_OK;
+    if (!key_is(run, "exec.spill", "auto")) return FAR_OK;
     if (fari_mesh_ranks(&run->mesh) > 1 && run->comm == NULL) return FAR_OK; /* plans of others: each for itself */
     if (run_bytes_in_all(run) <= limit) return FAR_OK;
-    FAR_TRY(spill_within(run, limit));
-    const int64_t bytes = run_bytes_in_all(run);
-    const bool is_auto = strcmp(far_config_text(run->config, "exec.recompute"), "auto") == 0;
-    if (bytes <= limit || !is_auto || run->train.spill.mode == FARI_SPILL_NONE) return FAR_OK;
-    FAR_TRY(recompute(run, true, limit));
-    return run_bytes_in_all(run) <= bytes ? FAR_OK : recompute(run, false, limit); /* the least is what is told */
+    FAR_TRY(fit_whole(run, limit));
+    return run_bytes_in_all(run) <= limit ? FAR_OK : fit_bands(run, limit);
 }
 
 static const char *folder_of(const far_run *run)
