@@ -164,23 +164,33 @@ static far_status written_add(written *w, int64_t lo, int64_t hi)
     return FAR_OK;
 }
 
-/* What lies below `end` is gone: a ring has come round. */
-static void written_forget(written *w, int64_t end)
+/* What had the place of [lo, hi) of a ring one time round before is gone. */
+static far_status written_over(written *w, int64_t lo, int64_t hi)
 {
+    const int64_t count = w->count;
     int64_t kept = 0;
-    for (int64_t i = 0; i < w->count; i++) {
-        if (w->ranges[i].hi <= end) continue;
-        w->ranges[kept] = w->ranges[i];
-        if (w->ranges[kept].lo < end) w->ranges[kept].lo = end;
-        kept++;
+    fari_span rest = { 0 };
+    for (int64_t i = 0; i < count; i++) {
+        const fari_span old = w->ranges[i];
+        if (old.hi <= lo || hi <= old.lo) {
+            w->ranges[kept++] = old;
+            continue;
+        }
+        if (old.hi > hi) rest = (fari_span){ .lo = hi, .hi = old.hi };
+        if (old.lo < lo) w->ranges[kept++] = (fari_span){ .lo = old.lo, .hi = lo };
+        else if (old.hi > hi) {
+            w->ranges[kept++] = rest;
+            rest = (fari_span){ 0 };
+        }
     }
     w->count = kept;
+    return rest.hi > rest.lo ? written_add(w, rest.lo, rest.hi) : FAR_OK;
 }
 
 static far_status written_note(const fari_plan *plan, const fari_access *access, written *all)
 {
-    const fari_buffer *buffer = &plan->buffers[access->buffer];
-    if (buffer->ring_of > 0) written_forget(&all[access->buffer], access->hi - buffer->bytes);
+    const int64_t round = plan->buffers[access->buffer].ring_of > 0 ? plan->buffers[access->buffer].bytes : 0;
+    if (round > 0) FAR_TRY(written_over(&all[access->buffer], access->lo - round, access->hi - round));
     return written_add(&all[access->buffer], access->lo, access->hi);
 }
 
@@ -198,8 +208,8 @@ static far_status written_move(const fari_plan *plan, int64_t instr, written *al
     const written *w = &all[from->buffer];
     if (from->hi - from->lo != to->hi - to->lo)
         return FAR_FAIL(FAR_E_INTERNAL, "instruction %d moves a piece to one of another size", (int)instr);
-    if (plan->buffers[to->buffer].ring_of > 0)
-        written_forget(&all[to->buffer], to->hi - plan->buffers[to->buffer].bytes);
+    const int64_t round = plan->buffers[to->buffer].ring_of > 0 ? plan->buffers[to->buffer].bytes : 0;
+    if (round > 0) FAR_TRY(written_over(&all[to->buffer], to->lo - round, to->hi - round));
     for (int64_t i = 0; i < w->count; i++) {
         const int64_t lo = w->ranges[i].lo > from->lo ? w->ranges[i].lo : from->lo;
         const int64_t hi = w->ranges[i].hi < from->hi ? w->ranges[i].hi : from->hi;

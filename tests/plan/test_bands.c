@@ -4,8 +4,14 @@
 #include "graph/graph.h"
 #include "plan/part.h"
 #include "plan/plan.h"
+#include "support/graph_outcome.h"
 #include "support/net_cases.h"
+#include "support/random_graph.h"
+#include "support/rank_set.h"
+#include "support/temp_folder.h"
 #include "test.h"
+
+#define SEED 9
 
 static const fari_spill_config whole = { .is_banded = true };
 static const fari_spill_config windows = {
@@ -68,4 +74,104 @@ FAR_TEST(plans_of_networks_are_sound)
 {
     check_net(&net_unet_group, 8);
     check_net(&net_stream, 8);
+}
+
+/* ---- mistakes are seen ---- */
+
+static void must_be_seen(void (*change)(fari_plan *plan), const char *words)
+{
+    fari_backend *backend = NULL;
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    far_graph *graph = net_graph(&net_unet_group);
+    fari_plan *plan = plan_of(graph, backend, windows, 8);
+    change(plan);
+    FAR_CHECK_STATUS(fari_plan_check_hazards(plan), FAR_E_INTERNAL);
+    FAR_CHECK_HAS(far_error_message(), words);
+    fari_plan_destroy(plan);
+    backend->destroy(backend);
+    far_graph_destroy(graph);
+}
+
+/* Rings hold a piece less than the plan thinks: rows are overwritten that somebody still reads. */
+static void shorten_rings(fari_plan *plan)
+{
+    for (int64_t b = 0; b < plan->buffer_count; b++)
+        if (plan->buffers[b].ring_of > 0 && plan->buffers[b].bytes > 3 * FARI_PAGE_BYTES)
+            plan->buffers[b].bytes -= 3 * FARI_PAGE_BYTES; /* two pieces are there to spare */
+}
+
+/* A piece comes into a ring while somebody still reads what it overwrites. */
+static void forget_readers(fari_plan *plan)
+{
+    for (int64_t i = 0; i < plan->instr_count; i++)
+        for (int64_t s = plan->succ0[i]; s < plan->succ0[i + 1] && plan->instrs[i].kind == FARI_INSTR_CALL; s++)
+            if (plan->instrs[plan->succ[s]].kind == FARI_INSTR_READ) plan->succ[s] = (int32_t)plan->instr_count - 1;
+}
+
+FAR_TEST(mistakes_are_seen)
+{
+    must_be_seen(shorten_rings, "nobody wrote");
+    must_be_seen(forget_readers, "in no order");
+}
+
+/* ---- random graphs: the same bits ---- */
+
+typedef struct tally {
+    int64_t graphs, rings, sweeps;
+} tally;
+
+static void check_seed(uint64_t seed, const char *folder, tally *all)
+{
+    fari_backend *backend = NULL;
+    void *feed[2] = { NULL, NULL };
+    dice d = { fari_rng_key(seed, 1, 0, 0), 0 };
+    far_graph *graph = random_graph(&d);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    graph_inputs(graph, &d, feed);
+    rank_set_opts opts = {
+        .plan = { .grain = random_grain(&d), .threads = (int32_t)roll(&d, 1, 2), .backend = backend },
+        .exec = { .order = (fari_exec_order)roll(&d, 0, 2), .order_seed = seed, .spill_folder = folder },
+        .seed = SEED,
+        .arrival_seed = seed
+    };
+    const graph_outcome want = run_graph(graph, &opts, feed);
+    for (int32_t way = 0; way < 2; way++) {
+        fari_plan *plan = NULL;
+        opts.plan.spill = way == 0 ? whole : windows;
+        FAR_CHECK_OK(fari_plan_create(graph, &opts.plan, &plan));
+        FAR_CHECK_OK(fari_plan_check_hazards(plan));
+        all->graphs += way > 0 && count_rings(plan) > 0;
+        all->rings += count_rings(plan);
+        all->sweeps += plan->sweep_count;
+        fari_plan_destroy(plan);
+        const graph_outcome got = run_graph(graph, &opts, feed);
+        FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0 && strcmp(got.outputs, want.outputs) == 0,
+                      "seed %d, way %d: other weights or outputs", (int)seed, (int)way);
+    }
+    backend->destroy(backend);
+    far_graph_destroy(graph);
+    free(feed[0]);
+    free(feed[1]);
+}
+
+static void check_seeds(uint64_t first, uint64_t last)
+{
+    char folder[TEMP_FOLDER_BYTES];
+    tally all = { 0 };
+    temp_folder(folder);
+    for (uint64_t seed = first; seed <= last; seed++) check_seed(seed, folder, &all);
+    printf("%d rings, in %d of %d graphs; %d sweeps\n", (int)all.rings, (int)all.graphs, (int)(last - first + 1),
+           (int)all.sweeps);
+    FAR_CHECK(all.graphs > 0);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+FAR_TEST(random_graphs_give_the_same_bits)
+{
+    check_seeds(1, 60);
+}
+
+FAR_TEST_TORTURE(many_random_graphs_give_the_same_bits)
+{
+    check_seeds(1000, 3000);
 }
