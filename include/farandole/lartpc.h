@@ -40,13 +40,14 @@ typedef struct far_lartpc_sim_opts {
     uint64_t seed;
     bool (*progress)(void *context, int64_t done, int64_t total); /**< after each event; false stops; NULL: none */
     void *context;
+    int32_t plane_count; /**< the last so many of the planes: 1 only the one with upright wires; default 3 */
 } far_lartpc_sim_opts;
 
 /**
- * Simulates events and writes them to a file. Event `first + k` is a pure function of (seed, first + k, height, width): the same bits on every
+ * Simulates events and writes them to a file. Event `first + k` is a pure function of (seed, first + k, height, width), each plane for itself: the same bits on every
  * machine with IEEE arithmetic, as no function of the system's mathematical library takes part.
  * @param path  overwritten when all is done; until then the file is called path.part.
- * @return FAR_OK, FAR_E_ARG (sizes below 64 or above 65,536; no events), FAR_E_IO, FAR_E_STOPPED (by `progress`; nothing is left), FAR_E_NOMEM.
+ * @return FAR_OK, FAR_E_ARG (sides below 64 or above 131,072, more than 2^32 pixels; no events), FAR_E_IO, FAR_E_STOPPED (by `progress`; nothing is left), FAR_E_NOMEM.
  */
 FAR_API far_status far_lartpc_simulate(const far_lartpc_sim_opts *opts, const char *path);
 

@@ -34,14 +34,15 @@ static bool parse_size(const char *text, int64_t *height_out, int64_t *width_out
 
 static cli_exit read_options(const cli_args *args, far_lartpc_sim_opts *opts_out)
 {
+    int64_t seed = 0, planes = 0;
     const struct {
         const char *option;
         int64_t least, *value;
     } numbers[] = {
         { "--events", 1, &opts_out->event_count },
         { "--first", 0, &opts_out->first },
+        { "--planes", 1, &planes },
     };
-    int64_t seed = 0;
     for (int32_t i = 0; i < CLI_COUNT(numbers); i++) {
         const char *text = cli_value(args, numbers[i].option);
         if (text != NULL && !parse(text, numbers[i].least, numbers[i].value))
@@ -52,6 +53,8 @@ static cli_exit read_options(const cli_args *args, far_lartpc_sim_opts *opts_out
     if (seed_text != NULL && !parse(seed_text, 0, &seed))
         return cli_usage_error(args->command, "--seed %s: a whole number is wanted", seed_text);
     opts_out->seed = (uint64_t)seed;
+    if (planes > 3) return cli_usage_error(args->command, "--planes %" PRId64 ": the detector has 3", planes);
+    opts_out->plane_count = (int32_t)planes;
     if (size != NULL && !parse_size(size, &opts_out->height, &opts_out->width))
         return cli_usage_error(args->command, "--size %s: height and width are wanted, as 1280x2048", size);
     return CLI_OK;
@@ -99,6 +102,8 @@ static const cli_option options[] = {
     { "--events", "N", "how many (1)", NULL },
     { "--first", "N", "number of the first event (0); an event is a function of seed and number", NULL },
     { "--size", "HxW", "pixels of each plane's image (1280x2048): the same detector, seen coarser or finer", NULL },
+    { "--planes", "N",
+      "the last N of the three planes (3); 1: only the one with upright wires, an image of one channel", NULL },
     { "--seed", "S", "another seed, other events (0)", NULL },
     { "--out", "FILE", "where they go: an HDF5 file; overwritten", NULL },
     { "--quiet", NULL, "no progress", NULL },
@@ -107,7 +112,7 @@ static const cli_option options[] = {
 const cli_command cli_synth = {
     .name = "synth",
     .sentence = "simulate data to train on",
-    .usage = "lartpc --events N [--size HxW] [--seed S] [--first N] --out FILE",
+    .usage = "lartpc --events N [--size HxW] [--planes N] [--seed S] [--first N] --out FILE",
     .about =
         "lartpc: events in a liquid-argon detector, as three planes of wires see them: cosmic muons and one neutrino's\n"
         "interaction each, with a label for every pixel (0 background, 1 cosmic, 2 neutrino). The file has the sparse HDF5\n"
@@ -115,7 +120,9 @@ const cli_command cli_synth = {
     .examples = "farandole synth lartpc --events 200 --seed 1 --out train.h5\n"
                 "    training data; `data.path: train.h5` in a config reads it\n"
                 "farandole synth lartpc --events 50 --seed 2 --size 640x1024 --out small.h5\n"
-                "    other events, at half the resolution\n",
+                "    other events, at half the resolution\n"
+                "farandole synth lartpc --planes 1 --size 65536x4096 --out tall.h5\n"
+                "    one channel of any height: events are sparse, and simulated a strip of columns at a time\n",
     .exits = "75 stopped on request; nothing is kept",
     .options = options,
     .option_count = CLI_COUNT(options),

@@ -44,6 +44,8 @@
 #define SIM_GAIN 235.0          /* counts for a MeV on a pixel of the usual size */
 #define SIM_GAIN_INDUCTION 0.75 /* factors of it: planes 0 and 1 see charge pass by, plane 2 collects it */
 #define SIM_GAIN_COLLECTION 1.8
+#define SIM_SAMPLE_CM \
+    0.08 /* in images of more than 5,120 rows, whose pixels are shorter, amplifiers see a pulse's height, not a share of its charge */
 #define SIM_NOISE 1.6       /* counts, on every pixel that has a signal */
 #define SIM_THRESHOLD 5.0   /* counts */
 #define SIM_LABEL_MEV 0.012 /* charge that makes a pixel a particle's */

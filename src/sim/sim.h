@@ -84,9 +84,11 @@ fari_sim_track fari_sim_transport(fari_sim_event *event, const fari_sim_particle
 void fari_sim_cosmics(fari_sim_event *event);
 void fari_sim_neutrino(fari_sim_event *event);
 
-/* Room for one event's images; made once, used for many. */
+/* Room for one event's images, the last `count` of its three planes; made once, used for many. strip_bytes: that images take
+   while they are dense, a strip of columns at a time, 0: the usual; what comes out does not depend on it. */
 typedef struct fari_sim_planes fari_sim_planes;
-far_status fari_sim_planes_create(int64_t height, int64_t width, fari_sim_planes **planes_out);
+far_status fari_sim_planes_create(int64_t height, int64_t width, int32_t count, int64_t strip_bytes,
+                                  fari_sim_planes **planes_out);
 void fari_sim_planes_destroy(fari_sim_planes *planes);
 fari_lartpc_frame fari_sim_frame(const fari_sim_planes *planes);
 /* Fills the images of an event; borrowed until the next call. */

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #define SIDE_MIN 64
-#define SIDE_MAX 65535 /* ids have 32 bits */
+#define SIDE_MAX 131072
+#define PIXELS_MAX (INT64_C(1) << 32) /* ids have 32 bits */
+#define PLANES 3
 
 static fari_h5_vertex vertex_of(fari_vec at)
 {
@@ -89,7 +91,13 @@ far_status far_lartpc_simulate(const far_lartpc_sim_opts *opts_in, const char *p
     if (opts.height < SIDE_MIN || opts.width < SIDE_MIN || opts.height > SIDE_MAX || opts.width > SIDE_MAX)
         return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 "; sides of %d to %d are served", opts.height,
                         opts.width, SIDE_MIN, SIDE_MAX);
-    FAR_TRY(fari_sim_planes_create(opts.height, opts.width, &planes));
+    if (opts.height > PIXELS_MAX / opts.width)
+        return FAR_FAIL(FAR_E_ARG, "images of %" PRId64 " x %" PRId64 "; the layout numbers at most 2^32 pixels",
+                        opts.height, opts.width);
+    if (opts.plane_count == 0) opts.plane_count = PLANES;
+    if (opts.plane_count < 1 || opts.plane_count > PLANES)
+        return FAR_FAIL(FAR_E_ARG, "%d planes; the detector has %d", (int)opts.plane_count, PLANES);
+    FAR_TRY(fari_sim_planes_create(opts.height, opts.width, opts.plane_count, 0, &planes));
     const fari_lartpc_frame frame = fari_sim_frame(planes);
     st = fari_lartpc_create(path, &frame, &writer);
     if (st == FAR_OK) {

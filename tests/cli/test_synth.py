@@ -32,6 +32,8 @@ def case_words(tmp):
     expect(farandole("synth", "lartpc", "--size", "640x", *out), 2, "--size 640x")
     expect(farandole("synth", "lartpc", "--size", "8x8", *out), 2, "8 x 8")
     expect(farandole("synth", "lartpc", "--seed", "-1", *out), 2, "--seed -1")
+    expect(farandole("synth", "lartpc", "--planes", "4", *out), 2, "--planes 4", "3")
+    expect(farandole("synth", "lartpc", "--size", "100000x100000", *out), 2, "2^32 pixels")
     expect(farandole("synth", "lartpc", "--evnts", "1", *out), 2, "--events")
     ran = expect(farandole("synth", "lartpc", *SMALL, "--out", tmp / "no" / "x.h5"), 1, "no/x.h5")
     assert "HDF5-DIAG" not in ran.stderr, ran.stderr

@@ -95,7 +95,7 @@ FAR_TEST(places_on_planes)
     fari_sim_planes *planes = NULL;
     const fari_lartpc_plane *images = NULL;
     fari_sim_event event = { .key = 3 };
-    FAR_CHECK_OK(fari_sim_planes_create(1280, 2048, &planes));
+    FAR_CHECK_OK(fari_sim_planes_create(1280, 2048, 3, 0, &planes));
     fari_sim_deposit_add(&event, (fari_vec){ 96.0, 60.0, 100.0 }, 5.0, 0.0, FARI_SIM_NEUTRINO);
     fari_sim_deposit_add(&event, (fari_vec){ -96.0, -60.0, 400.0 }, 5.0, 32.0, FARI_SIM_COSMIC);
     fari_sim_deposit_add(&event, (fari_vec){ 5.0, 0.0, 250.0 }, 5.0, 32.0, FARI_SIM_COSMIC); /* too late to be seen */
@@ -125,6 +125,40 @@ FAR_TEST(places_on_planes)
     FAR_CHECK_OK(fari_sim_project(planes, &event, &images));
     FAR_CHECK_EQ_I64(images[0].count, count);
     fari_sim_planes_destroy(planes);
+    fari_sim_event_free(&event);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* An image that is made in narrow strips, and a plane that is made alone, are the same; tall ones hold tracks as well. */
+FAR_TEST(strips_and_single_planes)
+{
+    fari_sim_planes *whole = NULL, *strips = NULL, *last = NULL, *tall = NULL;
+    const fari_lartpc_plane *want = NULL, *got = NULL, *alone = NULL;
+    fari_sim_event event = { 0 };
+    FAR_CHECK_OK(fari_sim_event_make(&event, 3, 1));
+    FAR_CHECK_OK(fari_sim_planes_create(320, 512, 3, 0, &whole));
+    FAR_CHECK_OK(fari_sim_planes_create(320, 512, 3, INT64_C(7) * 320 * 12, &strips));
+    FAR_CHECK_OK(fari_sim_planes_create(320, 512, 1, 1, &last));
+    FAR_CHECK_OK(fari_sim_planes_create(65536, 64, 1, 0, &tall));
+    for (int again = 0; again < 2; again++) {
+        FAR_CHECK_OK(fari_sim_project(whole, &event, &want));
+        FAR_CHECK_OK(fari_sim_project(strips, &event, &got));
+        FAR_CHECK_OK(fari_sim_project(last, &event, &alone));
+        for (int p = 0; p < 4; p++) {
+            const fari_lartpc_plane *a = &want[p < 3 ? p : 2], *b = p < 3 ? &got[p] : alone;
+            FAR_CHECK_EQ_I64(b->count, a->count);
+            FAR_CHECK(memcmp(b->ids, a->ids, (size_t)a->count * sizeof *a->ids) == 0);
+            FAR_CHECK_BITS("counts", b->values, a->values, a->count);
+            FAR_CHECK(memcmp(b->labels, a->labels, (size_t)a->count) == 0);
+        }
+    }
+    FAR_CHECK_EQ_I64(fari_sim_frame(last).planes, 1);
+    FAR_CHECK_OK(fari_sim_project(tall, &event, &got));
+    FAR_CHECK(got->count > 1000 && got->ids[got->count - 1] < 65536 * 64);
+    fari_sim_planes_destroy(whole);
+    fari_sim_planes_destroy(strips);
+    fari_sim_planes_destroy(last);
+    fari_sim_planes_destroy(tall);
     fari_sim_event_free(&event);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
@@ -196,7 +230,7 @@ FAR_TEST(wrong_wishes_and_stopping)
     FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
     opts = (far_lartpc_sim_opts){ .height = 32, .width = 512 };
     FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
-    opts = (far_lartpc_sim_opts){ .height = 320, .width = 70000 };
+    opts = (far_lartpc_sim_opts){ .height = 320, .width = 140000 };
     FAR_CHECK_STATUS(far_lartpc_simulate(&opts, test_path("x.h5")), FAR_E_ARG);
     opts = (far_lartpc_sim_opts){
         .event_count = 5, .height = 64, .width = 128, .progress = stop_after_two, .context = &total
