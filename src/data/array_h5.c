@@ -1,20 +1,28 @@
 /* Arrays in HDF5 files: a data set of 1 to 5 axes of plain numbers, chunked or not. Only the chunks that hold what is wanted are read; those over
    the width of a row are kept by the library, so that rows read in order unpack each chunk once. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "data/array.h"
 #include "data/h5_priv.h"
+#include "data/probe.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define CACHE_BYTES_MAX (INT64_C(1) << 30)
-#define CACHE_SLOTS_EACH 10 /* slots a chunk, as the library advises */
+#define CACHE_SLOTS_EACH 10             /* slots a chunk, as the library advises */
+#define OVERHANG 64                     /* chunks of so many times what an array holds have no use */
+#define TRIAL_BYTES (INT64_C(16) << 20) /* what is read of an array before it is trusted */
+#define TRIAL_CHUNKS 16384
 
 typedef struct h5_array {
     fari_h5_file *file;
     hid_t dataset, memory_type;
     fari_npy shape; /* as the file has it: the array's own may get an axis more */
+    bool is_chunked;
+    hsize_t chunk[FARI_NPY_AXES]; /* of what is not: all of it */
+    int64_t file_bytes, data_bytes, chunk_bytes;
     char name[160];
 } h5_array;
 
@@ -63,7 +71,7 @@ static far_status take_type(fari_array *array, h5_array *h)
     return h->memory_type >= 0 ? FAR_OK : bad(array, "has a type of elements that is damaged");
 }
 
-static far_status take_shape(fari_array *array, const h5_array *h)
+static far_status take_shape(fari_array *array, h5_array *h)
 {
     hsize_t dim[H5S_MAX_RANK] = { 0 };
     const hid_t space = H5Dget_space(h->dataset);
@@ -79,13 +87,22 @@ static far_status take_shape(fari_array *array, const h5_array *h)
         if (dim[i] > (uint64_t)INT64_MAX / bytes) return bad(array, "claims more elements than any file holds");
         bytes *= dim[i];
         array->npy.dim[i] = (int64_t)dim[i];
+        h->chunk[i] = dim[i];
     }
     array->npy.ndim = ndim;
+    h->data_bytes = h->chunk_bytes = (int64_t)bytes;
     if (bytes / H5_PACKED_MAX > stored)
         return FAR_FAIL(FAR_E_FORMAT,
                         "%s claims %" PRIu64 " bytes of numbers, but stores %" PRIu64 ": it was not written to its end",
                         array->label, bytes, stored);
     return FAR_OK;
+}
+
+static int64_t chunk_count(const h5_array *h)
+{
+    int64_t count = 1;
+    for (int32_t i = 0; i < h->shape.ndim; i++) count *= (h->shape.dim[i] - 1) / (int64_t)h->chunk[i] + 1;
+    return count;
 }
 
 /* Chunks, and the cache that holds those side by side: over all axes behind the rows' one. */
@@ -112,9 +129,16 @@ static far_status take_layout(fari_array *array, h5_array *h, hid_t access)
         if (i >= 1 && i >= ndim - (ndim > 3 ? 2 : 1))
             beside *= (npy->dim[i] + (int64_t)chunk[i] - 1) / (int64_t)chunk[i];
     }
+    h->is_chunked = true;
+    h->chunk_bytes = chunk_bytes;
+    memcpy(h->chunk, chunk, sizeof h->chunk);
+    h->shape = *npy;
+    if (chunk_count(h) > 1 + OVERHANG * (h->data_bytes / chunk_bytes) + H5_CHUNK_BYTES_MAX / chunk_bytes)
+        return bad(array, "has chunks far larger than what it holds: its description is damaged");
     array->bytes = beside > CACHE_BYTES_MAX / chunk_bytes ? CACHE_BYTES_MAX : beside * chunk_bytes;
     const int64_t held = array->bytes / chunk_bytes;
-    (void)H5Pset_chunk_cache(access, (size_t)(held * CACHE_SLOTS_EACH + 13), (size_t)array->bytes, 1.0);
+    (void)H5Pset_chunk_cache(access, (size_t)(held * CACHE_SLOTS_EACH + 13), (size_t)array->bytes,
+                             H5_CACHE_WHOLE_FIRST);
     return FAR_OK;
 }
 
@@ -137,19 +161,40 @@ static int64_t slab_of(const fari_npy *npy, int64_t first, int64_t count, hsize_
     return inner * (int64_t)extent[axis];
 }
 
+/* The library takes as much memory for a chunk as the file says that it is stored in, before it looks whether it is there. */
+static far_status check_chunks(const fari_array *array, const h5_array *h, const hsize_t *start, const hsize_t *extent)
+{
+    hsize_t at[FARI_NPY_AXES], stored = 0;
+    for (int32_t i = 0; i < h->shape.ndim; i++) at[i] = start[i] / h->chunk[i] * h->chunk[i];
+    for (int32_t axis = 0; axis >= 0;) {
+        if (H5Dget_chunk_storage_size(h->dataset, at, &stored) >= 0 && stored > (hsize_t)h->file_bytes)
+            return FAR_FAIL(FAR_E_FORMAT, "%s has a chunk that claims to be stored in %" PRIu64 " bytes: it is damaged",
+                            array->label, (uint64_t)stored);
+        for (axis = h->shape.ndim - 1; axis >= 0; axis--) {
+            at[axis] += h->chunk[axis];
+            if (at[axis] < start[axis] + extent[axis]) break;
+            at[axis] = start[axis] / h->chunk[axis] * h->chunk[axis];
+        }
+    }
+    return FAR_OK;
+}
+
 static far_status read_slab(const fari_array *array, const h5_array *h, const hsize_t *start, const hsize_t *extent,
                             int64_t elems, void *out)
 {
     char words[200] = "no memory";
+    far_status st = FAR_OK;
     const hsize_t count = (hsize_t)elems;
     const hid_t in_file = H5Dget_space(h->dataset), in_memory = H5Screate_simple(1, &count, NULL);
     herr_t error = -1;
+    if (h->is_chunked) FAR_TRY_GOTO(check_chunks(array, h, start, extent), close_spaces);
     if (in_file >= 0 && in_memory >= 0 && H5Sselect_hyperslab(in_file, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0)
         error = H5Dread(h->dataset, h->memory_type, in_memory, in_file, H5P_DEFAULT, out);
     if (error < 0) (void)h5_library_words(words);
+close_spaces:
     if (in_file >= 0) (void)H5Sclose(in_file);
     if (in_memory >= 0) (void)H5Sclose(in_memory);
-    if (error >= 0) return FAR_OK;
+    if (st != FAR_OK || error >= 0) return st;
     char place[120] = "";
     for (int32_t i = 0; i < h->shape.ndim; i++) {
         const size_t used = strlen(place);
@@ -160,19 +205,23 @@ static far_status read_slab(const fari_array *array, const h5_array *h, const hs
                     array->label, place, words);
 }
 
-static far_status h5_array_read(const fari_array *array, int64_t first, int64_t count, void *out)
+static far_status read_run(const fari_array *array, const h5_array *h, int64_t first, int64_t count, void *out)
 {
-    const h5_array *h = array->state;
     hsize_t start[FARI_NPY_AXES], extent[FARI_NPY_AXES];
-    far_status st = FAR_OK;
-    fari_h5_lock();
-    while (count > 0 && st == FAR_OK) {
+    while (count > 0) {
         const int64_t elems = slab_of(&h->shape, first, count, start, extent);
-        st = read_slab(array, h, start, extent, elems, out);
+        FAR_TRY(read_slab(array, h, start, extent, elems, out));
         first += elems;
         count -= elems;
         out = (char *)out + elems * array->npy.elem_bytes;
     }
+    return FAR_OK;
+}
+
+static far_status h5_array_read(const fari_array *array, int64_t first, int64_t count, void *out)
+{
+    fari_h5_lock();
+    const far_status st = read_run(array, array->state, first, count, out);
     fari_h5_unlock();
     return st;
 }
@@ -194,6 +243,7 @@ static far_status open_dataset(fari_array *array, h5_array *h)
 {
     char words[200], have[300];
     far_status st;
+    FAR_TRY(fari_file_bytes(array->path, &h->file_bytes));
     FAR_TRY(fari_h5_open(array->path, &h->file));
     if (!fari_h5_has(h->file, h->name)) {
         fari_h5_list(h->file, "/", "", have, sizeof have);
@@ -214,7 +264,41 @@ static far_status open_dataset(fari_array *array, h5_array *h)
     if (h->dataset < 0) st = FAR_FAIL(FAR_E_FORMAT, "%s cannot be opened: %s", array->label, h5_library_words(words));
 close_access:
     (void)H5Pclose(access);
+    h->shape = array->npy;
     return st;
+}
+
+/* --- trial --- */
+
+/* Its last element: where a chunk unpacks to too little, that lies farthest out. */
+static void try_chunk(const fari_array *array, const h5_array *h, int64_t idx)
+{
+    hsize_t at[FARI_NPY_AXES], one[FARI_NPY_AXES];
+    double out;
+    for (int32_t i = h->shape.ndim - 1; i >= 0; i--) {
+        const int64_t chunk = (int64_t)h->chunk[i], dim = h->shape.dim[i], chunks = (dim - 1) / chunk + 1;
+        const int64_t place = idx % chunks;
+        idx /= chunks;
+        at[i] = (hsize_t)(place + 1 < chunks ? (place + 1) * chunk - 1 : dim - 1);
+        one[i] = 1;
+    }
+    (void)read_slab(array, h, at, one, 1, &out);
+}
+
+/* HDF5 1.10 crashes on some damaged files, most of them with a wrong description, some with a chunk that unpacks to too few bytes. So an array is first opened
+   where a crash does no harm, and of a small one all chunks are unpacked there, of a large one those at its ends. */
+static void try_out(void *context)
+{
+    fari_array *array = context;
+    h5_array *h = array->state;
+    if (open_dataset(array, h) != FAR_OK) return;
+    const int64_t count = chunk_count(h), fit = TRIAL_BYTES / 2 / h->chunk_bytes + 1;
+    const bool is_small = count <= TRIAL_CHUNKS && h->data_bytes <= TRIAL_BYTES;
+    const int64_t ends = is_small ? count : fit < TRIAL_CHUNKS / 2 ? fit : TRIAL_CHUNKS / 2;
+    for (int64_t i = 0; i < count; i++) {
+        if (i == ends && i < count - ends) i = count - ends;
+        try_chunk(array, h, i);
+    }
 }
 
 far_status array_open_h5(fari_array *array, const char *name)
@@ -228,10 +312,21 @@ far_status array_open_h5(fari_array *array, const char *name)
     if ((size_t)snprintf(h->name, sizeof h->name, "%s%s", name[0] == '/' ? "" : "/", name) >= sizeof h->name)
         return FAR_FAIL(FAR_E_ARG, "%s: the name of an array is too long: %.40s...", array->path, name);
     fari_h5_lock();
-    const far_status st = open_dataset(array, h);
-    h->shape = array->npy;
+    far_status st = fari_probe(array->path, try_out, array);
+    if (st == FAR_OK) st = open_dataset(array, h);
     fari_h5_unlock();
     return st;
+}
+
+typedef struct question {
+    const char *path, *name;
+} question;
+
+static void try_question(void *context)
+{
+    const question *q = context;
+    fari_h5_file *file = NULL;
+    if (fari_h5_open(q->path, &file) == FAR_OK) (void)fari_h5_has(file, q->name);
 }
 
 bool fari_array_in_h5(const char *path, const char *name)
@@ -239,8 +334,10 @@ bool fari_array_in_h5(const char *path, const char *name)
     char full[160];
     fari_h5_file *file = NULL;
     if ((size_t)snprintf(full, sizeof full, "%s%s", name[0] == '/' ? "" : "/", name) >= sizeof full) return false;
+    question q = { path, full };
     fari_h5_lock();
-    const bool has = fari_h5_open(path, &file) == FAR_OK && fari_h5_has(file, full);
+    const bool has =
+        fari_probe(path, try_question, &q) == FAR_OK && fari_h5_open(path, &file) == FAR_OK && fari_h5_has(file, full);
     if (file == NULL) far_error_clear();
     (void)fari_h5_close(file);
     fari_h5_unlock();

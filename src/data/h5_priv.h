@@ -7,6 +7,9 @@
 /* Deflate packs at most 1,032 to one; other filters more. What claims to be denser than this is no data. */
 #define H5_PACKED_MAX 4096
 #define H5_CHUNK_BYTES_MAX (INT64_C(256) << 20)
+/* A cache of chunks gives up first those that were read whole, then the others. With 1.0 HDF5 1.10 never comes to the others, and keeps ten times what
+   it was allowed. */
+#define H5_CACHE_WHOLE_FIRST 0.75
 
 struct fari_h5_file {
     char *path;

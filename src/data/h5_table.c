@@ -335,7 +335,7 @@ static far_status check_layout(fari_h5_table *table, hid_t access)
     if (record > 0 && chunk > (uint64_t)H5_CHUNK_BYTES_MAX / record)
         return bad(table, "has chunks of more than 256 MiB, which are not served");
     table->cache_bytes = CACHE_CHUNKS * (int64_t)(chunk * record);
-    (void)H5Pset_chunk_cache(access, CACHE_SLOTS, (size_t)table->cache_bytes, 1.0);
+    (void)H5Pset_chunk_cache(access, CACHE_SLOTS, (size_t)table->cache_bytes, H5_CACHE_WHOLE_FIRST);
     return FAR_OK;
 }
 

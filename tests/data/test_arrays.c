@@ -8,6 +8,8 @@
 #include "test.h"
 #include <farandole/data.h>
 #include <hdf5.h>
+#include <inttypes.h>
+#include <malloc.h>
 #include <zlib.h>
 
 static const char *put(const char *name, const void *data, size_t bytes)
@@ -427,6 +429,91 @@ FAR_TEST(hdf5_shapes)
                      FAR_E_NOTFOUND);
     FAR_CHECK_HAS(far_error_message(), "has no array /images; at its top it has g, map, one");
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* Chunks of which only some rows were read go like others. */
+FAR_TEST(hdf5_keeps_as_many_chunks_as_it_says)
+{
+    enum { SIDE = 512, BLOCK = 256, COUNT = 24 };
+    static uint8_t images[COUNT * SIDE * SIDE], row[SIDE];
+    const hsize_t dim[] = { COUNT, SIDE, SIDE }, chunk[] = { 1, BLOCK, SIDE };
+    fari_array array;
+    const hid_t file = H5Fcreate(test_path("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    h5_put(file, "images", H5T_NATIVE_UINT8, 3, dim, chunk, images);
+    (void)H5Fclose(file);
+    FAR_CHECK_OK(fari_array_open(test_path("a.h5"), "images", &array));
+    FAR_CHECK_EQ_I64(array.bytes, BLOCK * SIDE);
+    const struct mallinfo2 before = mallinfo2();
+    for (int64_t y = 0; y < COUNT * SIDE; y += BLOCK) FAR_CHECK_OK(fari_array_read(&array, y * SIDE, SIDE, row));
+    const struct mallinfo2 after = mallinfo2();
+    const int64_t held = (int64_t)(after.uordblks + after.hblkhd) - (int64_t)(before.uordblks + before.hblkhd);
+    FAR_CHECK_MSG(held < 4 * array.bytes, "%" PRId64 " bytes are held, not %" PRId64, held, array.bytes);
+    fari_array_close(&array);
+}
+
+/* A fuzzer found that the library takes memory for whatever size the index names. */
+FAR_TEST(hdf5_chunks_larger_than_the_file)
+{
+    const hsize_t chunk[] = { 1, 4, 5, 2 };
+    const uint32_t wrong = 0x7FFFFFFF;
+    static uint16_t out[N * H * W * C];
+    char *data = NULL;
+    size_t bytes = 0;
+    fari_array array;
+    put_h5("a.h5", chunk, NULL);
+    FAR_CHECK_OK(fari_file_read(test_path("a.h5"), 1 << 20, &data, &bytes));
+    char *index = memmem(data, bytes, "TREE\1", 5); /* of chunks; its first key begins with the first's stored size */
+    FAR_CHECK(index != NULL);
+    memcpy(index + 24, &wrong, sizeof wrong);
+    (void)put("a.h5", data, bytes);
+    fari_free(data);
+    FAR_CHECK_OK(fari_array_open(test_path("a.h5"), "images", &array));
+    FAR_CHECK_STATUS(fari_array_read(&array, 0, N * H * W * C, out), FAR_E_FORMAT);
+    FAR_CHECK_HAS(far_error_message(), "a.h5: images has a chunk that claims to be stored in 2147483647 bytes");
+    FAR_CHECK_OK(fari_array_read(&array, 4 * W * C, W * C, out));
+    fari_array_close(&array);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* The library would read on behind what it has unpacked: where it does so is a process apart. */
+FAR_TEST(hdf5_chunks_that_unpack_to_too_little)
+{
+    enum { ROWS = 2048, COLS = 4096 };
+    static uint8_t whole[ROWS * COLS], packed[64];
+    const hsize_t dim[] = { 2, ROWS, COLS }, chunk[] = { 1, ROWS, COLS }, at[][3] = { { 0, 0, 0 }, { 1, 0, 0 } };
+    uLongf bytes = sizeof packed;
+    fari_array array;
+    FAR_CHECK(compress(packed, &bytes, whole, 24) == Z_OK);
+    const hid_t file = H5Fcreate(test_path("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(3, dim, NULL), list = H5Pcreate(H5P_DATASET_CREATE);
+    FAR_CHECK(H5Pset_chunk(list, 3, chunk) >= 0 && H5Pset_deflate(list, 1) >= 0);
+    const hid_t set = H5Dcreate2(file, "images", H5T_STD_U8LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    FAR_CHECK(H5Dwrite_chunk(set, H5P_DEFAULT, 0, at[0], bytes, packed) >= 0);
+    FAR_CHECK(H5Dwrite_chunk(set, H5P_DEFAULT, 1, at[1], sizeof whole, whole) >= 0); /* not packed */
+    (void)H5Dclose(set);
+    (void)H5Fclose(file);
+    FAR_CHECK_STATUS(fari_array_open(test_path("a.h5"), "images", &array), FAR_E_FORMAT);
+    FAR_CHECK_HAS(far_error_message(), "a.h5: damaged: the HDF5 library");
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* What a damaged extent leads to: rows that seconds go into. */
+FAR_TEST(hdf5_chunks_larger_than_all)
+{
+    const hsize_t dim[] = { 2, 9, 600 }, most[] = { H5S_UNLIMITED, 9, 600 }, chunk[] = { 1 << 20, 4, 3 };
+    fari_array array;
+    static uint8_t all[2 * 9 * 600];
+    const hid_t file = H5Fcreate(test_path("a.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(3, dim, most), list = H5Pcreate(H5P_DATASET_CREATE);
+    FAR_CHECK(H5Pset_chunk(list, 3, chunk) >= 0 && H5Pset_deflate(list, 1) >= 0);
+    const hid_t set = H5Dcreate2(file, "images", H5T_STD_U8LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    const hsize_t start[] = { 0, 0, 0 }, extent[] = { 1, 1, 3 };
+    FAR_CHECK(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0);
+    FAR_CHECK(H5Dwrite(set, H5T_STD_U8LE, space, space, H5P_DEFAULT, all) >= 0);
+    (void)H5Dclose(set);
+    (void)H5Fclose(file);
+    FAR_CHECK_STATUS(fari_array_open(test_path("a.h5"), "images", &array), FAR_E_FORMAT);
+    FAR_CHECK_HAS(far_error_message(), "a.h5: images has chunks far larger than what it holds");
 }
 
 FAR_TEST(hdf5_damage_is_named)
