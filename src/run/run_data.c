@@ -300,6 +300,8 @@ far_status run_data_open(far_run *run)
     FAR_TRY(check_downsample(run));
     FAR_TRY(check_test(run));
     FAR_TRY(run_class_weights(run));
+    data->has_rows = run_rows_check(run) == FAR_OK;
+    if (!data->has_rows) far_error_clear(); /* data.feed: rows will say it */
     data->bytes = far_dataset_bytes(data->train) + (data->test != NULL ? far_dataset_bytes(data->test) : 0) +
                   (data->kept_count + data->held_count) * (int64_t)sizeof(int64_t);
     return FAR_OK;

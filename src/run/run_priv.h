@@ -33,6 +33,7 @@ typedef struct run_data {
     int64_t kept_count, held_count;
     float mean[16], std[16];
     bool has_moments;
+    bool has_rows; /* run_rows_check: they can be made one by one */
     int64_t bytes; /* held by both sets */
 } run_data;
 

@@ -19,7 +19,7 @@ bool run_feeds_rows(const far_run *run, const run_side *side)
 {
     const char *feed = far_config_text(run->config, "data.feed");
     if (run->opts.purpose == FAR_RUN_VERIFY || strcmp(feed, "batches") == 0) return false;
-    return side->spill.is_banded || strcmp(feed, "rows") == 0;
+    return strcmp(feed, "rows") == 0 || (side->spill.is_banded && run->data.has_rows);
 }
 
 /* ---- what cannot be served ---- */

@@ -21,6 +21,7 @@ static far_status plan_again(far_run *run, run_side *side, int64_t arena_limit)
     side->spill.mode = FARI_SPILL_AUTO;
     side->spill.arena_limit = arena_limit > 0 ? arena_limit : 1;
     FAR_TRY(run_side_plan(run, side));
+    FAR_TRY(run_inputs_measure(run)); /* in bands no batch lies in memory */
     run_sum_sides(run);
     return FAR_OK;
 }

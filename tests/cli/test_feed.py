@@ -211,6 +211,18 @@ def case_tiff(tmp):
         check_same(tmp, *words, "data.augment.flip=true")
 
 
+def case_bands(tmp):
+    """Steps that go through images band by band ask for rows again in the backward pass; by themselves they take no batches."""
+    (tmp / "x.npy").write_bytes(images_npy())
+    (tmp / "y.npy").write_bytes(labels_npy())
+    words = [f"data.images={tmp}/x.npy", f"data.labels={tmp}/y.npy", "data.augment.vflip=true", "run.samples=0"]
+    want = outcome(train(tmp, "batches", words)[0])
+    for feed in ("batches", "rows", "auto"):
+        assert outcome(train(tmp, feed, [*words, "exec.bands=always"])[0]) == want, feed
+    plans = [cli_run.ok_json("plan", tmp / "config.yaml", *words, "exec.bands=always", f"data.feed={feed}", "--json") for feed in ("auto", "rows", "batches")]
+    assert plans[0]["data_bytes"] == plans[1]["data_bytes"] < plans[2]["data_bytes"] // 4, [p["data_bytes"] for p in plans]
+
+
 # ---- what goes wrong ----
 
 def case_what_needs_whole_images_is_refused(tmp):
