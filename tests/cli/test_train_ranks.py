@@ -375,12 +375,21 @@ def case_mpirun_too_ends_what_hangs(tmp):
 def case_a_rank_that_hangs_ends_all(tmp):
     need_mpi()
     ran = begin(tmp, "r", "run.hang_s=4")
-    os.kill(process_of(tmp, 2), signal.SIGSTOP)
+    pid = process_of(tmp, 2)
+    os.kill(pid, signal.SIGSTOP)
     out, err = ran.communicate(timeout=cli_run.LIMIT_S)
     assert ran.returncode == 1 and out == "", err + out
-    assert err.count("error:") == 1 and "error: rank 2 of 3" in err and "2 ranks wait for it" in err, err
-    told = {rank: words for ranks, words in re.findall(r"^farandole:   rank ([0-9, ]+): (.*)$", err, re.M) for rank in ranks.split(", ")}
-    assert told.keys() == {"0", "1"} and all(re.match("waits for (rank [012]|all) ", words) for words in told.values()), err
+    stopped, lost, *others, resume = err.splitlines()
+    first = re.fullmatch(r"farandole: rank 2 of 3 on \S+ is stopped by a signal in step (\d+) \(\w.*\), the others wait for it; "
+                         rf"kill -CONT {pid} lets it go on", stopped)  # fmt: skip
+    last = re.fullmatch(r"farandole: error: rank 2 of 3 on \S+ is stopped by a signal in step (\d+): \w.*, for ([\d.]+) s now; "
+                        r"2 ranks wait for it; the other ranks were ended", lost)  # fmt: skip
+    assert first and last and int(first[1]) == int(last[1]) > 32 and float(last[2]) >= 4, err
+    told = [re.fullmatch(r"farandole:   rank (\d(?:, \d)*): (?:waits for (?:rank [012]|all) .*)", line) for line in others]
+    assert all(told) and sorted(", ".join(line[1] for line in told).split(", ")) == ["0", "1"], err
+    assert "--resume" in resume, err
+    log = (tmp / "r/log.txt").read_text()
+    assert all(line in log for line in (stopped, lost, *others)), log
     assert all(process_of(tmp, r) is None for r in range(3))
 
 
