@@ -17,7 +17,8 @@ typedef struct far_lartpc_opts {
     const char *image;   /**< images lie in /Data/sparse2d_NAME_group; NULL: "sbndwire" */
     const char *label;   /**< labels likewise; NULL: "sbnd_cosmicseg" where the file has it; "": none */
     int32_t class_count; /**< default 3: background, cosmic, neutrino */
-    int64_t keep_bytes;  /**< voxels stay in memory once read, if all fit in so much; default 1 GiB; -1: never */
+    int64_t
+        keep_bytes; /**< voxels stay in memory once read: all, or of as many events as fit in so much, one at least; default 1 GiB; -1: of one */
 } far_lartpc_opts;
 
 /**

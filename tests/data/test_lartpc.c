@@ -428,6 +428,64 @@ FAR_TEST(threads_read_at_once)
     far_dataset_close(sets[1]);
 }
 
+/* ---- fewer events in memory than there are ---- */
+
+enum { SIM_EVENTS = 5, SIM_HEIGHT = 64, SIM_WIDTH = 96, SIM_ROW = SIM_WIDTH * 3, SIM_ROWS = 9 };
+
+typedef struct rows_reader {
+    far_dataset *set, *all;
+    int64_t first;
+    pthread_t thread;
+    bool is_wrong;
+} rows_reader;
+
+/* Rows of events in an order of its own, images and labels apart, beside those of a set that keeps all. */
+static void *read_rows_often(void *arg)
+{
+    rows_reader *r = arg;
+    float got[SIM_ROWS * SIM_ROW], want[SIM_ROWS * SIM_ROW];
+    int32_t label[SIM_ROWS * SIM_ROW], want_label[SIM_ROWS * SIM_ROW];
+    for (int64_t i = 0; i < 400 && !r->is_wrong; i++) {
+        const int64_t idx = (r->first + 3 * i) % SIM_EVENTS, row = 7 * i % (SIM_HEIGHT - SIM_ROWS);
+        const far_region part = { row, 0, SIM_ROWS, SIM_WIDTH, SIM_ROWS, SIM_WIDTH };
+        r->is_wrong = far_dataset_read_region(r->set, idx, &part, got, NULL) != FAR_OK ||
+                      far_dataset_read_region(r->set, idx, &part, NULL, label) != FAR_OK ||
+                      far_dataset_read_region(r->all, idx, &part, want, want_label) != FAR_OK ||
+                      memcmp(got, want, sizeof want) != 0 || memcmp(label, want_label, sizeof label) != 0;
+    }
+    return NULL;
+}
+
+FAR_TEST(some_events_are_kept)
+{
+    const far_lartpc_sim_opts sim = { .event_count = SIM_EVENTS, .height = SIM_HEIGHT, .width = SIM_WIDTH };
+    far_dataset *all = NULL, *some = NULL;
+    float image[SIM_HEIGHT * SIM_ROW];
+    int32_t label[SIM_HEIGHT * SIM_ROW];
+    int64_t voxels = 0;
+    FAR_CHECK_OK(far_lartpc_simulate(&sim, test_path("sim.h5")));
+    FAR_CHECK_OK(far_dataset_open_lartpc(test_path("sim.h5"), NULL, &all));
+    for (int64_t i = 0; i < SIM_EVENTS; i++) {
+        FAR_CHECK_OK(far_dataset_read(all, i, image, label));
+        for (int64_t k = 0; k < SIM_HEIGHT * SIM_ROW; k++) voxels += image[k] != 0.0f;
+    }
+    FAR_CHECK_OK(
+        far_dataset_open_lartpc(test_path("sim.h5"), &(far_lartpc_opts){ .keep_bytes = 9 * voxels / 2 }, &some));
+    FAR_CHECK(far_dataset_bytes(some) < far_dataset_bytes(all));
+    rows_reader readers[4];
+    for (int i = 0; i < 4; i++) {
+        readers[i] = (rows_reader){ .set = some, .all = all, .first = i };
+        FAR_CHECK(pthread_create(&readers[i].thread, NULL, read_rows_often, &readers[i]) == 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        (void)pthread_join(readers[i].thread, NULL);
+        FAR_CHECK(!readers[i].is_wrong);
+    }
+    far_dataset_close(some);
+    far_dataset_close(all);
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
 FAR_TEST(each_allocation_may_fail)
 {
     far_status st = FAR_E_NOMEM;
