@@ -113,3 +113,54 @@ FAR_TEST(weight_gradients_are_left_while_statistics_travel)
     backend->destroy(backend);
     far_graph_destroy(graph);
 }
+
+#define LARGE_BYTES 65536 /* in this network nothing is near it */
+
+/* A sum, or partials of one, so large that nobody but an update waits for it. */
+static bool is_large_sum(const fari_plan *plan, const fari_access *access)
+{
+    const fari_buffer *b = &plan->buffers[access->buffer];
+    const fari_tensor *t = plan->graph->tensors[b->tensor];
+    return t->batch_of == 0 && far_shape_elems(&t->shape) * far_dtype_bytes(t->dtype) > LARGE_BYTES;
+}
+
+/* Messages of large sums have odd tags and hold nothing else, so that what others wait for never waits for them. */
+static void count_messages(const fari_plan *plan, int64_t counts_io[2])
+{
+    for (int64_t i = 0; i < plan->part->message_count; i++) {
+        const fari_message *m = &plan->part->messages[i];
+        ++counts_io[m->tag % 2];
+        for (int64_t a = plan->access0[m->instr]; a < plan->access0[m->instr + 1]; a++)
+            FAR_CHECK_MSG(is_large_sum(plan, &plan->accesses[a]) == (m->tag % 2 == 1),
+                          "message %d of %d to %d, tag %d, has a part of %s", (int)i, (int)m->from, (int)m->to,
+                          (int)m->tag, plan->graph->tensors[plan->buffers[plan->accesses[a].buffer].tensor]->name);
+    }
+}
+
+FAR_TEST(large_sums_travel_apart_from_small_ones)
+{
+    static const fari_mesh meshes[] = { { 2, 1 }, { 4, 1 }, { 1, 2 } };
+    fari_plan *plans[RANK_SET_MAX] = { NULL };
+    fari_backend *backend = NULL;
+    net_case net = net_resnet18;
+    net.options = "width=8";
+    far_graph *graph = net_graph(&net);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    for (size_t i = 0; i < FAR_COUNT(meshes); i++) {
+        const fari_plan_opts opts = { .grain = { .samples = 1, .rows = meshes[i].spatial > 1 ? 8 : 0 },
+                                      .mesh = meshes[i],
+                                      .threads = 1,
+                                      .backend = backend };
+        int64_t counts[2] = { 0, 0 };
+        rank_plans(graph, &opts, plans);
+        for (int32_t r = 0; r < fari_mesh_ranks(&meshes[i]); r++) {
+            count_messages(plans[r], counts);
+            fari_plan_destroy(plans[r]);
+        }
+        printf("data=%d, spatial=%d: %d messages of large sums, %d others\n", (int)meshes[i].data,
+               (int)meshes[i].spatial, (int)counts[1], (int)counts[0]);
+        FAR_CHECK(counts[0] > 20 && counts[1] >= 8);
+    }
+    backend->destroy(backend);
+    far_graph_destroy(graph);
+}
