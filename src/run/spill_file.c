@@ -157,10 +157,11 @@ static void forget(const fari_spill_file *file, int64_t offset, size_t bytes, bo
     (void)posix_fadvise(file->fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
 }
 
-/* Refused for want of alignment: the file system's blocks are larger, or it does not pass the cache by at all. */
-static bool falls_back(fari_spill_file *file, int error)
+/* Refused for want of alignment: the file system's blocks are larger, or it does not pass the cache by at all. was_direct: before the call, as
+   another thread may have been refused, too. */
+static bool falls_back(fari_spill_file *file, int error, bool was_direct)
 {
-    if (error != EINVAL || !atomic_load(&file->is_direct)) return false;
+    if (error != EINVAL || !was_direct) return false;
     set_direct(file, false);
     return true;
 }
@@ -170,8 +171,9 @@ far_status fari_spill_file_write(fari_spill_file *file, int64_t offset, const vo
     size_t done = 0;
     while (done < bytes) {
         const int64_t at = offset + (int64_t)done;
+        const bool was_direct = atomic_load(&file->is_direct);
         const ssize_t put = pwrite(file->fd, (const char *)data + done, bytes - done, (off_t)at);
-        if (put < 0 && (errno == EINTR || falls_back(file, errno))) continue;
+        if (put < 0 && (errno == EINTR || falls_back(file, errno, was_direct))) continue;
         if (put < 0) return fail_piece(file, "write", at, errno);
         if (put == 0) return fail_piece(file, "write", at, ENOSPC);
         done += (size_t)put;
@@ -185,8 +187,9 @@ far_status fari_spill_file_read(fari_spill_file *file, int64_t offset, void *dat
     size_t done = 0;
     while (done < bytes) {
         const int64_t at = offset + (int64_t)done;
+        const bool was_direct = atomic_load(&file->is_direct);
         const ssize_t got = pread(file->fd, (char *)data_out + done, bytes - done, (off_t)at);
-        if (got < 0 && (errno == EINTR || falls_back(file, errno))) continue;
+        if (got < 0 && (errno == EINTR || falls_back(file, errno, was_direct))) continue;
         if (got < 0) return fail_piece(file, "read", at, errno);
         if (got == 0)
             return FAR_FAIL(FAR_E_IO,

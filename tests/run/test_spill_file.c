@@ -9,10 +9,14 @@
 #include "support/temp_folder.h"
 #include "test.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -84,6 +88,86 @@ FAR_TEST(no_room_is_told_before_the_start)
     FAR_CHECK_HAS(far_error_message(), "run.spill_dir");
     FAR_CHECK(file == NULL);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* ---- file systems that do not pass the page cache by ---- */
+
+/* What takes O_DIRECT: as older tmpfs, nothing; or the flag, but no write; or no read. */
+enum { TAKES_ALL, TAKES_NO_FLAG, TAKES_NO_WRITE, TAKES_NO_READ };
+static _Atomic int takes, refused, forgotten;
+
+static bool refuses(int fd, int what)
+{
+    if (takes != what || (syscall(SYS_fcntl, fd, F_GETFL, 0) & O_DIRECT) == 0) return false;
+    refused++;
+    (void)usleep(20000); /* others are refused meanwhile */
+    errno = EINVAL;
+    return true;
+}
+
+/* In place of the C library's, for the whole process. */
+int fcntl(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    const long argument = va_arg(args, long);
+    va_end(args);
+    if (takes == TAKES_NO_FLAG && command == F_SETFL && (argument & O_DIRECT) != 0) {
+        refused++;
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t at)
+{
+    return refuses(fd, TAKES_NO_WRITE) ? -1 : syscall(SYS_pwrite64, fd, data, bytes, at);
+}
+
+ssize_t pread(int fd, void *data, size_t bytes, off_t at)
+{
+    return refuses(fd, TAKES_NO_READ) ? -1 : syscall(SYS_pread64, fd, data, bytes, at);
+}
+
+int posix_fadvise(int fd, off_t at, off_t bytes, int advice)
+{
+    forgotten += advice == POSIX_FADV_DONTNEED;
+    return syscall(SYS_fadvise64, fd, at, bytes, advice) == 0 ? 0 : errno;
+}
+
+FAR_TEST(through_the_page_cache_where_it_must_be)
+{
+    char folder[TEMP_FOLDER_BYTES];
+    fari_spill_file *file = NULL;
+    net_result want, got;
+    temp_folder(folder);
+    FAR_CHECK_OK(fari_spill_file_open(folder, PAGE, &file));
+    const bool is_direct = fari_spill_file_is_direct(file);
+    fari_spill_file_close(file);
+    if (!is_direct) FAR_SKIP("files in TMPDIR always go through the page cache");
+    const net_variant variant = { .grain = { .samples = 1, .rows = 8 },
+                                  .threads = 2,
+                                  .spill = { .mode = FARI_SPILL_MOST, .min_bytes = 1, .piece_bytes = PAGE },
+                                  .spill_folder = folder };
+    net_run(&net_unet_group, &variant, 2, &want);
+    for (int what = TAKES_NO_FLAG; what <= TAKES_NO_READ; what++) {
+        char *data = pages_of(2, what), *back = pages_of(2, 0);
+        takes = what;
+        refused = forgotten = 0;
+        FAR_CHECK_OK(fari_spill_file_open(folder, 10 * PAGE, &file));
+        FAR_CHECK_OK(fari_spill_file_write(file, 3 * PAGE, data, 2 * PAGE));
+        FAR_CHECK_OK(fari_spill_file_read(file, 3 * PAGE, back, 2 * PAGE));
+        FAR_CHECK(memcmp(data, back, 2 * PAGE) == 0 && !fari_spill_file_is_direct(file));
+        FAR_CHECK(refused == 1 &&
+                  forgotten >= (what == TAKES_NO_READ ? 1 : 2)); /* asked once; the cache keeps nothing */
+        fari_spill_file_close(file);
+        net_run(&net_unet_group, &variant, 2, &got);
+        FAR_CHECK_MSG(refused >= 2 && forgotten > 100, "%d refusals, %d pieces forgotten", refused, forgotten);
+        FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "other bits: %s, not %s", got.digest, want.digest);
+        free(data);
+        free(back);
+    }
 }
 
 /* ---- in the middle of a step ---- */
