@@ -20,6 +20,7 @@ struct fari_array {
     const fari_array_kind *kind;
     void *state;
     int64_t elems, bytes; /* bytes: of memory held */
+    bool is_stream;       /* packed: reading on costs less than jumping about */
 };
 
 /* Which kind it is, the ending says: .npz, .raw (.bin, .dat), .h5 (.hdf5), any other .npy. name: of the array in an .npz or HDF5 file; in an .npz
@@ -33,6 +34,8 @@ bool fari_array_has_names(const char *path);
 bool fari_array_in_h5(const char *path, const char *name);
 /* `count` elements in this machine's byte order. */
 far_status fari_array_read(const fari_array *array, int64_t first, int64_t count, void *out);
+/* Bytes of a packed .npz that were unpacked since it was opened: for tests of how often it began again. No other thread may read. */
+int64_t fari_array_unpacked(const fari_array *array);
 /* An element as fari_array_read gives them. */
 double fari_array_element(fari_npy_type type, const char *from);
 

@@ -309,6 +309,7 @@ far_status array_open_h5(fari_array *array, const char *name)
     h->dataset = h->memory_type = -1;
     array->state = h;
     array->kind = &kind;
+    array->is_stream = true; /* chunks are unpacked whole */
     if ((size_t)snprintf(h->name, sizeof h->name, "%s%s", name[0] == '/' ? "" : "/", name) >= sizeof h->name)
         return FAR_FAIL(FAR_E_ARG, "%s: the name of an array is too long: %.40s...", array->path, name);
     fari_h5_lock();

@@ -1,24 +1,45 @@
 /* Arrays in NumPy's .npz files, which are zip archives of .npy files: stored ones are read at offsets; packed ones (numpy.savez_compressed) are
-   inflated as far as they are wanted: who reads on goes on from there, who goes back begins again. */
+   inflated as far as they are wanted: who reads on goes on from there. On the way the inflater's state is kept every now and then (a mark), so that who
+   goes back, or far ahead a second time, begins at the mark before. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "data/array.h"
-#include "data/zlib_memory.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <zlib.h>
 
 #define HEADER_BYTES 65536
 #define PIECE_BYTES 65536
 #define DIRECTORY_BYTES_MAX (INT64_C(64) << 20)
 #define INFLATE_RATIO 1032 /* deflate's largest */
+#define MARKS_MAX 128
+#define MARK_APART (INT64_C(1) << 20) /* bytes of the array at least, between two marks */
+#define WINDOW_BYTES 32768            /* deflate's */
+#define ALIGN 64
 
 typedef struct member {
     int64_t at, packed_bytes, bytes; /* of the packed data in the file */
     uint32_t crc;
     bool is_packed;
 } member;
+
+/* Memory for one state of an inflater: pieces are handed out one after the other, and all are free once each was given back. */
+typedef struct slab {
+    char *data;
+    size_t bytes, used;
+    int32_t pieces;
+} slab;
+
+/* The inflater as it was after `given` bytes. */
+typedef struct mark {
+    bool is_set;
+    z_stream stream;
+    int64_t taken, given;
+    uint32_t crc;
+    slab room;
+} mark;
 
 typedef struct npz {
     int fd;
@@ -28,7 +49,13 @@ typedef struct npz {
     bool is_begun;
     int64_t taken, given; /* packed bytes taken in, bytes given out */
     uint32_t crc;         /* of those given */
+    int64_t unpacked;     /* in all, for tests */
     unsigned char *piece, *skipped;
+    slab room; /* of the stream */
+    mark *marks;
+    int64_t mark_count, apart; /* mark i is set after (i + 1) * apart bytes, or soon behind */
+    char *rooms;               /* of the stream and all marks */
+    size_t room_bytes;         /* of one */
 } npz;
 
 /* --- the archive's directory --- */
@@ -178,6 +205,102 @@ static far_status find_member(int fd, const char *path, int64_t bytes, const cha
     return place_member(fd, path, bytes, s.method, m_out);
 }
 
+/* --- states of the inflater: their memory is made when the file is opened, as nothing is allocated in a step --- */
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static voidpf slab_alloc(voidpf opaque, uInt items, uInt bytes)
+{
+    slab *s = opaque;
+    const size_t want = rounded((size_t)items * bytes);
+    if (want > s->bytes - s->used) return Z_NULL;
+    char *at = s->data + s->used;
+    s->used += want;
+    s->pieces++;
+    return at;
+}
+
+static void slab_free(voidpf opaque, voidpf ptr)
+{
+    slab *s = opaque;
+    (void)ptr;
+    if (--s->pieces == 0) s->used = 0;
+}
+
+/* What a state takes without its window, which comes with the first bytes. */
+static voidpf measure_alloc(voidpf opaque, uInt items, uInt bytes)
+{
+    *(size_t *)opaque += rounded((size_t)items * bytes);
+    return fari_calloc(items, bytes);
+}
+
+static void measure_free(voidpf opaque, voidpf ptr)
+{
+    (void)opaque;
+    fari_free(ptr);
+}
+
+static far_status state_bytes(const fari_array *array, size_t *bytes_out)
+{
+    size_t bytes = 0;
+    z_stream stream = { .zalloc = measure_alloc, .zfree = measure_free, .opaque = &bytes };
+    if (inflateInit2(&stream, -15) != Z_OK) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", array->label);
+    (void)inflateEnd(&stream);
+    *bytes_out = rounded(bytes) + WINDOW_BYTES + ALIGN;
+    return FAR_OK;
+}
+
+static far_status make_marks(fari_array *array, npz *z)
+{
+    FAR_TRY(state_bytes(array, &z->room_bytes));
+    z->apart = z->m.bytes / MARKS_MAX > MARK_APART ? z->m.bytes / MARKS_MAX : MARK_APART;
+    z->mark_count = z->m.bytes / z->apart;
+    z->marks = fari_calloc((size_t)z->mark_count + 1, sizeof *z->marks);
+    z->rooms = fari_alloc((size_t)(z->mark_count + 1) * z->room_bytes + ALIGN);
+    if (z->marks == NULL || z->rooms == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", array->label);
+    char *at = z->rooms + (ALIGN - (uintptr_t)z->rooms % ALIGN) % ALIGN;
+    z->room = (slab){ .data = at, .bytes = z->room_bytes };
+    for (int64_t i = 0; i < z->mark_count; i++)
+        z->marks[i].room = (slab){ .data = at += z->room_bytes, .bytes = z->room_bytes };
+    array->bytes += (z->mark_count + 1) * (int64_t)(z->room_bytes + sizeof *z->marks);
+    return FAR_OK;
+}
+
+/* A copy of a state; its pieces come from `room`. */
+static bool copy_state(z_stream *to, z_stream *from, slab *room)
+{
+    voidpf own = from->opaque;
+    from->opaque = room; /* the copy's memory is asked for in its name */
+    const bool is_copied = inflateCopy(to, from) == Z_OK;
+    from->opaque = own;
+    if (is_copied) to->opaque = room;
+    return is_copied;
+}
+
+/* After bytes were given out. A mark that cannot be set is one less. */
+static void set_mark(npz *z)
+{
+    const int64_t i = z->given / z->apart - 1;
+    if (i < 0 || i >= z->mark_count || z->marks[i].is_set) return;
+    mark *m = &z->marks[i];
+    m->taken = z->taken - (int64_t)z->stream.avail_in;
+    m->given = z->given;
+    m->crc = z->crc;
+    m->is_set = copy_state(&m->stream, &z->stream, &m->room);
+}
+
+/* The last mark at or before a byte; NULL: none. */
+static mark *mark_before(const npz *z, int64_t first)
+{
+    int64_t i = first / z->apart - 1;
+    if (i >= z->mark_count) i = z->mark_count - 1;
+    while (i >= 0 && (!z->marks[i].is_set || z->marks[i].given > first)) i--;
+    return i >= 0 ? &z->marks[i] : NULL;
+}
+
 /* --- inflating --- */
 
 static far_status begin_inflate(const fari_array *array, npz *z)
@@ -186,9 +309,24 @@ static far_status begin_inflate(const fari_array *array, npz *z)
     z->crc = (uint32_t)crc32(0, NULL, 0);
     z->stream.avail_in = 0;
     if (z->is_begun && inflateReset(&z->stream) == Z_OK) return FAR_OK;
-    fari_zlib_count_memory(&z->stream);
+    z->stream = (z_stream){ .zalloc = slab_alloc, .zfree = slab_free, .opaque = &z->room };
+    z->room.used = 0;
+    z->room.pieces = 0;
     if (inflateInit2(&z->stream, -15) != Z_OK) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", array->label);
     z->is_begun = true;
+    return FAR_OK;
+}
+
+/* From a mark on; from the beginning where that fails. */
+static far_status begin_at(const fari_array *array, npz *z, mark *m)
+{
+    if (z->is_begun) (void)inflateEnd(&z->stream);
+    z->is_begun = m != NULL && copy_state(&z->stream, &m->stream, &z->room);
+    if (!z->is_begun) return begin_inflate(array, z);
+    z->stream.avail_in = 0;
+    z->taken = m->taken;
+    z->given = m->given;
+    z->crc = m->crc;
     return FAR_OK;
 }
 
@@ -219,14 +357,19 @@ static far_status inflate_next(const fari_array *array, npz *z, void *out, size_
         if (is_over && z->stream.avail_out > 0) return damaged(array, z, "it ends too early");
     }
     z->given += (int64_t)bytes;
+    z->unpacked += (int64_t)bytes;
     z->crc = (uint32_t)crc32(z->crc, out, (uInt)bytes);
+    set_mark(z);
     if (z->given == z->m.bytes && z->crc != z->m.crc) return damaged(array, z, "its checksum is wrong");
     return FAR_OK;
 }
 
 static far_status inflate_at(const fari_array *array, npz *z, int64_t first, void *out, size_t bytes)
 {
-    if (!z->is_begun || first < z->given) FAR_TRY(begin_inflate(array, z));
+    const bool is_behind = !z->is_begun || first < z->given;
+    mark *m = mark_before(z, first);
+    if (m != NULL && (is_behind || m->given > z->given)) FAR_TRY(begin_at(array, z, m));
+    else if (is_behind) FAR_TRY(begin_inflate(array, z));
     while (z->given < first) {
         const int64_t left = first - z->given;
         FAR_TRY(inflate_next(array, z, z->skipped, (size_t)(left < PIECE_BYTES ? left : PIECE_BYTES)));
@@ -255,11 +398,13 @@ static far_status npz_read(const fari_array *array, int64_t first, int64_t count
 static void npz_close(fari_array *array)
 {
     npz *z = array->state;
-    if (z->is_begun) (void)inflateEnd(&z->stream);
+    if (z->is_begun) (void)inflateEnd(&z->stream); /* what marks took lies in z->rooms */
     (void)pthread_mutex_destroy(&z->mutex);
     fari_file_close(z->fd);
     fari_free(z->piece);
     fari_free(z->skipped);
+    fari_free(z->marks);
+    fari_free(z->rooms);
     fari_free(z);
 }
 
@@ -272,9 +417,16 @@ static far_status open_member(fari_array *array, npz *z, const char *name)
         z->piece = fari_alloc(PIECE_BYTES);
         z->skipped = fari_alloc(PIECE_BYTES);
         if (z->piece == NULL || z->skipped == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory to read %s", array->label);
-        array->bytes = 2 * PIECE_BYTES + 40960; /* and what zlib takes, a window of 32 KiB and tables */
+        array->bytes = 2 * PIECE_BYTES;
+        array->is_stream = true;
+        FAR_TRY(make_marks(array, z));
     }
     return FAR_OK;
+}
+
+int64_t fari_array_unpacked(const fari_array *array)
+{
+    return array->kind->read == npz_read ? ((const npz *)array->state)->unpacked : 0;
 }
 
 far_status array_open_npz(fari_array *array, const char *name)

@@ -254,7 +254,7 @@ static far_status open_labels(npy_set *set, const far_arrays_opts *o)
 
 far_status far_dataset_open_arrays(const far_arrays_opts *o, far_dataset **dataset_out)
 {
-    static const far_dataset_ops ops = {
+    far_dataset_ops ops = {
         .read = set_read, .bytes = set_bytes, .close = set_close, .read_rows = set_read_rows, .reads_apart = true
     };
     far_dataset_info info = { .class_count = o->class_count };
@@ -269,6 +269,7 @@ far_status far_dataset_open_arrays(const far_arrays_opts *o, far_dataset **datas
     FAR_TRY_GOTO(check_images(set, &info), close_set);
     FAR_TRY_GOTO(open_labels(set, o), close_set);
     if (set->has_labels) FAR_TRY_GOTO(check_labels(set, &info), close_set);
+    ops.wants_order = set->images.is_stream || set->labels.is_stream;
     FAR_TRY(far_dataset_create(&ops, set, &info, dataset_out));
     return FAR_OK;
 close_set:

@@ -190,7 +190,7 @@ FAR_TEST(large_images_are_counted_in_windows)
 /* --- .npz --- */
 
 typedef struct zip {
-    uint8_t data[1 << 16], directory[1024];
+    uint8_t data[1 << 22], directory[1024];
     size_t bytes, directory_bytes;
     int count;
 } zip;
@@ -215,7 +215,7 @@ static size_t npy_of(const char *descr, const char *shape, const void *data, siz
 /* large: sizes in the extra field, as of archives beyond 4 GiB. */
 static void zip_add(zip *z, const char *name, const uint8_t *data, size_t bytes, bool is_packed, bool is_large)
 {
-    static uint8_t packed[1 << 15];
+    static uint8_t packed[1 << 22];
     const size_t name_length = strlen(name);
     uint8_t *head = z->data + z->bytes, *entry = z->directory + z->directory_bytes;
     size_t packed_bytes = bytes;
@@ -294,6 +294,59 @@ FAR_TEST(npz_packed_and_not)
         check_set(set);
         far_dataset_close(set);
     }
+    FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+/* ---- a packed array of several marks ---- */
+
+enum { TALL = 3000, BROAD = 4000, BAND = 90 };
+
+static uint8_t tall_value(int64_t y, int64_t x)
+{
+    return (uint8_t)((y * 37 + x / 3 + y * x / 50) % 97 % 13);
+}
+
+static void put_tall_npz(const char *name)
+{
+    static zip z;
+    uint8_t *data = malloc((size_t)TALL * BROAD), *npy = malloc((size_t)TALL * BROAD + 128);
+    FAR_CHECK(data != NULL && npy != NULL);
+    for (int64_t i = 0; i < (int64_t)TALL * BROAD; i++) data[i] = tall_value(i / BROAD, i % BROAD);
+    z = (zip){ 0 };
+    zip_add(&z, "images.npy", npy, npy_of("|u1", "3000, 4000", data, (size_t)TALL * BROAD, npy), true, false);
+    zip_end(&z);
+    (void)put(name, z.data, z.bytes);
+    free(data);
+    free(npy);
+}
+
+static void check_band(const fari_array *array, int64_t row)
+{
+    static uint8_t got[BAND * BROAD];
+    const int64_t rows = row + BAND < TALL ? BAND : TALL - row;
+    for (int64_t at = 0; at < rows * BROAD; at += 2048) { /* as data sets read */
+        const int64_t left = rows * BROAD - at;
+        FAR_CHECK_OK(fari_array_read(array, row * BROAD + at, left < 2048 ? left : 2048, got + at));
+    }
+    for (int64_t i = 0; i < rows * BROAD; i++) FAR_CHECK_EQ_I64(got[i], tall_value(row + i / BROAD, i % BROAD));
+}
+
+/* Bands from the bottom to the top, as a backward pass wants them, take little more than those from the top. */
+FAR_TEST(npz_packed_backwards)
+{
+    const int64_t bytes = (int64_t)TALL * BROAD;
+    fari_array array;
+    put_tall_npz("tall.npz");
+    FAR_CHECK_OK(fari_array_open(test_path("tall.npz"), "images", &array));
+    for (int64_t row = 0; row < TALL; row += BAND) check_band(&array, row);
+    const int64_t once = fari_array_unpacked(&array);
+    FAR_CHECK(once >= bytes && once < bytes + bytes / 10);
+    for (int64_t row = (TALL - 1) / BAND * BAND; row >= 0; row -= BAND) check_band(&array, row);
+    FAR_CHECK(fari_array_unpacked(&array) - once < 5 * bytes); /* from the beginning each time: 17 times */
+    const int64_t twice = fari_array_unpacked(&array);
+    check_band(&array, TALL - BAND); /* far ahead, where it has been before */
+    FAR_CHECK(fari_array_unpacked(&array) - twice < bytes / 4);
+    fari_array_close(&array);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
 }
 
