@@ -6,7 +6,7 @@
 #define BANDS_MAX 4096
 #define CELLS_A_BAND 4 /* of a tensor: whoever touches a cell is taken to touch all of it, which only delays */
 /* Bands by which an instruction may lag behind its rows, as halos add up: more, and a new sweep begins. Windows grow with it; sweeps cost the disk. */
-#define LATE_MAX 12
+#define LATE_MAX 4
 #define LATE_SHARE 8 /* of the bands, if that is less */
 
 /* Where an instruction goes: the band, counted on from sweep to sweep. */

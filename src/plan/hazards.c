@@ -40,6 +40,14 @@ static far_status edge_add(hazard_work *w, int32_t from, int32_t to)
     return FAR_OK;
 }
 
+/* Whether a touch was within bytes [lo, hi) of the buffer's place. */
+static bool touches_place(const fari_buffer *buffer, const touch *t, int64_t lo, int64_t hi)
+{
+    if (buffer->ring_of == 0) return t->lo < hi && lo < t->hi;
+    const int64_t from = t->lo % buffer->bytes, to = from + (t->hi - t->lo);
+    return (from < hi && lo < to) || lo < to - buffer->bytes; /* it may go on at the ring's beginning */
+}
+
 /* First write into a range: after everything that used the same bytes of the arena before. */
 static far_status wait_for_place(hazard_work *w, int32_t buffer, int64_t lo, int64_t hi, int32_t instr)
 {
@@ -49,9 +57,8 @@ static far_status wait_for_place(hazard_work *w, int32_t buffer, int64_t lo, int
     for (int64_t b = 0; b < own->before_count; b++) {
         const history *old = &w->histories[own->before[b]];
         const int64_t shift = at - plan->buffers[own->before[b]].offset;
-        const bool is_ring = plan->buffers[own->before[b]].ring_of > 0; /* whose last time round went all over it */
         for (int64_t i = 0; i < old->count; i++)
-            if (is_ring || (old->touches[i].lo < hi + shift && lo + shift < old->touches[i].hi))
+            if (touches_place(&plan->buffers[own->before[b]], &old->touches[i], lo + shift, hi + shift))
                 FAR_TRY(edge_add(w, old->touches[i].instr, instr));
     }
     return FAR_OK;
@@ -82,8 +89,9 @@ static far_status access_note(hazard_work *w, const fari_access *access, int32_t
     const fari_buffer *buffer = &w->plan->buffers[access->buffer];
     history *h = &w->histories[access->buffer];
     bool was_written = false;
-    if (buffer->ring_of > 0) {
-        FAR_TRY(wait_for_ring(w, h, access, instr));
+    const bool is_move = fari_instr_is_move(&w->plan->instrs[instr]);
+    if (buffer->ring_of > 0) { /* who reads has waited for who wrote; a last piece has bytes that nobody writes */
+        if (access->is_write || is_move) FAR_TRY(wait_for_ring(w, h, access, instr));
         if (access->is_write) forget_ring(h, buffer->bytes, access);
     }
     int64_t kept = 0;
@@ -97,7 +105,6 @@ static far_status access_note(hazard_work *w, const fari_access *access, int32_t
     }
     h->count = kept;
     /* a piece for the disk may have bytes that nobody writes: its last page, seams between parts of a rank */
-    const bool is_move = fari_instr_is_move(&w->plan->instrs[instr]);
     if ((access->is_write || is_move) && !was_written && access->lo < buffer->bytes)
         FAR_TRY(wait_for_place(w, access->buffer, access->lo, access->hi, instr));
     if (!fari_reserve((void **)&h->touches, &h->cap, h->count + 1, sizeof(touch)))

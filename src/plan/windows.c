@@ -4,7 +4,7 @@
 #include "plan/lower.h"
 #include <string.h>
 
-#define PIECE_MOST (INT64_C(1) << 20) /* what a disk likes */
+#define PIECE_MOST (INT64_C(4) << 20) /* what a disk likes */
 #define PIECE_LEAST (INT64_C(16) << 10)
 #define PIECES_WANTED 64 /* of a tensor, so that a ring is about as long as the rows that are in use */
 #define MIN_BYTES (INT64_C(64) << 10)
@@ -209,13 +209,13 @@ static far_status list_segments(windowing *w)
 
 typedef struct choice {
     int64_t kept_bytes; /* tensors above have windows */
-    bool is_roomy;      /* rings are longer than they must be, so that the disk has time */
+    int64_t room;       /* rings are so many quarters longer than they must be, so that the disk has time */
 } choice;
 
 static int64_t slots_of(const windowing *w, const segment *s, const choice *how)
 {
-    const int64_t pieces = pieces_of(w, s->buffer), more = s->slots / 4 > 2 ? s->slots / 4 : 2;
-    const int64_t slots = how->is_roomy ? s->slots + more : s->slots;
+    const int64_t pieces = pieces_of(w, s->buffer), quarter = s->slots / 4 > 2 ? s->slots / 4 : 2;
+    const int64_t slots = s->slots + how->room * quarter;
     return slots < pieces ? slots : pieces;
 }
 
@@ -266,19 +266,32 @@ static far_status place(windowing *w, const choice *how)
 
 #define KEPT_STEP 4 /* a trial keeps tensors so many times smaller than the one before */
 
+/* What is left goes to longer rings. */
+static far_status make_room(windowing *w, choice *how)
+{
+    static const int64_t rooms[] = { 64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2, 1 };
+    for (size_t i = 0; i < FAR_COUNT(rooms); i++) {
+        how->room = rooms[i];
+        FAR_TRY(place(w, how));
+        if (w->plan->arena_bytes <= w->plan->opts.spill.arena_limit) break;
+    }
+    return FAR_OK;
+}
+
 /* As few windows as fit. */
 static far_status choose(windowing *w)
 {
     const fari_spill_config *spill = &w->plan->opts.spill;
     const int64_t least = least_bytes(w->plan);
-    choice how = { .kept_bytes = least, .is_roomy = true };
+    choice how = { .kept_bytes = least, .room = 1 };
     for (int64_t b = 0; b < w->buffer_count && spill->mode == FARI_SPILL_AUTO; b++)
         while (w->segment0[b + 1] > w->segment0[b] && w->buffers[b].bytes >= how.kept_bytes)
             how.kept_bytes *= KEPT_STEP;
     for (; how.kept_bytes >= least; how.kept_bytes /= KEPT_STEP) {
         FAR_TRY(place(w, &how));
-        if (w->plan->arena_bytes <= spill->arena_limit) return FAR_OK;
+        if (w->plan->arena_bytes <= spill->arena_limit) return make_room(w, &how);
     }
+    if (spill->mode == FARI_SPILL_MOST) return FAR_OK;
     how = (choice){ .kept_bytes = 0 };
     return place(w, &how);
 }

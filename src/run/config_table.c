@@ -338,7 +338,7 @@ static const far_config_key fixed[] = {
       "Folder on the disk where tensors wait (exec.spill), in a file without a name; empty: that of the run, or where the command was started.",
       NULL, ANY, true },
     { "run.samples", FAR_CONFIG_INT, "8", "samples",
-      "Held-out samples of which the run's folder keeps pictures, truth and prediction of the last evaluation; 0: none.",
+      "Held-out samples of which the run's folder keeps pictures, truth and prediction of the last evaluation, if they have no more than 16 Mi pixels; 0: none.",
       NULL, 0, 1000, true },
     { "run.hang_s", FAR_CONFIG_FLOAT, "auto", "seconds",
       "Of several ranks: one that gets no further for so long is named with what it does, and all are ended; 0: never. auto: ten times the longest that any step of work has taken so far, at least a minute, and ten minutes before the first training step.",

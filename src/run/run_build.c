@@ -66,20 +66,27 @@ static far_status check_labels(const far_run *run, const run_side *side, const f
 }
 
 /* Network, loss and metrics; for training also gradients and the optimizer. */
+/* To the end of the step: far_run_predict and pictures of samples read them. */
+static far_status keep_predictions(const far_run *run, const run_side *side)
+{
+    char name[32];
+    if (run->opts.purpose != FAR_RUN_PREDICT && run_samples_wanted(run, side) == 0) return FAR_OK;
+    for (int32_t i = 0; i < side->model.count; i++) {
+        (void)snprintf(name, sizeof name, "prediction.%d", (int)i);
+        far_graph_output(side->graph, name, side->model.logits[i]);
+    }
+    return FAR_OK;
+}
+
 far_status run_graph_build(far_run *run, bool is_training, run_side *side)
 {
     const far_shape image = run_image_shape(run, side);
     far_shape label;
-    char name[32];
     FAR_TRY(far_graph_create(is_training, &side->graph));
     const far_value x = side->image = far_graph_input(side->graph, "image", FAR_F32, &image);
     if (is_training) FAR_TRY(run_groups_fix_norms(run, side->graph));
     FAR_TRY(far_model_build(side->graph, run->model_opts, x, &side->model));
-    for (int32_t i = 0; i < side->model.count && !is_training;
-         i++) { /* kept to the end of the step: far_run_predict reads them */
-        (void)snprintf(name, sizeof name, "prediction.%d", (int)i);
-        far_graph_output(side->graph, name, side->model.logits[i]);
-    }
+    if (!is_training) FAR_TRY(keep_predictions(run, side));
     if (run->opts.purpose == FAR_RUN_PREDICT) return far_graph_status(side->graph);
     FAR_TRY(far_recipe_labels(side->graph, run->recipe_opts, &side->model, &label));
     const far_value y = far_graph_input(side->graph, "label", FAR_I32, &label);

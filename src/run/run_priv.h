@@ -295,6 +295,8 @@ far_status run_samples_begin(far_run *run, const run_part *part, int64_t total);
 far_status run_samples_side(far_run *run, const run_side *side); /* before the first batch of each side */
 far_status run_samples_take(far_run *run, const far_batch *batch);
 far_status run_samples_end(far_run *run, bool is_complete);
+/* Held-out samples of which there will be pictures: what run.samples says, none of very large images. */
+int64_t run_samples_wanted(const far_run *run, const run_side *side);
 int64_t run_samples_bytes(const far_run *run);
 /* Sample `idx` of a batch that went through the evaluation graph: `fn` for each of the network's outputs. Collective; `fn` is called on
    the first rank. */

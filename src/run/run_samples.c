@@ -157,10 +157,17 @@ static bool is_chosen(const run_samples *samples, int64_t position)
     return (position + 1) * samples->wanted / samples->total > position * samples->wanted / samples->total;
 }
 
+#define PIXELS_MOST (INT64_C(16) << 20) /* results of larger images are not kept whole for the sake of pictures */
+
+int64_t run_samples_wanted(const far_run *run, const run_side *side)
+{
+    return side->height * side->width <= PIXELS_MOST ? far_config_i64(run->config, "run.samples") : 0;
+}
+
 int64_t run_samples_bytes(const far_run *run)
 {
     const int64_t pixels = run->eval.height * run->eval.width;
-    if (far_config_i64(run->config, "run.samples") == 0 || run->eval.graph == NULL) return 0;
+    if (run->eval.graph == NULL || run_samples_wanted(run, &run->eval) == 0) return 0;
     if (run_is_follower(run)) return run_results_bytes(run);
     /* results, a map of classes, a picture and what becomes of it as PNG */
     return run_results_bytes(run) + pixels * (int64_t)(sizeof(int32_t) + 6);
@@ -192,7 +199,7 @@ far_status run_samples_begin(far_run *run, const run_part *part, int64_t total)
     run_samples *samples = &run->samples;
     const int32_t maps = run->eval.model.count > 1 ? run->eval.model.count : 1;
     const bool is_last = run->step == run->steps_total;
-    samples->wanted = (far_config_i64(run->config, "run.samples") + maps - 1) / maps;
+    samples->wanted = (run_samples_wanted(run, &run->eval) + maps - 1) / maps;
     if (samples->wanted > total) samples->wanted = total;
     samples->total = total;
     samples->position = 0;

@@ -88,8 +88,9 @@ static far_status band_sides(far_run *run, bool is_banded, int64_t limit)
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
         if (!may_spill(run, sides[i])) continue;
         sides[i]->spill.is_banded = is_banded;
-        FAR_TRY(plan_again(run, sides[i], sides[i]->spill.arena_limit));
+        FAR_TRY(plan_again(run, sides[i], INT64_MAX)); /* what there is for it depends on both */
     }
+    FAR_TRY(run_inputs_measure(run)); /* images come row by row then */
     return spill_within(run, limit);
 }
 
