@@ -136,8 +136,8 @@ FAR_API far_status far_dataset_open_idx(const char *images_path, const char *lab
 /** Arrays of images and labels; zero means the default. */
 typedef struct far_arrays_opts {
     /**
-     * .npy; .npz, packed or not (of packed ones, reading goes on from where it is and begins again where it has to go back: read rows from top
-     * to bottom, in order of samples); .h5 or .hdf5, of which only the chunks that are needed are read; .raw, .bin or .dat, whose shape, type,
+     * .npy; .npz, packed or not (of packed ones, reading goes on from where it is, and who jumps begins at a mark that was set on the way: best
+     * read from top to bottom, in order of samples); .h5 or .hdf5, of which only the chunks that are needed are read; .raw, .bin or .dat, whose shape, type,
      * byte_order and offset stand in PATH.json beside it. Elements: u8 (read as value / 255), i8, u16, i16, u32, i32, i64, f32, f64, either
      * byte order, C order; [N, H, W], [N, H, W, C], [H, W] (one image).
      */

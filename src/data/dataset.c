@@ -202,7 +202,7 @@ static moments moments_of(const float *image, int64_t pixels, int64_t channels, 
 }
 
 /* Rows of a sample that are read at once: all, but of images so large that they may not fit into memory. */
-#define WINDOW_ELEMS (INT64_C(1) << 26)
+#define WINDOW_ELEMS (INT64_C(1) << 24)
 
 int64_t fari_dataset_window_rows(const far_dataset *dataset, int64_t multiple)
 {
@@ -228,7 +228,7 @@ typedef struct walk {
     const fari_moments_opts *opts;
     int64_t rows; /* of a window */
     float *image;
-    int32_t *labels;
+    int32_t *labels; /* NULL: images are read apart */
 } walk;
 
 static far_status add_window(const walk *w, int64_t sample, const far_region *window, moments *all)
@@ -267,9 +267,10 @@ far_status fari_dataset_moments(far_dataset *dataset, const int64_t *sample_ids,
     far_status st = FAR_OK;
     walk w = { .dataset = dataset, .opts = opts, .rows = fari_dataset_window_rows(dataset, 1) };
     w.image = fari_calloc((size_t)(w.rows * info.width * info.channels), sizeof *w.image);
-    w.labels = fari_calloc((size_t)fari_label_elems(&info, w.rows, info.width) + 1, sizeof *w.labels);
+    if (!dataset->ops.reads_apart)
+        w.labels = fari_calloc((size_t)fari_label_elems(&info, w.rows, info.width) + 1, sizeof *w.labels);
     moments *all = fari_calloc(2 * (size_t)info.channels, sizeof *all);
-    if (w.image == NULL || w.labels == NULL || all == NULL) {
+    if (w.image == NULL || (w.labels == NULL && !dataset->ops.reads_apart) || all == NULL) {
         st = FAR_FAIL(FAR_E_NOMEM, "no memory for the moments of a data set");
         goto free_all;
     }

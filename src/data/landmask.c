@@ -175,17 +175,31 @@ static between between_of(int64_t at, int64_t view, int64_t blocks)
     return (between){ low < 0 ? 0 : low, low + 1 < blocks ? low + 1 : blocks - 1, share };
 }
 
+/* Pixels between the same two blocks, from `rest` halves of a pixel behind the first one's middle on. */
+static void image_run(const map *m, const int32_t *above, const int32_t *below, const between *u, float share_v,
+                      int64_t rest, int64_t count, float *out)
+{
+    const float whole = (float)(m->view * m->view), span = (float)(2 * m->view);
+    const float above_low = (float)above[u->low], above_high = (float)above[u->high];
+    const float below_low = (float)below[u->low], below_high = (float)below[u->high];
+    for (int64_t k = 0; k < count; k++) {
+        const float share = (float)(int32_t)(rest + 2 * k) / span;
+        const float top = above_low * (1.0f - share) + above_high * share;
+        const float bottom = below_low * (1.0f - share) + below_high * share;
+        out[k] = (top * (1.0f - share_v) + bottom * share_v) / whole;
+    }
+}
+
 static void image_row(const map *m, int64_t y, int64_t x, int64_t width, float *out)
 {
-    const int64_t row = m->width / m->view;
+    const int64_t row = m->width / m->view, span = 2 * m->view;
     const between v = between_of(y, m->view, m->height / m->view);
-    const int32_t *above = m->land + v.low * row, *below = m->land + v.high * row;
-    const float whole = (float)(m->view * m->view);
-    for (int64_t i = 0; i < width; i++) {
+    for (int64_t i = 0, count; i < width; i += count) {
         const between u = between_of(x + i, m->view, row);
-        const float top = (float)above[u.low] * (1.0f - u.share) + (float)above[u.high] * u.share;
-        const float bottom = (float)below[u.low] * (1.0f - u.share) + (float)below[u.high] * u.share;
-        out[i] = (top * (1.0f - v.share) + bottom * v.share) / whole;
+        const int64_t twice = 2 * (x + i) + 1 - m->view, rest = twice < 0 ? twice + span : twice % span;
+        count = (span - rest + 1) / 2;
+        if (count > width - i) count = width - i;
+        image_run(m, m->land + v.low * row, m->land + v.high * row, &u, v.share, rest, count, out + i);
     }
 }
 
