@@ -38,6 +38,7 @@ typedef struct fari_spill_config {
     int64_t min_bytes;   /* of a tensor that is worth it; 0: 64 KiB */
     int64_t
         piece_bytes; /* written and read at once, a multiple of FARI_PAGE_BYTES; 0: 4 MiB; of windows at most 1 MiB */
+    bool is_packed;  /* pieces are packed, losslessly, as they go to disk; the plan counts them as they are */
     bool is_banded;  /* in bands of rows: bands.h. One rank */
 } fari_spill_config;
 

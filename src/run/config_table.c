@@ -320,6 +320,10 @@ static const far_config_key fixed[] = {
       "Tensors of a training step that wait on disk between two uses that lie far apart. auto: as many as it takes to keep within memory; "
       "none; most: all that can, for the least memory. The same bits.",
       "auto|none|most", ANY, true },
+    { "exec.pack", FAR_CONFIG_ENUM, "auto", "",
+      "Whether what waits on disk is packed: images that are mostly empty or have areas of one value take a fraction of the disk. auto: where it "
+      "would not go on the disk otherwise; none; always. Nothing is lost, the same bits.",
+      "auto|none|always", ANY, true },
     { "exec.bands", FAR_CONFIG_ENUM, "auto", "",
       "Whether a step goes through its images in bands of rows, with only windows of long tensors in memory. auto: where it does not fit "
       "otherwise; none; always. One rank. The same bits.",

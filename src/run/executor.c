@@ -9,6 +9,7 @@
 #include "run/exec_windows.h"
 #include "run/executor_priv.h"
 #include "run/ready_heap.h"
+#include "run/spill_file.h"
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -426,8 +427,21 @@ failed:
 
 far_status fari_executor_open_spill(fari_executor *exec, const char *folder)
 {
+    const fari_plan *plan = exec->plan;
+    if (plan->spill_bytes == 0 || exec->spill != NULL) return FAR_OK;
+    FAR_TRY(fari_spill_file_open(folder, plan->spill_bytes, plan->opts.spill.is_packed, &exec->spill_file));
+    return fari_executor_use_spill(exec, exec->spill_file);
+}
+
+far_status fari_executor_use_spill(fari_executor *exec, fari_spill_file *file)
+{
     if (exec->plan->spill_bytes == 0 || exec->spill != NULL) return FAR_OK;
-    return fari_exec_spill_create(exec->plan, exec->buffer_data, folder, piece_done, exec, &exec->spill);
+    return fari_exec_spill_create(exec->plan, exec->buffer_data, file, piece_done, exec, &exec->spill);
+}
+
+int64_t fari_executor_disk_bytes(const fari_executor *exec)
+{
+    return exec->spill != NULL ? fari_exec_spill_most_bytes(exec->spill) : 0;
 }
 
 int64_t fari_executor_own_bytes(const fari_plan *plan)
@@ -442,6 +456,7 @@ void fari_executor_destroy(fari_executor *exec)
     if (exec == NULL) return;
     fari_exec_comm_destroy(exec->comm);
     fari_exec_spill_destroy(exec->spill);
+    fari_spill_file_close(exec->spill_file);
     (void)pthread_mutex_lock(&exec->lock);
     exec->is_stopping = true;
     (void)pthread_cond_broadcast(&exec->wake);
@@ -482,6 +497,7 @@ far_status fari_executor_step(fari_executor *exec, const fari_step *step)
     exec->idle_wait_count = 0;
     exec->generation++;
     if (exec->windows != NULL) fari_exec_windows_begin(exec->windows);
+    if (exec->spill != NULL) fari_exec_spill_begin(exec->spill);
     for (int32_t i = 0; i < plan->instr_count; i++)
         if (plan->indegree[i] == 0) (void)make_ready(exec, i);
     if (exec->comm != NULL) fari_exec_idle_begin(exec);

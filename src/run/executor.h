@@ -33,6 +33,11 @@ far_status fari_executor_create(const fari_plan *plan, const fari_store *store, 
 /* Before the first step of a plan with plan->spill_bytes: takes them of the disk on which `folder` lies, in a file that has no name. Does nothing
    where there is one, or where none is needed. FAR_E_IO. */
 far_status fari_executor_open_spill(fari_executor *exec, const char *folder);
+/* The same with a file that is borrowed, of at least plan->spill_bytes: executors that never run at once may share one. */
+struct fari_spill_file;
+far_status fari_executor_use_spill(fari_executor *exec, struct fari_spill_file *file);
+/* The most bytes of disk that a step has taken so far, of packed pieces; else what is planned. 0: nothing waits on disk. */
+int64_t fari_executor_disk_bytes(const fari_executor *exec);
 /* Bytes an executor of the plan holds beside arena and scratch. */
 int64_t fari_executor_own_bytes(const fari_plan *plan);
 void fari_executor_destroy(fari_executor *exec);

@@ -130,6 +130,7 @@ static far_status look_at_all(fari_executor *exec, bool has_found, fari_bad_tens
     const fari_plan *plan = exec->plan;
     const int32_t loss_turn = plan->turn[fari_tensor_of(plan->graph, plan->graph->loss)->producer];
     const int64_t end = exec->comm != NULL ? plan->instr_count : plan->guard + 1;
+    if (exec->spill != NULL) fari_exec_spill_begin(exec->spill);
     for (int32_t i = 0; i < end; i++) {
         const fari_instr *instr = &plan->instrs[i];
         FAR_TRY(run_again(exec, i));

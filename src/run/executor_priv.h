@@ -26,9 +26,10 @@ struct fari_executor {
     bool is_tracing;        /* changes between steps only */
     fari_worker *workers;   /* [threads]; worker 0 is the caller's thread */
     int32_t threads, started;
-    struct fari_exec_comm *comm;       /* messages; NULL where the plan is for one rank */
-    struct fari_exec_spill *spill;     /* NULL where nothing waits on disk */
-    struct fari_exec_windows *windows; /* NULL where the plan is not in bands */
+    struct fari_exec_comm *comm;        /* messages; NULL where the plan is for one rank */
+    struct fari_exec_spill *spill;      /* NULL where nothing waits on disk */
+    struct fari_spill_file *spill_file; /* its own, or NULL */
+    struct fari_exec_windows *windows;  /* NULL where the plan is not in bands */
 
     pthread_mutex_t lock;
     pthread_cond_t wake, finished;

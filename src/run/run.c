@@ -154,8 +154,7 @@ static far_status run_prepare(far_run *run)
         FAR_TRY(folder_open(run));
         run->compared_step = run->step;
     }
-    FAR_TRY(run_spill_open(run, &run->train));
-    FAR_TRY(run_spill_open(run, &run->eval));
+    FAR_TRY(run_spill_open(run));
     return run_shared_weights(run);
 }
 

@@ -7,6 +7,7 @@
 #include "run/machine.h"
 #include "run/run_config.h"
 #include "run/run_priv.h"
+#include "run/spill_file.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -303,6 +304,7 @@ void run_unbuild(far_run *run)
     run_side_close(&run->train);
     run_side_close(&run->eval);
     fari_store_destroy(run->store);
+    fari_spill_file_close(run->spill_file);
     fari_arena_unmap(run->arena, run->arena_bytes);
     fari_arena_unmap(run->plane_labels, run->plane_labels_bytes);
     if (run->backend != NULL) run->backend->destroy(run->backend);

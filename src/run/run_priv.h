@@ -137,7 +137,8 @@ struct far_run {
     run_side train, eval; /* eval: the network as used after training */
     run_native native;
     fari_store *store;
-    void *arena; /* one block, of the larger of the two sides */
+    struct fari_spill_file *spill_file; /* of training and evaluation; NULL: nothing waits on disk */
+    void *arena;                        /* one block, of the larger of the two sides */
     int64_t arena_bytes, store_bytes;
     int64_t arena_others;     /* of arena_bytes what evaluations in other sizes take */
     int64_t heap_before;      /* planning */
@@ -268,7 +269,9 @@ int64_t run_bytes_in_all(const far_run *run); /* that it will take, code and sta
 void run_sum_sides(far_run *run);             /* run_build.c: what both sides take, once they are planned */
 /* run_spill.c: where training or evaluation does not fit, as much of it waits on disk as makes it fit, if that can be; exec.spill. */
 far_status run_spill_fit(far_run *run);
-far_status run_spill_open(const far_run *run, const run_side *side); /* takes the room on disk, if the plan wants any */
+/* Takes the room on disk, if plans want any: one file for training and evaluation, which never run at once. */
+far_status run_spill_open(far_run *run);
+far_status run_spill_open_side(const far_run *run, const run_side *side); /* a file of its own */
 far_status run_check_fit(const far_run *run); /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
 /* run_save.c. Collective, but for saver_plan. run_save begins a checkpoint, each step brings it on, run_save_finish waits for it. */
 far_status run_saver_plan(far_run *run);

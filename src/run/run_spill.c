@@ -103,7 +103,7 @@ static far_status fit_bands(far_run *run, int64_t limit)
     return run_bytes_in_all(run) < bytes ? FAR_OK : band_sides(run, false, limit);
 }
 
-far_status run_spill_fit(far_run *run)
+static far_status fit(far_run *run)
 {
     const int64_t limit = run_memory_limit(run);
     if (!key_is(run, "exec.spill", "auto")) return FAR_OK;
@@ -120,17 +120,61 @@ static const char *folder_of(const far_run *run)
     return run->folder != NULL ? run->folder : ".";
 }
 
-far_status run_spill_open(const far_run *run, const run_side *side)
+/* Packed where it would not go on the disk as it is: auto. How much it takes then is known once it is there. */
+static void choose_packing(far_run *run)
 {
-    char bytes[32];
-    const char *folder = folder_of(run);
-    if (side->exec == NULL || side->plan->spill_bytes == 0) return FAR_OK;
-    FAR_TRY(fari_executor_open_spill(side->exec, folder));
-    fari_log(FAR_LOG_DEBUG, "%s of disk in %s for tensors that wait there",
-             fari_bytes_text(side->plan->spill_bytes, bytes), folder);
+    run_side *sides[] = { &run->train, &run->eval };
+    const int64_t there = fari_folder_free_bytes(folder_of(run)),
+                  free_bytes = there >= 0 ? there : fari_folder_free_bytes(".");
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        run_side *side = sides[i];
+        if (side->plan == NULL) continue;
+        const bool is_too_large = free_bytes >= 0 && side->plan->spill_bytes > free_bytes;
+        side->spill.is_packed =
+            key_is(run, "exec.pack", "always") || (key_is(run, "exec.pack", "auto") && is_too_large);
+        side->plan->opts.spill.is_packed = side->spill.is_packed;
+    }
+}
+
+far_status run_spill_fit(far_run *run)
+{
+    FAR_TRY(fit(run));
+    choose_packing(run);
+    return FAR_OK;
+}
+
+static void warn_of_folder(const char *folder)
+{
     if (fari_folder_is_in_memory(folder))
         fari_log(FAR_LOG_WARN,
                  "tensors wait in %s, which lies in memory: that saves none; run.spill_dir names a folder on a disk",
                  folder);
+}
+
+far_status run_spill_open_side(const far_run *run, const run_side *side)
+{
+    if (side->exec == NULL || side->plan->spill_bytes == 0) return FAR_OK;
+    warn_of_folder(folder_of(run));
+    return fari_executor_open_spill(side->exec, folder_of(run));
+}
+
+far_status run_spill_open(far_run *run)
+{
+    const run_side *sides[] = { &run->train, &run->eval };
+    char text[32];
+    int64_t bytes = 0;
+    bool is_packed = false;
+    for (size_t i = 0; i < FAR_COUNT(sides); i++) {
+        if (sides[i]->exec == NULL) continue;
+        if (sides[i]->plan->spill_bytes > bytes) bytes = sides[i]->plan->spill_bytes;
+        is_packed = is_packed || sides[i]->plan->opts.spill.is_packed;
+    }
+    if (bytes == 0) return FAR_OK;
+    warn_of_folder(folder_of(run));
+    FAR_TRY(fari_spill_file_open(folder_of(run), bytes, is_packed, &run->spill_file));
+    fari_log(FAR_LOG_DEBUG, "%s%s of disk in %s for tensors that wait there", is_packed ? "up to " : "",
+             fari_bytes_text(bytes, text), folder_of(run));
+    for (size_t i = 0; i < FAR_COUNT(sides); i++)
+        if (sides[i]->exec != NULL) FAR_TRY(fari_executor_use_spill(sides[i]->exec, run->spill_file));
     return FAR_OK;
 }

@@ -124,7 +124,7 @@ static far_status alone_open(far_run *run, alone *one)
     opts.shared_arena = NULL;
     opts.is_hashed = true;
     FAR_TRY(fari_executor_create(one->side.plan, one->store, &opts, &one->side.exec));
-    FAR_TRY(run_spill_open(run, &one->side));
+    FAR_TRY(run_spill_open_side(run, &one->side));
     const far_loader_opts loader = run_train_loader_opts(run, &one->side);
     FAR_TRY(far_loader_open(run->data.train, &loader, &one->loader));
     FAR_TRY(far_loader_seek(one->loader, 0, 0));

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -102,7 +103,7 @@ static void set_direct(fari_spill_file *file, bool is_direct)
     atomic_store(&file->is_direct, is_direct && is_set);
 }
 
-far_status fari_spill_file_open(const char *folder, int64_t bytes, fari_spill_file **file_out)
+far_status fari_spill_file_open(const char *folder, int64_t bytes, bool is_sparse, fari_spill_file **file_out)
 {
     far_status st = FAR_OK;
     _Alignas(FARI_PAGE_BYTES) char page[FARI_PAGE_BYTES] = { 0 };
@@ -112,7 +113,11 @@ far_status fari_spill_file_open(const char *folder, int64_t bytes, fari_spill_fi
     file->bytes = bytes;
     (void)snprintf(file->folder, sizeof file->folder, "%s", folder);
     FAR_TRY_GOTO(open_nameless(file), failed);
-    FAR_TRY_GOTO(take_room(file), failed);
+    if (!is_sparse) FAR_TRY_GOTO(take_room(file), failed);
+    else if (ftruncate(file->fd, (off_t)bytes) != 0) {
+        st = no_room(file, errno);
+        goto failed;
+    }
     set_direct(file, true);
     FAR_TRY_GOTO(fari_spill_file_write(file, 0, page, sizeof page), failed); /* finds out what the file system takes */
     *file_out = file;
@@ -132,6 +137,23 @@ void fari_spill_file_close(fari_spill_file *file)
 bool fari_spill_file_is_direct(const fari_spill_file *file)
 {
     return atomic_load(&file->is_direct);
+}
+
+void fari_spill_file_drop(const fari_spill_file *file, int64_t offset, int64_t bytes)
+{
+    if (bytes > 0) (void)fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+}
+
+int64_t fari_spill_file_used(const fari_spill_file *file)
+{
+    struct stat info;
+    return fstat(file->fd, &info) == 0 ? (int64_t)info.st_blocks * 512 : 0;
+}
+
+int64_t fari_folder_free_bytes(const char *folder)
+{
+    struct statvfs info;
+    return statvfs(folder, &info) == 0 ? (int64_t)info.f_bavail * (int64_t)info.f_frsize : -1;
 }
 
 bool fari_folder_is_in_memory(const char *folder)

@@ -62,6 +62,7 @@ def case_any_memory_gives_the_same_weights(tmp):
         written = plan["written_bytes"]
         assert train(tmp, f"within{i}", f"memory={memory}")[0] == want
     assert train(tmp, "most", "exec.spill=most", "exec.order=reversed")[0] == want
+    assert train(tmp, "packed", "exec.spill=most", "exec.pack=always")[0] == want
     assert train(tmp, "again", "exec.spill=most", "exec.recompute=most", "exec.order=random")[0] == want
     scores = [ok_json("eval", tmp / "all", "--json", f"exec.spill={how}") for how in ("none", "most")]
     assert scores[0] == scores[1], scores
@@ -119,6 +120,7 @@ def case_bands_give_the_same_weights(tmp):
     assert bands["arena_bytes"] < 0.4 * most["arena_bytes"], (bands["arena_bytes"], most["arena_bytes"])
     assert train(tmp, "bands", "exec.spill=most", "exec.bands=always", *TALL)[0] == want
     assert train(tmp, "order", "exec.bands=always", "exec.order=reversed", *TALL)[0] == want
+    assert train(tmp, "packed", "exec.spill=most", "exec.bands=always", "exec.pack=always", *TALL)[0] == want
     memory = (planned(tmp, "exec.spill=most", *TALL)["process_bytes"] + bands["process_bytes"]) // 2 + CONSTANT
     expect(farandole("plan", config(tmp), f"memory={memory}", "exec.bands=none", *TALL), 4, "nothing was started")
     assert planned(tmp, f"memory={memory}", *TALL)["process_bytes"] + CONSTANT <= memory

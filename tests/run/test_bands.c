@@ -28,6 +28,7 @@ static void all_ways(net_case net)
         variant.spill = (fari_spill_config){ .mode = way < 3 ? FARI_SPILL_NONE : FARI_SPILL_MOST,
                                              .min_bytes = 1,
                                              .piece_bytes = way == 4 ? 3 * FARI_PAGE_BYTES : FARI_PAGE_BYTES,
+                                             .is_packed = way == 5,
                                              .is_banded = true };
         variant.order = (fari_exec_order)(way % 3);
         variant.order_seed = (uint64_t)way;

@@ -54,7 +54,7 @@ FAR_TEST(pieces_come_back)
     int64_t count = 0;
     fari_spill_file *file = NULL;
     temp_folder(folder);
-    FAR_CHECK_OK(fari_spill_file_open(folder, 100 * PAGE, &file));
+    FAR_CHECK_OK(fari_spill_file_open(folder, 100 * PAGE, false, &file));
     FAR_CHECK_OK(fari_folder_list(folder, &names, &count));
     FAR_CHECK_EQ_I64(count, 0); /* no name */
     struct stat info;
@@ -80,11 +80,11 @@ FAR_TEST(no_room_is_told_before_the_start)
     char folder[TEMP_FOLDER_BYTES], words[TEMP_FOLDER_BYTES + 64];
     fari_spill_file *file = NULL;
     temp_folder(folder);
-    FAR_CHECK_STATUS(fari_spill_file_open(folder, INT64_C(1) << 52, &file), FAR_E_IO);
+    FAR_CHECK_STATUS(fari_spill_file_open(folder, INT64_C(1) << 52, false, &file), FAR_E_IO);
     FAR_CHECK_HAS(far_error_message(), "for spilled tensors in folder ");
     FAR_CHECK_HAS(far_error_message(), folder);
     (void)snprintf(words, sizeof words, "%s/nowhere", folder);
-    FAR_CHECK_STATUS(fari_spill_file_open(words, PAGE, &file), FAR_E_IO);
+    FAR_CHECK_STATUS(fari_spill_file_open(words, PAGE, false, &file), FAR_E_IO);
     FAR_CHECK_HAS(far_error_message(), "run.spill_dir");
     FAR_CHECK(file == NULL);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
@@ -142,7 +142,7 @@ FAR_TEST(through_the_page_cache_where_it_must_be)
     fari_spill_file *file = NULL;
     net_result want, got;
     temp_folder(folder);
-    FAR_CHECK_OK(fari_spill_file_open(folder, PAGE, &file));
+    FAR_CHECK_OK(fari_spill_file_open(folder, PAGE, false, &file));
     const bool is_direct = fari_spill_file_is_direct(file);
     fari_spill_file_close(file);
     if (!is_direct) FAR_SKIP("files in TMPDIR always go through the page cache");
@@ -155,7 +155,7 @@ FAR_TEST(through_the_page_cache_where_it_must_be)
         char *data = pages_of(2, what), *back = pages_of(2, 0);
         takes = what;
         refused = forgotten = 0;
-        FAR_CHECK_OK(fari_spill_file_open(folder, 10 * PAGE, &file));
+        FAR_CHECK_OK(fari_spill_file_open(folder, 10 * PAGE, false, &file));
         FAR_CHECK_OK(fari_spill_file_write(file, 3 * PAGE, data, 2 * PAGE));
         FAR_CHECK_OK(fari_spill_file_read(file, 3 * PAGE, back, 2 * PAGE));
         FAR_CHECK(memcmp(data, back, 2 * PAGE) == 0 && !fari_spill_file_is_direct(file));
