@@ -206,10 +206,12 @@ static far_status eval_plan(far_run *run)
     run_frame_size(run, &run->data.eval_frame, &run->eval.height, &run->eval.width);
     run->native.is_on = run_native_wanted(run);
     if (run->native.is_on) FAR_TRY(run_native_plan(run));
+    choose_spill(run, &run->eval);
+    if (run->native.is_on) run->eval.spill.is_banded = false;
+    FAR_TRY(run_native_measure(run));
     const int64_t heap_before = run_heap_bytes();
     FAR_TRY(run_graph_build(run, false, &run->eval));
     if (run_is_training(run)) FAR_TRY(run_metric_choose(run));
-    if (!run->native.is_on) choose_spill(run, &run->eval);
     FAR_TRY(run_side_plan(run, &run->eval));
     if (run->native.count < 2) return FAR_OK;
     const int64_t heap = run_heap_bytes() - heap_before, own = fari_plan_own_bytes(run->eval.plan);
@@ -271,7 +273,6 @@ far_status run_plan_sides(far_run *run)
         fari_plan_grain_hash(run->train.plan, run->plan_grains);
     }
     FAR_TRY(eval_plan(run));
-    run->arena_others = run->arena_bytes;
     FAR_TRY(run_inputs_measure(run));
     run_sum_sides(run);
     if (is_training) FAR_TRY(run_saver_plan(run));

@@ -169,26 +169,54 @@ static far_status find_extents(far_run *run)
 
 /* --- the largest, planned at once --- */
 
+/* What waits on disk follows from the same room as of the largest. */
+static run_side side_of(const far_run *run, const run_extent *extent)
+{
+    return (
+        run_side){ .batch = extent->batch, .height = extent->height, .width = extent->width, .spill = run->eval.spill };
+}
+
 static int compare_work(const void *a, const void *b)
 {
     const int64_t x = work_of(a), y = work_of(b);
     return (x < y) - (x > y);
 }
 
-/* The arena of the sizes next to the largest: batches and grains may make one of them need more. */
-static far_status try_others(far_run *run, const run_extent *by_work, int64_t count)
+/* The sizes, the largest first; the caller's to free. */
+static far_status sort_by_work(const run_native *native, run_extent **sorted_out)
 {
-    const int64_t least = work_of(&by_work[0]) - work_of(&by_work[0]) / 4;
-    for (int64_t i = 1; i < count && i < LARGE_MAX && work_of(&by_work[i]) >= least; i++) {
-        run_side side = { .batch = by_work[i].batch, .height = by_work[i].height, .width = by_work[i].width };
-        far_status st = run_graph_build(run, false, &side);
-        if (st == FAR_OK) st = run_side_plan(run, &side);
-        if (st == FAR_OK && fari_plan_run_bytes(side.plan) > run->arena_bytes)
-            run->arena_bytes = fari_plan_run_bytes(side.plan);
-        run_side_close(&side);
-        FAR_TRY(st);
-    }
+    run_extent *sorted = fari_alloc((size_t)native->count * sizeof *sorted);
+    if (sorted == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sizes", native->count);
+    memcpy(sorted, native->extents, (size_t)native->count * sizeof *sorted);
+    qsort(sorted, (size_t)native->count, sizeof *sorted, compare_work);
+    *sorted_out = sorted;
     return FAR_OK;
+}
+
+/* Batches and grains may make a size next to the largest need more. Where tensors wait on disk so that a size fits, all of the room is for any: what
+   they need then hardly follows from their extents. */
+far_status run_native_measure(far_run *run)
+{
+    const run_side *largest = &run->eval;
+    run_extent *by_work = NULL;
+    far_status st = FAR_OK;
+    run->arena_others = 0;
+    if (!run->native.is_on) return FAR_OK;
+    if (largest->plan != NULL && largest->spill.mode == FARI_SPILL_AUTO && run->native.count > 1)
+        run->arena_others =
+            largest->spill.arena_limit + fari_plan_run_bytes(largest->plan) - largest->plan->arena_bytes;
+    FAR_TRY(sort_by_work(&run->native, &by_work));
+    const int64_t least = work_of(&by_work[0]) - work_of(&by_work[0]) / 4;
+    for (int64_t i = 1; i < run->native.count && i < LARGE_MAX && work_of(&by_work[i]) >= least && st == FAR_OK; i++) {
+        run_side side = side_of(run, &by_work[i]);
+        st = run_graph_build(run, false, &side);
+        if (st == FAR_OK) st = run_side_plan(run, &side);
+        if (st == FAR_OK && fari_plan_run_bytes(side.plan) > run->arena_others)
+            run->arena_others = fari_plan_run_bytes(side.plan);
+        run_side_close(&side);
+    }
+    fari_free(by_work);
+    return st;
 }
 
 far_status run_native_plan(far_run *run)
@@ -199,16 +227,13 @@ far_status run_native_plan(far_run *run)
         native->is_on = false;
         return FAR_OK;
     }
-    run_extent *by_work = fari_alloc((size_t)native->count * sizeof *by_work);
-    if (by_work == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sizes", native->count);
-    memcpy(by_work, native->extents, (size_t)native->count * sizeof *by_work);
-    qsort(by_work, (size_t)native->count, sizeof *by_work, compare_work);
+    run_extent *by_work = NULL;
+    FAR_TRY(sort_by_work(native, &by_work));
     run->eval.batch = by_work[0].batch;
     run->eval.height = by_work[0].height;
     run->eval.width = by_work[0].width;
-    const far_status st = try_others(run, by_work, native->count);
     fari_free(by_work);
-    return st;
+    return FAR_OK;
 }
 
 void run_native_close(run_native *native)
@@ -251,7 +276,7 @@ far_status run_native_side(far_run *run, const run_extent *extent, run_side **si
         return FAR_OK;
     }
     run_side_close(other);
-    *other = (run_side){ .batch = extent->batch, .height = extent->height, .width = extent->width };
+    *other = side_of(run, extent);
     FAR_TRY(run_graph_build(run, false, other));
     FAR_TRY(run_side_plan(run, other));
     fari_exec_opts opts = run_exec_opts(run);
@@ -263,6 +288,7 @@ far_status run_native_side(far_run *run, const run_extent *extent, run_side **si
                  extent->batch, extent->height, extent->width, fari_plan_run_bytes(other->plan));
     }
     FAR_TRY(run_side_start(run, other, &opts));
+    FAR_TRY(run_spill_share(run, other));
     *side_out = other;
     return FAR_OK;
 }

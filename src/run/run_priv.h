@@ -250,8 +250,9 @@ void run_unbuild(far_run *run);
 far_status run_graph_build(far_run *run, bool is_training, run_side *side); /* of the side's batch, height and width */
 far_loader_opts run_train_loader_opts(const far_run *run, const run_side *side);
 fari_exec_opts run_exec_opts(const far_run *run);
-bool run_native_wanted(const far_run *run); /* run_native.c */
-far_status run_native_plan(far_run *run);   /* which sizes there are; the largest becomes that of run->eval */
+bool run_native_wanted(const far_run *run);  /* run_native.c */
+far_status run_native_plan(far_run *run);    /* which sizes there are; the largest becomes that of run->eval */
+far_status run_native_measure(far_run *run); /* arena_others, with run->eval.spill */
 void run_native_close(run_native *native);
 void run_native_report(const far_run *run, fari_text *text);
 far_frame run_native_frame(const run_extent *extent);
@@ -272,6 +273,7 @@ far_status run_spill_fit(far_run *run);
 /* Takes the room on disk, if plans want any: one file for training and evaluation, which never run at once. */
 far_status run_spill_open(far_run *run);
 far_status run_spill_open_side(const far_run *run, const run_side *side); /* a file of its own */
+far_status run_spill_share(const far_run *run, const run_side *side);     /* the run's where that is large enough */
 far_status run_check_fit(const far_run *run); /* run_fit.c: FAR_E_NOFIT where the plan needs more than there is */
 /* run_save.c. Collective, but for saver_plan. run_save begins a checkpoint, each step brings it on, run_save_finish waits for it. */
 far_status run_saver_plan(far_run *run);

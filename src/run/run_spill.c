@@ -3,24 +3,41 @@
 #include "plan/print.h"
 #include "run/run_priv.h"
 #include "run/spill_file.h"
+#include <inttypes.h>
 #include <string.h>
 
 #define TRIALS 4
 #define ROOM_BYTES (INT64_C(1) << 20) /* for the instructions that a trial may add */
 
-/* Whether tensors of a side may wait. Of evaluations in many sizes only one is planned now. */
-static bool may_spill(const far_run *run, const run_side *side)
+/* Whether tensors of a side may be there in windows. Of evaluations in many sizes only one is planned now, and the others' windows would have to be the same. */
+static bool may_band(const far_run *run, const run_side *side)
 {
     return side->plan != NULL && !(side == &run->eval && run->native.is_on);
 }
 
+/* Of its instructions, beside the arena. */
+static int64_t own_bytes(const run_side *side)
+{
+    return fari_plan_own_bytes(side->plan) + fari_executor_own_bytes(side->plan);
+}
+
+/* What a side wants of the arena: of evaluations in many sizes any of them. */
+static int64_t need_of(const far_run *run, const run_side *side)
+{
+    const int64_t bytes = fari_plan_run_bytes(side->plan);
+    return side == &run->eval && run->arena_others > bytes ? run->arena_others : bytes;
+}
+
 static far_status plan_again(far_run *run, run_side *side, int64_t arena_limit)
 {
+    const int64_t own = side->plan != NULL ? own_bytes(side) : 0;
     fari_plan_destroy(side->plan);
     side->plan = NULL;
     side->spill.mode = FARI_SPILL_AUTO;
     side->spill.arena_limit = arena_limit > 0 ? arena_limit : 1;
     FAR_TRY(run_side_plan(run, side));
+    if (side == &run->eval && run->native.is_on) FAR_TRY(run_native_measure(run));
+    if (side == &run->eval && run->native.count > 1) run->other_bytes += own_bytes(side) - own;
     FAR_TRY(run_inputs_measure(run)); /* in bands no batch lies in memory */
     run_sum_sides(run);
     return FAR_OK;
@@ -30,7 +47,7 @@ static far_status plan_again(far_run *run, run_side *side, int64_t arena_limit)
 static far_status fit_side(far_run *run, run_side *side, int64_t limit)
 {
     const int64_t left = limit - (run_bytes_in_all(run) - run->arena_bytes) - ROOM_BYTES;
-    if (!may_spill(run, side) || fari_plan_run_bytes(side->plan) <= left) return FAR_OK;
+    if (side->plan == NULL || need_of(run, side) <= left) return FAR_OK;
     if (side->spill.mode == FARI_SPILL_AUTO && side->plan->arena_bytes > side->spill.arena_limit)
         return FAR_OK; /* less cannot be had */
     const int64_t scratch = fari_plan_run_bytes(side->plan) - side->plan->arena_bytes;
@@ -86,7 +103,7 @@ static far_status band_sides(far_run *run, bool is_banded, int64_t limit)
 {
     run_side *sides[] = { &run->train, &run->eval };
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
-        if (!may_spill(run, sides[i])) continue;
+        if (!may_band(run, sides[i])) continue;
         sides[i]->spill.is_banded = is_banded;
         FAR_TRY(plan_again(run, sides[i], INT64_MAX)); /* what there is for it depends on both */
     }
@@ -156,6 +173,17 @@ far_status run_spill_open_side(const far_run *run, const run_side *side)
     if (side->exec == NULL || side->plan->spill_bytes == 0) return FAR_OK;
     warn_of_folder(folder_of(run));
     return fari_executor_open_spill(side->exec, folder_of(run));
+}
+
+far_status run_spill_share(const far_run *run, const run_side *side)
+{
+    char text[32];
+    const int64_t bytes = side->plan->spill_bytes;
+    const bool has_room = run->spill_file != NULL && bytes <= fari_spill_file_bytes(run->spill_file);
+    if (bytes == 0) return FAR_OK;
+    fari_log(FAR_LOG_DEBUG, "%s for tensors of %" PRId64 " x %" PRId64 " that wait on disk, in %s",
+             fari_bytes_text(bytes, text), side->height, side->width, has_room ? "the run's file" : "one of their own");
+    return has_room ? fari_executor_use_spill(side->exec, run->spill_file) : run_spill_open_side(run, side);
 }
 
 far_status run_spill_open(far_run *run)

@@ -139,6 +139,11 @@ bool fari_spill_file_is_direct(const fari_spill_file *file)
     return atomic_load(&file->is_direct);
 }
 
+int64_t fari_spill_file_bytes(const fari_spill_file *file)
+{
+    return file->bytes;
+}
+
 void fari_spill_file_drop(const fari_spill_file *file, int64_t offset, int64_t bytes)
 {
     if (bytes > 0) (void)fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);

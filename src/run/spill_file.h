@@ -18,7 +18,8 @@ far_status fari_spill_file_write(fari_spill_file *file, int64_t offset, const vo
 far_status fari_spill_file_read(fari_spill_file *file, int64_t offset, void *data_out, size_t bytes);
 /* Gives room back: nobody wants what is there. As good as the file system can. */
 void fari_spill_file_drop(const fari_spill_file *file, int64_t offset, int64_t bytes);
-int64_t fari_spill_file_used(const fari_spill_file *file); /* bytes of disk that it takes now */
+int64_t fari_spill_file_bytes(const fari_spill_file *file); /* as it was opened */
+int64_t fari_spill_file_used(const fari_spill_file *file);  /* bytes of disk that it takes now */
 /* Bytes that are free on the disk of a folder; -1: nobody knows. */
 int64_t fari_folder_free_bytes(const char *folder);
 /* Whether the page cache is passed by without being asked to forget. */

@@ -68,6 +68,37 @@ def case_any_memory_gives_the_same_weights(tmp):
     assert scores[0] == scores[1], scores
 
 
+# What the first layer gives waits while the widest are at work.
+LONG_SKIP = ("model={name: layers, layers: [{op: conv, name: first, out_channels: 32, kernel: 3, pad: 1}, {op: leaky_relu}, "
+             "{op: conv, out_channels: 48, kernel: 3, pad: 1}, {op: leaky_relu}, {op: conv, out_channels: 48, kernel: 3, pad: 1}, {op: leaky_relu}, "
+             "{op: conv, out_channels: 8, kernel: 3, pad: 1}, {op: leaky_relu, name: last}, {op: concat, inputs: [last, first]}, "
+             "{op: conv, out_channels: 3, kernel: 1}]}")  # fmt: skip
+
+
+def case_images_each_in_its_own_size(tmp):
+    """Their evaluation takes more than the training, in small crops: all sizes get by with the memory there is."""
+    path = tmp / "sizes.yaml"
+    path.write_text("".join(line.replace("=", ": ", 1) + "\n" for line in UNET if not line.startswith("model")))
+    words = [path, LONG_SKIP, "data.synthetic.shape=[1, 344, 264]", "data.synthetic.vary=0.15", "data.synthetic.test_samples=9",
+             "data.augment.crop=64", "eval.batch=2"]  # fmt: skip
+    bytes_of = lambda *more: ok_json("plan", *words, "--json", *more)["process_bytes"]  # noqa: E731
+    all_bytes, least = bytes_of("exec.spill=none"), bytes_of("exec.spill=most")
+    assert least < 0.9 * all_bytes, (least, all_bytes)
+    memory = least + (all_bytes - least) // 4 + CONSTANT + (1 << 20)
+    assert bytes_of(f"memory={memory}") + CONSTANT <= memory
+    expect(farandole("plan", *words, "exec.spill=none", f"memory={memory}"), 4, "exec.spill=most")
+    runs = {}
+    for name, how in (("all", "exec.spill=none"), ("within", f"memory={memory}"), ("most", "exec.spill=most")):
+        train = expect(farandole("train", *words, f"run.dir={tmp / name}", how, "log.level=debug"), 0)
+        ran = expect(farandole("eval", tmp / "all", "--json", how, "log.level=debug"), 0)
+        log = train.stderr + ran.stderr + (tmp / name / "log.txt").read_text()
+        assert name == "most" or "more memory than was planned" not in log, log
+        on_disk = log.count(" that wait on disk, in ")
+        assert on_disk == 0 if name == "all" else on_disk >= 3, (name, log)  # of several sizes, after one another
+        runs[name] = (weights(tmp / name), ran.stdout)
+    assert runs["within"] == runs["all"] and runs["most"] == runs["all"]
+
+
 def case_what_cannot_be_is_refused(tmp):
     ran = expect(farandole("train", config(tmp), f"run.dir={tmp / 'r'}", "memory=42M"), 4, "nothing was started", "all on disk that can wait")
     assert not (tmp / "r").exists()
