@@ -114,6 +114,11 @@ typedef struct far_prediction {
     bool is_byte;                    /**< before that its values were in [0, 1], from bytes */
     const int32_t
         *labels; /**< the truth: one, or [height, width]; FAR_LABEL_IGNORE where there is none; NULL: none at all */
+    /**
+     * far_run_predict_rows: which rows of the image these are; elems are [classes, rows, W], image [rows, width, channels], labels [rows, width].
+     * All of them, 0 and height, where images fit into memory.
+     */
+    int64_t row, rows;
 } far_prediction;
 /** Anything but FAR_OK ends the prediction and is what far_run_predict returns. */
 typedef far_status (*far_prediction_fn)(void *context, const far_prediction *prediction);
@@ -124,6 +129,11 @@ typedef far_status (*far_prediction_fn)(void *context, const far_prediction *pre
  * @return as far_run_evaluate, or what `fn` returned.
  */
 FAR_API far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context);
+/**
+ * As far_run_predict, also of images that do not fit into memory (far_run_predict then gives FAR_E_UNSUPPORTED): what the network gives for
+ * each pixel comes in bands of rows, all of one map from top to bottom before the next map. It waits on disk (run.spill_dir) while the step runs.
+ */
+FAR_API far_status far_run_predict_rows(far_run *run, far_prediction_fn fn, void *context);
 
 /**
  * The plan for people (or as JSON): memory by kind, instructions, predicted step time; of several ranks what each does, takes and

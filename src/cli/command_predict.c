@@ -97,7 +97,7 @@ static cli_exit predict(const cli_args *args, const cli_weights *weights, far_ra
     if (st != FAR_OK && is_new) (void)rmdir(out->folder);
     if (st == FAR_OK) {
         phase = CLI_RUNNING;
-        st = far_run_predict(run, predict_out_take, out);
+        st = far_run_predict_rows(run, predict_out_take, out);
     }
     cli_progress_end(&progress);
     far_status closed = FAR_OK;

@@ -53,6 +53,9 @@ static far_status take_stem(predict_out *out, const char *stem, bool *is_new_out
             table[at] = out->stems[i];
         }
         free(out->stems);
+        free(out->of_class);
+        (void)far_tiff_close(out->map_tiff, false); /* of a map whose last rows have not come */
+        (void)far_tiff_close(out->share_tiff, false);
         out->stems = table;
         out->stem_room = larger;
     }
@@ -336,39 +339,70 @@ static void row_of_probabilities(const predict_out *out, const far_prediction *p
     }
 }
 
-static far_status tiff_write(const predict_out *out, const char *path, const far_prediction *p,
-                             const far_tiff_opts *opts, row_fn row_of)
+/* Rows of a map as they come, from top to bottom: the file is begun with the first ones. */
+static far_status tiff_rows(const predict_out *out, const far_prediction *p, const char *ending,
+                            const far_tiff_opts *opts, row_fn row_of, far_tiff **tiff_io)
 {
-    far_tiff *tiff = NULL;
+    far_status st = FAR_OK;
+    if (p->row == 0) {
+        char *path = path_of(out, p, ending);
+        st = path != NULL ? far_tiff_create(path, opts, tiff_io) : no_memory();
+        free(path);
+    }
     void *row = malloc((size_t)(opts->width * opts->channels) * sizeof(float));
     if (row == NULL) return no_memory();
-    far_status st = far_tiff_create(path, opts, &tiff);
-    for (int64_t y = 0; y < opts->height && st == FAR_OK; y++) {
+    for (int64_t y = 0; y < p->shape.dim[1] && st == FAR_OK; y++) {
         row_of(out, p, y, row);
-        st = far_tiff_add(tiff, row, 1);
+        st = far_tiff_add(*tiff_io, row, 1);
     }
-    const far_status closed = far_tiff_close(tiff, st == FAR_OK);
     free(row);
-    return st != FAR_OK ? st : closed;
+    return st;
 }
 
-static far_status labels_tiff(predict_out *out, const char *path, const far_prediction *p)
+/* After the last rows. */
+static far_status tiff_end(predict_out *out, far_tiff **tiff_io)
 {
-    const far_tiff_opts opts = { .height = p->shape.dim[1],
+    far_tiff *tiff = *tiff_io;
+    *tiff_io = NULL;
+    const far_status st = far_tiff_close(tiff, true);
+    out->files += st == FAR_OK;
+    return st;
+}
+
+/* Of the whole map, which need not have the image's size where all of it comes at once. */
+static int64_t height_of(const far_prediction *p)
+{
+    return p->rows == p->height ? p->shape.dim[1] : p->height;
+}
+
+static far_status labels_tiff(predict_out *out, const far_prediction *p)
+{
+    const far_tiff_opts opts = { .height = height_of(p),
                                  .width = p->shape.dim[2],
                                  .channels = 1,
                                  .type = p->shape.dim[0] <= 256 ? FAR_TIFF_U8 : FAR_TIFF_I32,
                                  .is_classes = true };
-    return tiff_write(out, path, p, &opts, row_of_classes);
+    return tiff_rows(out, p, ".tif", &opts, row_of_classes, &out->map_tiff);
 }
 
-static far_status probabilities_tiff(predict_out *out, const char *path, const far_prediction *p)
+static far_status probabilities_tiff(predict_out *out, const far_prediction *p)
 {
     const far_tiff_opts opts = {
-        .height = p->shape.dim[1], .width = p->shape.dim[2], .channels = (int32_t)p->shape.dim[0], .type = FAR_TIFF_F32
+        .height = height_of(p), .width = p->shape.dim[2], .channels = (int32_t)p->shape.dim[0], .type = FAR_TIFF_F32
     };
     const far_status st = room(&out->shares, &out->share_room, p->shape.dim[0], sizeof *out->shares);
-    return st == FAR_OK ? tiff_write(out, path, p, &opts, row_of_probabilities) : st;
+    if (st != FAR_OK) return st;
+    return tiff_rows(out, p, "-probabilities.tif", &opts, row_of_probabilities, &out->share_tiff);
+}
+
+static far_status write_tiffs(predict_out *out, const far_prediction *p)
+{
+    const bool is_last = p->row + p->rows == p->height;
+    far_status st = labels_tiff(out, p);
+    if (st == FAR_OK && is_last) st = tiff_end(out, &out->map_tiff);
+    if (st == FAR_OK && out->has_probabilities) st = probabilities_tiff(out, p);
+    if (st == FAR_OK && out->has_probabilities && is_last) st = tiff_end(out, &out->share_tiff);
+    return st;
 }
 
 typedef far_status (*write_fn)(predict_out *out, const char *path, const far_prediction *p);
@@ -382,47 +416,72 @@ static far_status file_write(predict_out *out, const far_prediction *p, const ch
     return st;
 }
 
+static int64_t classes_of(const far_prediction *p)
+{
+    return p->shape.dim[0] + (p->shape.dim[0] == 1);
+}
+
+/* Pixels of each class, and those that are right, of the rows that are there. */
+static far_status count_rows(predict_out *out, const far_prediction *p)
+{
+    const int64_t classes = classes_of(p), pixels = far_prediction_pixels(p);
+    const far_status st = room(&out->of_class, &out->class_room, classes, sizeof *out->of_class);
+    if (st != FAR_OK) return st;
+    if (p->row == 0) {
+        memset(out->of_class, 0, (size_t)classes * sizeof *out->of_class);
+        out->map_right = out->map_counted = 0;
+    }
+    for (int64_t i = 0; p->labels != NULL && pixels == p->rows * p->width && i < pixels; i++) {
+        out->map_counted += p->labels[i] >= 0;
+        out->map_right += p->labels[i] >= 0 && p->labels[i] == out->labels[i];
+    }
+    for (int64_t i = 0; i < pixels; i++) out->of_class[out->labels[i]]++;
+    return FAR_OK;
+}
+
 static void map_row(predict_out *out, const far_prediction *p, const char *ending)
 {
-    const int64_t classes = p->shape.dim[0] + (p->shape.dim[0] == 1), pixels = far_prediction_pixels(p);
-    int64_t right = 0, counted = 0;
     char *path = path_of(out, p, ending);
     (void)fprintf(out->table, "%" PRId64 ",", p->sample);
     csv_text(out->table, p->name != NULL ? p->name : "");
     (void)fprintf(out->table, ",%d,", (int)p->map);
     csv_text(out->table, path != NULL ? path + strlen(out->folder) + 1 : "");
     free(path);
-    for (int64_t i = 0; p->labels != NULL && pixels == p->height * p->width && i < pixels; i++) {
-        counted += p->labels[i] >= 0;
-        right += p->labels[i] >= 0 && p->labels[i] == out->labels[i];
-    }
     (void)fprintf(out->table, ",%" PRId64 ",%" PRId64, p->height, p->width);
-    if (counted > 0) (void)fprintf(out->table, ",%" PRId64 ",%" PRId64, right, counted);
+    if (out->map_counted > 0) (void)fprintf(out->table, ",%" PRId64 ",%" PRId64, out->map_right, out->map_counted);
     else (void)fputs(",,", out->table);
-    out->right += right;
-    out->counted += counted;
-    for (int64_t k = 0; k < classes; k++) {
-        int64_t of_class = 0;
-        for (int64_t i = 0; i < pixels; i++) of_class += out->labels[i] == k;
-        (void)fprintf(out->table, ",%" PRId64, of_class);
-    }
+    out->right += out->map_right;
+    out->counted += out->map_counted;
+    for (int64_t k = 0; k < classes_of(p); k++) (void)fprintf(out->table, ",%" PRId64, out->of_class[k]);
     (void)fputc('\n', out->table);
+}
+
+/* What needs all rows at once. */
+static far_status write_whole(predict_out *out, const far_prediction *p)
+{
+    const bool is_array = out->format == PREDICT_NPY;
+    far_status st = file_write(out, p, is_array ? ".npy" : ".png", is_array ? labels_write : picture_write);
+    if (st == FAR_OK && out->has_probabilities) st = file_write(out, p, "-probabilities.npy", probabilities_write);
+    return st;
 }
 
 static far_status take_map(predict_out *out, const far_prediction *p)
 {
+    const bool is_whole = p->rows == p->height;
     far_status st = out->table == NULL ? maps_open(out, p) : FAR_OK;
     if (st == FAR_OK) st = room(&out->labels, &out->label_room, far_prediction_pixels(p), sizeof *out->labels);
     if (st != FAR_OK) return st;
     const bool is_tiff = out->format == PREDICT_TIFF, is_array = out->format == PREDICT_NPY;
-    const char *ending = is_tiff ? ".tif" : is_array ? ".npy" : ".png";
+    if (!is_whole && (!is_tiff || out->has_overlays))
+        return far_fail(FAR_E_UNSUPPORTED,
+                        "maps of %" PRId64 " x %" PRId64
+                        " do not fit into memory whole: --format tiff, without --overlay, writes them row by row",
+                        p->height, p->width);
     far_prediction_classes(p, out->labels);
-    st = file_write(out, p, ending, is_tiff ? labels_tiff : is_array ? labels_write : picture_write);
+    st = is_tiff ? write_tiffs(out, p) : write_whole(out, p);
     if (st == FAR_OK && out->has_overlays) st = file_write(out, p, "-overlay.png", overlay_write);
-    if (st == FAR_OK && out->has_probabilities)
-        st = is_tiff ? file_write(out, p, "-probabilities.tif", probabilities_tiff)
-                     : file_write(out, p, "-probabilities.npy", probabilities_write);
-    if (st == FAR_OK) map_row(out, p, ending);
+    if (st == FAR_OK) st = count_rows(out, p);
+    if (st == FAR_OK && p->row + p->rows == p->height) map_row(out, p, is_tiff ? ".tif" : is_array ? ".npy" : ".png");
     return st;
 }
 
@@ -430,7 +489,7 @@ far_status predict_out_take(void *context, const far_prediction *prediction)
 {
     predict_out *out = context;
     far_status st = FAR_OK;
-    if (prediction->map == 0) {
+    if (prediction->map == 0 && prediction->row == 0) {
         out->samples++;
         st = stem_choose(out, prediction);
     }

@@ -30,6 +30,10 @@ typedef struct predict_out {
     int32_t *labels;        /* of the sample at hand */
     float *shares;
     int64_t label_room, share_room;
+    far_tiff *map_tiff, *share_tiff; /* of the map at hand, as far as its rows have come */
+    int64_t map_right, map_counted;
+    int64_t *of_class; /* pixels of the map at hand */
+    int64_t class_room;
     char stem[200];  /* of the files of the sample at hand */
     uint64_t *stems; /* hashes of file names in use: an open table */
     int64_t stem_count, stem_room;

@@ -158,7 +158,7 @@ void far_graph_output(far_graph *graph, const char *name, far_value value)
     if (fari_reserve((void **)&graph->outputs, &graph->output_cap, graph->output_count + 1, sizeof(fari_output))) {
         char *copy = fari_strdup(name);
         if (copy != NULL) {
-            graph->outputs[graph->output_count++] = (fari_output){ copy, value };
+            graph->outputs[graph->output_count++] = (fari_output){ .name = copy, .value = value };
             return;
         }
     }

@@ -44,6 +44,7 @@ struct fari_node {
 typedef struct fari_output {
     char *name;
     far_value value;
+    bool is_taken; /* handed over piece by piece while a step runs (fari_step.take_rows), not kept to its end */
 } fari_output;
 
 struct far_graph {

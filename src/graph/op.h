@@ -66,6 +66,10 @@ typedef struct fari_step {
     far_status (*feed_rows)(void *context, int32_t input, int64_t sample, int64_t row_lo, int64_t row_hi,
                             void *rows_out);
     void *feed_context;
+    /* Of an output that is taken: a piece of it, once it is there; `output` counts the graph's outputs. In any order, by any thread, several at
+       once; a failure ends the step. NULL: nobody wants them. */
+    far_status (*take_rows)(void *context, int32_t output, const fari_view *piece);
+    void *take_context;
 } fari_step;
 
 /* One kernel call. Fixed when the plan is made, but for what `step` points to. */

@@ -470,7 +470,7 @@ far_status fari_plan_lower(fari_plan *plan)
     if (graph->loss >= 0 && plan->tensor_buffer[graph->loss] >= 0)
         plan->buffers[plan->tensor_buffer[graph->loss]].is_kept = true;
     for (int64_t i = 0; i < graph->output_count; i++)
-        if (plan->tensor_buffer[graph->outputs[i].value] >= 0)
+        if (plan->tensor_buffer[graph->outputs[i].value] >= 0 && !graph->outputs[i].is_taken)
             plan->buffers[plan->tensor_buffer[graph->outputs[i].value]].is_kept = true;
 done:
     fari_flow_destroy(low.walk.flow);

@@ -90,6 +90,27 @@ static far_status run_call(const fari_executor *exec, const fari_instr *instr, c
     return instr->run(&call);
 }
 
+/* What a call has made of an output that is taken: only now is it sure to be there. */
+static far_status take_output(const fari_executor *exec, const fari_instr *instr)
+{
+    const fari_plan *plan = exec->plan;
+    const fari_node *node = plan->graph->nodes[instr->node];
+    for (int32_t i = 0; i < plan->graph->output_count; i++) {
+        const fari_output *output = &plan->graph->outputs[i];
+        if (!output->is_taken || output->value != node->out[0]) continue;
+        fari_view piece = plan->views[instr->view0 + instr->in_count];
+        piece.data = fari_exec_view_data(exec, instr->view0 + instr->in_count);
+        return exec->step->take_rows(exec->step->take_context, i, &piece);
+    }
+    return FAR_OK;
+}
+
+static far_status run_and_take(const fari_executor *exec, const fari_instr *instr, char *scratch)
+{
+    FAR_TRY(run_call(exec, instr, scratch));
+    return exec->step->take_rows != NULL ? take_output(exec, instr) : FAR_OK;
+}
+
 /* left += right for every pair of outputs. */
 static far_status run_sum(const fari_executor *exec, const fari_instr *instr)
 {
@@ -168,7 +189,7 @@ far_status fari_exec_run_instr(fari_executor *exec, int32_t idx, char *scratch)
     const fari_instr *instr = &plan->instrs[idx];
     const fari_backend *backend = plan->opts.backend;
     switch ((fari_instr_kind)instr->kind) {
-    case FARI_INSTR_CALL: return run_call(exec, instr, scratch);
+    case FARI_INSTR_CALL: return run_and_take(exec, instr, scratch);
     case FARI_INSTR_COMBINE: return instr->aux ? run_sum(exec, instr) : run_call(exec, instr, scratch);
     case FARI_INSTR_FEED: return run_feed(exec, instr);
     case FARI_INSTR_SEND: /* never here: make_ready */

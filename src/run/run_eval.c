@@ -102,6 +102,7 @@ static far_status side_batches(far_run *run, run_side *side, far_dataset *set, c
     int64_t skipped = 0;
     int64_t *ids = fari_alloc((size_t)side->batch * sizeof *ids);
     if (ids == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for %" PRId64 " sample numbers", side->batch);
+    if (run_is_taken(run, side)) FAR_TRY_GOTO(run_taken_open(run, side), done);
     FAR_TRY_GOTO(visitor->begin(visitor->context, side), done);
     FAR_TRY_GOTO(run_input_open(run, side, set, opts, &loader), done);
     while ((st = run_sample_failed(run, far_loader_next(loader, &batch))) == FAR_OK) {
@@ -114,6 +115,7 @@ static far_status side_batches(far_run *run, run_side *side, far_dataset *set, c
 done:
     far_loader_close(loader);
     run_rows_close(side);
+    run_taken_close(side);
     fari_free(ids);
     return st;
 }

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "run/run_collect.h"
 #include "run/run_priv.h"
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -93,6 +94,7 @@ int64_t run_results_bytes(const far_run *run)
     const int64_t pixels = run->eval.height * run->eval.width; /* the largest side */
     const int64_t labels = run->data.info.label == FAR_LABEL_MAP ? pixels * (int64_t)sizeof(int32_t) : 0;
     const int64_t image = is_padded(run) ? pixels * run->data.info.channels * (int64_t)sizeof(float) : 0;
+    if (run_is_taken(run, &run->eval)) return run_taken_bytes(run, &run->eval);
     const int64_t collect = run->comm != NULL ? run_collect_bytes(run, &run->eval, &run->data.info) : 0;
     if (run_is_follower(run)) return collect;
     return elems_of_sample(&run->eval) * (int64_t)sizeof(float) + labels + image + collect + fed_bytes(run, &run->eval);
@@ -142,15 +144,15 @@ void run_results_close(run_results *results)
 /* ---- one sample ---- */
 
 /* The part of a padded image that is the sample's own. */
-static far_status take_extent(const run_results *results, far_prediction *p)
+static far_status take_extent(const far_run *run, const run_side *side, far_dataset *set, far_prediction *p)
 {
     int64_t height = 0, width = 0;
-    p->height = results->side->height;
-    p->width = results->side->width;
-    if (!is_padded(results->run)) return FAR_OK;
-    FAR_TRY(far_dataset_extent(results->set, p->sample, &height, &width));
-    height >>= far_config_i64(results->run->config, "data.downsample");
-    width >>= far_config_i64(results->run->config, "data.downsample");
+    p->height = side->height;
+    p->width = side->width;
+    if (!is_padded(run)) return FAR_OK;
+    FAR_TRY(far_dataset_extent(set, p->sample, &height, &width));
+    height >>= far_config_i64(run->config, "data.downsample");
+    width >>= far_config_i64(run->config, "data.downsample");
     if (height < p->height) p->height = height;
     if (width < p->width) p->width = width;
     return FAR_OK;
@@ -229,6 +231,21 @@ static far_status find_inputs(const run_results *results, const far_batch *batch
     return FAR_OK;
 }
 
+far_status run_prediction_begin(const far_run *run, const run_side *side, far_dataset *set, int64_t sample,
+                                far_prediction *p_out)
+{
+    *p_out =
+        (far_prediction){ .sample = sample,
+                          .map_count = side->model.count,
+                          .name = far_dataset_sample_name(set, sample),
+                          .channels = run->data.info.channels,
+                          .depth = run->data.info.depth,
+                          .mean = run->data.has_moments ? run->data.mean : NULL,
+                          .std = run->data.has_moments ? run->data.std : NULL,
+                          .is_byte = run->data.info.is_integer && !far_config_bool(run->config, "data.augment.log1p") };
+    return take_extent(run, side, set, p_out);
+}
+
 far_status run_results_each(const run_results *results, const far_batch *batch, int64_t idx, far_prediction_fn fn,
                             void *context)
 {
@@ -237,15 +254,9 @@ far_status run_results_each(const run_results *results, const far_batch *batch, 
     const int32_t *labels = NULL;
     far_status told = FAR_OK;
     if (batch->sample_ids[idx] < 0) return FAR_OK; /* could not be read */
-    far_prediction p = { .sample = batch->sample_ids[idx],
-                         .map_count = results->side->model.count,
-                         .name = far_dataset_sample_name(results->set, batch->sample_ids[idx]),
-                         .channels = run->data.info.channels,
-                         .depth = run->data.info.depth,
-                         .mean = run->data.has_moments ? run->data.mean : NULL,
-                         .std = run->data.has_moments ? run->data.std : NULL,
-                         .is_byte = run->data.info.is_integer && !far_config_bool(run->config, "data.augment.log1p") };
-    FAR_TRY(take_extent(results, &p));
+    far_prediction p;
+    FAR_TRY(run_prediction_begin(run, results->side, results->set, batch->sample_ids[idx], &p));
+    p.rows = p.height;
     FAR_TRY(find_inputs(results, batch, idx, &image, &labels));
     if (!run_is_follower(run)) take_image(results, image, &p);
     for (p.map = 0; p.map < p.map_count; p.map++) {
@@ -273,6 +284,7 @@ static far_status predict_begin(void *context, const run_side *side)
 {
     predicting *p = context;
     run_results_close(&p->results);
+    if (side->taken != NULL) return FAR_OK;
     return run_results_open(p->run, side, p->set, &p->results);
 }
 
@@ -280,13 +292,24 @@ static far_status predict_batch(void *context, const run_side *side, const far_b
                                 int64_t total)
 {
     const predicting *p = context;
-    (void)side;
-    for (int64_t i = 0; i < batch->count; i++) FAR_TRY(run_results_each(&p->results, batch, i, p->fn, p->context));
+    for (int64_t i = 0; i < batch->count; i++)
+        FAR_TRY(side->taken != NULL ? run_taken_each(side, p->set, batch, i, p->fn, p->context)
+                                    : run_results_each(&p->results, batch, i, p->fn, p->context));
     run_report(p->run, "predict", done, total, NAN, 0.0, NULL);
     return FAR_OK;
 }
 
 far_status far_run_predict(far_run *run, far_prediction_fn fn, void *context)
+{
+    if (run_is_taken(run, &run->eval))
+        return FAR_FAIL(FAR_E_UNSUPPORTED,
+                        "images of %" PRId64 " x %" PRId64 " do not fit into memory whole: far_run_predict_rows hands "
+                        "over what the network makes of them in bands",
+                        run->eval.height, run->eval.width);
+    return far_run_predict_rows(run, fn, context);
+}
+
+far_status far_run_predict_rows(far_run *run, far_prediction_fn fn, void *context)
 {
     run_part part = { 0 };
     FAR_TRY(run_part_of(run, &part));

@@ -50,6 +50,7 @@ typedef struct run_side {
     fari_feed_box boxes[2];       /* how they are fed */
     fari_spill_config spill;      /* of the plan: what waits on disk */
     struct run_rows *rows;        /* makes its inputs row by row; NULL: batches are fed */
+    struct run_taken *taken; /* takes what the network gives piece by piece; NULL: it is kept to the end of a step */
 } run_side;
 
 /* What ranks tell each other while a step is computed. */
@@ -337,8 +338,24 @@ far_status run_rows_image(const run_side *side, const far_batch *batch, int64_t 
                           float *image_out);
 far_status run_rows_labels(const run_side *side, const far_batch *batch, int64_t idx, int64_t row, int64_t count,
                            int32_t *labels_out);
-far_status run_inputs_measure(
-    far_run *run); /* run_build.c: loader_bytes and eval_loader_bytes, once sides are planned */
+/* run_build.c: loader_bytes and eval_loader_bytes, once sides are planned. */
+far_status run_inputs_measure(far_run *run);
+/* run_taken.c: of sides whose plans go in bands, what the network gives for each pixel is taken while a step runs, for predictions. */
+typedef struct run_taken run_taken;
+void run_taken_mark(const far_run *run, run_side *side,
+                    bool is_banded); /* before it is planned: which outputs are taken */
+bool run_is_taken(const far_run *run, const run_side *side);
+int64_t run_taken_bytes(const far_run *run, const run_side *side);
+far_status run_taken_open(const far_run *run, run_side *side); /* side->taken */
+void run_taken_close(run_side *side);
+void run_taken_step(const run_side *side, fari_step *step_io);
+/* Sample `idx` of a batch that went through the graph: `fn` for each band of rows of each of the network's outputs. */
+far_status run_taken_each(const run_side *side, far_dataset *set, const far_batch *batch, int64_t idx,
+                          far_prediction_fn fn, void *context);
+/* run_predict.c: what is known of a sample's predictions before any is there: all but row, rows, map, shape, elems, image and labels. */
+far_status run_prediction_begin(const far_run *run, const run_side *side, far_dataset *set, int64_t sample,
+                                far_prediction *p_out);
+const char *run_spill_folder(const far_run *run);    /* run_spill.c: where tensors wait */
 far_status run_step(far_run *run, double *loss_out); /* run_train.c: one step of training */
 void run_advise(const far_run *run);                 /* run_advice.c: warnings at the start of a training */
 bool run_timeline_is_due(const far_run *run);        /* run_timeline.c: whether the next step is traced */

@@ -151,6 +151,7 @@ void run_input_feed(far_run *run, const run_side *side, const far_batch *batch, 
     step_io->feed = feed_out;
     step_io->sample_ids = batch->sample_ids;
     run_feed(run, side, batch, feed_out);
+    run_taken_step(side, step_io);
     if (side->rows == NULL) return;
     side->rows->epoch = batch->epoch;
     side->rows->sample_ids = batch->sample_ids;

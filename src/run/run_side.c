@@ -101,6 +101,7 @@ static far_status plan_for(const far_run *run, run_side *side, const fari_mesh *
     opts.spill = side->spill;
     opts.spill.is_banded = side->spill.is_banded && fari_mesh_ranks(mesh) == 1;
     run_config_grain(run->config, &opts.grain);
+    run_taken_mark(run, side, opts.spill.is_banded);
     FAR_TRY(fari_plan_create(side->graph, &opts, &side->plan));
     side_feeds(side);
     return FAR_OK;
@@ -132,6 +133,7 @@ far_status run_side_start(const far_run *run, run_side *side, fari_exec_opts *op
 void run_side_close(run_side *side)
 {
     run_rows_close(side);
+    run_taken_close(side);
     fari_executor_destroy(side->exec);
     fari_plan_destroy(side->plan);
     far_graph_destroy(side->graph);

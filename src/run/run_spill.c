@@ -130,7 +130,7 @@ static far_status fit(far_run *run)
     return run_bytes_in_all(run) <= limit ? FAR_OK : fit_bands(run, limit);
 }
 
-static const char *folder_of(const far_run *run)
+const char *run_spill_folder(const far_run *run)
 {
     const char *set = far_config_text(run->config, "run.spill_dir");
     if (set[0] != '\0') return set;
@@ -141,7 +141,7 @@ static const char *folder_of(const far_run *run)
 static void choose_packing(far_run *run)
 {
     run_side *sides[] = { &run->train, &run->eval };
-    const int64_t there = fari_folder_free_bytes(folder_of(run)),
+    const int64_t there = fari_folder_free_bytes(run_spill_folder(run)),
                   free_bytes = there >= 0 ? there : fari_folder_free_bytes(".");
     for (size_t i = 0; i < FAR_COUNT(sides); i++) {
         run_side *side = sides[i];
@@ -171,8 +171,8 @@ static void warn_of_folder(const char *folder)
 far_status run_spill_open_side(const far_run *run, const run_side *side)
 {
     if (side->exec == NULL || side->plan->spill_bytes == 0) return FAR_OK;
-    warn_of_folder(folder_of(run));
-    return fari_executor_open_spill(side->exec, folder_of(run));
+    warn_of_folder(run_spill_folder(run));
+    return fari_executor_open_spill(side->exec, run_spill_folder(run));
 }
 
 far_status run_spill_share(const far_run *run, const run_side *side)
@@ -198,10 +198,10 @@ far_status run_spill_open(far_run *run)
         is_packed = is_packed || sides[i]->plan->opts.spill.is_packed;
     }
     if (bytes == 0) return FAR_OK;
-    warn_of_folder(folder_of(run));
-    FAR_TRY(fari_spill_file_open(folder_of(run), bytes, is_packed, &run->spill_file));
+    warn_of_folder(run_spill_folder(run));
+    FAR_TRY(fari_spill_file_open(run_spill_folder(run), bytes, is_packed, &run->spill_file));
     fari_log(FAR_LOG_DEBUG, "%s%s of disk in %s for tensors that wait there", is_packed ? "up to " : "",
-             fari_bytes_text(bytes, text), folder_of(run));
+             fari_bytes_text(bytes, text), run_spill_folder(run));
     for (size_t i = 0; i < FAR_COUNT(sides); i++)
         if (sides[i]->exec != NULL) FAR_TRY(fari_executor_use_spill(sides[i]->exec, run->spill_file));
     return FAR_OK;

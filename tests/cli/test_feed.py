@@ -223,6 +223,33 @@ def case_bands(tmp):
     assert plans[0]["data_bytes"] == plans[1]["data_bytes"] < plans[2]["data_bytes"] // 4, [p["data_bytes"] for p in plans]
 
 
+def predictions(tmp, name, *words):
+    """All files, byte by byte."""
+    expect(farandole("predict", tmp / "run-batches", "--out", tmp / name, "--format", "tiff", "--probabilities", "--quiet", *words), 0)
+    return {p.name: p.read_bytes() for p in sorted((tmp / name).iterdir())}
+
+
+def case_predictions_in_bands(tmp):
+    """What a network gives of images that go through it band by band is written in rows: the same files."""
+    words = ["data.kind=synthetic", "data.synthetic.samples=6", "data.synthetic.test_samples=3", "data.synthetic.label=map",
+             f"data.synthetic.classes={CLASSES}", f"data.synthetic.shape=[2,{HEIGHT},{WIDTH}]"]  # fmt: skip
+    if "without libtiff" in farandole("predict", train(tmp, "batches", words)[0], "--format", "tiff").stderr:
+        raise Skip("built without libtiff")
+    want = predictions(tmp, "whole")
+    assert len(want) == 7, want.keys()
+    assert predictions(tmp, "bands", "exec.bands=always") == want
+    assert predictions(tmp, "rows", "data.feed=rows") == want
+    assert predictions(tmp, "batches", "exec.bands=always", "data.feed=batches") == want
+    tall = [f"data.synthetic.shape=[2,600,{WIDTH}]"]
+    want = predictions(tmp, "tall", *tall)
+    assert predictions(tmp, "tall-bands", "exec.bands=always", *tall) == want  # several bands of rows
+    padded = [*tall, "data.size=[640,44]", "data.fit=pad"]
+    assert predictions(tmp, "padded-bands", "exec.bands=always", *padded) == predictions(tmp, "padded", *padded)
+    assert not [p for p in tmp.rglob("predictions.??????")]
+    run = tmp / "run-batches"
+    expect(farandole("predict", run, "--out", tmp / "png", "exec.bands=always", *tall), 1, "600 x 36", "--format tiff")
+
+
 # ---- what goes wrong ----
 
 def case_what_needs_whole_images_is_refused(tmp):
