@@ -11,8 +11,6 @@
 #include "support/temp_folder.h"
 #include "test.h"
 
-#define SEED 9
-
 static const fari_spill_config whole = { .is_banded = true };
 static const fari_spill_config windows = {
     .mode = FARI_SPILL_MOST, .min_bytes = 1, .piece_bytes = FARI_PAGE_BYTES, .is_banded = true
@@ -122,36 +120,24 @@ typedef struct tally {
 
 static void check_seed(uint64_t seed, const char *folder, tally *all)
 {
-    fari_backend *backend = NULL;
-    void *feed[2] = { NULL, NULL };
-    dice d = { fari_rng_key(seed, 1, 0, 0), 0 };
-    far_graph *graph = random_graph(&d);
-    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    graph_inputs(graph, &d, feed);
-    rank_set_opts opts = {
-        .plan = { .grain = random_grain(&d), .threads = (int32_t)roll(&d, 1, 2), .backend = backend },
-        .exec = { .order = (fari_exec_order)roll(&d, 0, 2), .order_seed = seed, .spill_folder = folder },
-        .seed = SEED,
-        .arrival_seed = seed
-    };
-    const graph_outcome want = run_graph(graph, &opts, feed);
+    graph_case c;
+    graph_case_open(seed, &c);
+    c.opts.exec.spill_folder = folder;
+    const graph_outcome want = run_graph(c.graph, &c.opts, c.feed);
     for (int32_t way = 0; way < 2; way++) {
         fari_plan *plan = NULL;
-        opts.plan.spill = way == 0 ? whole : windows;
-        FAR_CHECK_OK(fari_plan_create(graph, &opts.plan, &plan));
+        c.opts.plan.spill = way == 0 ? whole : windows;
+        FAR_CHECK_OK(fari_plan_create(c.graph, &c.opts.plan, &plan));
         FAR_CHECK_OK(fari_plan_check_hazards(plan));
         all->graphs += way > 0 && count_rings(plan) > 0;
         all->rings += count_rings(plan);
         all->sweeps += plan->sweep_count;
         fari_plan_destroy(plan);
-        const graph_outcome got = run_graph(graph, &opts, feed);
+        const graph_outcome got = run_graph(c.graph, &c.opts, c.feed);
         FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0 && strcmp(got.outputs, want.outputs) == 0,
                       "seed %d, way %d: other weights or outputs", (int)seed, (int)way);
     }
-    backend->destroy(backend);
-    far_graph_destroy(graph);
-    free(feed[0]);
-    free(feed[1]);
+    graph_case_close(&c);
 }
 
 static void check_seeds(uint64_t first, uint64_t last)

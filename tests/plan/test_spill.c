@@ -10,8 +10,6 @@
 #include "support/temp_folder.h"
 #include "test.h"
 
-#define SEED 9
-
 static const fari_spill_config most = { .mode = FARI_SPILL_MOST, .min_bytes = 1, .piece_bytes = FARI_PAGE_BYTES };
 
 static int64_t count_kind(const fari_plan *plan, fari_instr_kind kind)
@@ -170,25 +168,16 @@ typedef struct tally {
 
 static void check_seed(uint64_t seed, const char *folder, tally *all)
 {
-    fari_backend *backend = NULL;
-    void *feed[2] = { NULL, NULL };
-    dice d = { fari_rng_key(seed, 1, 0, 0), 0 };
-    far_graph *graph = random_graph(&d);
-    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
-    graph_inputs(graph, &d, feed);
-    rank_set_opts opts = {
-        .plan = { .grain = random_grain(&d), .threads = (int32_t)roll(&d, 1, 2), .backend = backend },
-        .exec = { .order = (fari_exec_order)roll(&d, 0, 2), .order_seed = seed, .spill_folder = folder },
-        .seed = SEED,
-        .arrival_seed = seed
-    };
-    const graph_outcome want = run_graph(graph, &opts, feed);
+    graph_case c;
+    graph_case_open(seed, &c);
+    c.opts.exec.spill_folder = folder;
+    const graph_outcome want = run_graph(c.graph, &c.opts, c.feed);
     for (int32_t ranks = 1; ranks <= 3; ranks++) {
         fari_plan *plan = NULL;
-        opts.plan.spill = most;
-        if (chance(&d, 30)) opts.plan.spill.piece_bytes *= roll(&d, 2, 9);
-        opts.plan.mesh = chance(&d, 50) ? (fari_mesh){ ranks, 1 } : (fari_mesh){ 1, ranks };
-        FAR_CHECK_OK(fari_plan_create(graph, &opts.plan, &plan));
+        c.opts.plan.spill = most;
+        if (chance(&c.d, 30)) c.opts.plan.spill.piece_bytes *= roll(&c.d, 2, 9);
+        c.opts.plan.mesh = chance(&c.d, 50) ? (fari_mesh){ ranks, 1 } : (fari_mesh){ 1, ranks };
+        FAR_CHECK_OK(fari_plan_create(c.graph, &c.opts.plan, &plan));
         check_moves(plan);
         const int64_t moves = count_kind(plan, FARI_INSTR_READ);
         if (ranks == 1) FAR_CHECK_OK(fari_plan_check_hazards(plan));
@@ -196,16 +185,13 @@ static void check_seed(uint64_t seed, const char *folder, tally *all)
         if (ranks == 1) all->graphs += moves > 0;
         if (ranks > 1) all->on_ranks += moves > 0;
         fari_plan_destroy(plan);
-        const graph_outcome got = run_graph(graph, &opts, feed);
+        const graph_outcome got = run_graph(c.graph, &c.opts, c.feed);
         FAR_CHECK_MSG(strcmp(got.digest, want.digest) == 0, "seed %d, %d ranks: other weights: %s, not %s", (int)seed,
                       (int)ranks, got.digest, want.digest);
         FAR_CHECK_MSG(strcmp(got.outputs, want.outputs) == 0, "seed %d, %d ranks: other outputs", (int)seed,
                       (int)ranks);
     }
-    backend->destroy(backend);
-    far_graph_destroy(graph);
-    free(feed[0]);
-    free(feed[1]);
+    graph_case_close(&c);
 }
 
 static void check_seeds(uint64_t first, uint64_t last)

@@ -58,3 +58,26 @@ graph_outcome run_graph(const far_graph *graph, const rank_set_opts *opts, void 
     rank_set_close(&ranks);
     return result;
 }
+
+void graph_case_open(uint64_t seed, graph_case *case_out)
+{
+    graph_case *one = case_out;
+    *one = (graph_case){ .d = { fari_rng_key(seed, 1, 0, 0), 0 } };
+    one->graph = random_graph(&one->d);
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &one->backend));
+    graph_inputs(one->graph, &one->d, one->feed);
+    one->opts = (rank_set_opts){ .seed = 9, .arrival_seed = seed };
+    one->opts.plan.backend = one->backend;
+    one->opts.plan.grain = random_grain(&one->d);
+    one->opts.plan.threads = (int32_t)roll(&one->d, 1, 2);
+    one->opts.exec.order = (fari_exec_order)roll(&one->d, 0, 2);
+    one->opts.exec.order_seed = seed;
+}
+
+void graph_case_close(graph_case *one)
+{
+    one->backend->destroy(one->backend);
+    far_graph_destroy(one->graph);
+    free(one->feed[0]);
+    free(one->feed[1]);
+}
