@@ -569,7 +569,8 @@ FAR_TEST(hdf5_chunks_larger_than_all)
     FAR_CHECK_HAS(far_error_message(), "a.h5: images has chunks far larger than what it holds");
 }
 
-FAR_TEST(hdf5_damage_is_named)
+/* A bit of every so many bytes, and as many places where the file is cut. */
+static void damage_hdf5(size_t stride)
 {
     static float image[H * W * C];
     const hsize_t chunk[] = { 1, 4, 5, 2 };
@@ -577,7 +578,7 @@ FAR_TEST(hdf5_damage_is_named)
     size_t bytes = 0;
     put_h5("good.h5", chunk, chunk);
     FAR_CHECK_OK(fari_file_read(test_path("good.h5"), 1 << 20, &data, &bytes));
-    for (size_t i = 0; i < 2 * bytes; i += 41) {
+    for (size_t i = 0; i < 2 * bytes; i += stride) {
         far_dataset *set = NULL;
         char *copy = malloc(bytes);
         const far_arrays_opts opts = { .images_path = test_path("bad.h5"), .labels_name = "labels", .class_count = 5 };
@@ -596,6 +597,16 @@ FAR_TEST(hdf5_damage_is_named)
     }
     fari_free(data);
     FAR_CHECK_EQ_I64(fari_alloc_live(), 0);
+}
+
+FAR_TEST(hdf5_damage_is_named)
+{
+    damage_hdf5(41);
+}
+
+FAR_TEST_TORTURE(hdf5_damage_anywhere_is_named)
+{
+    damage_hdf5(1);
 }
 
 /* --- memory --- */
