@@ -557,3 +557,34 @@ FAR_TEST(each_allocation_may_fail)
     FAR_CHECK_OK(st);
     far_dataset_close(set);
 }
+
+/* The same samples in the same order, nothing read, next to no memory; the last batch filled up as ever. */
+FAR_TEST(batches_without_pixels)
+{
+    far_dataset *set = NULL;
+    far_loader *loader = NULL, *bare = NULL;
+    far_batch want, got;
+    const far_synthetic_opts data = { .sample_count = 7, .height = 64, .width = 64, .label = FAR_LABEL_MAP };
+    far_loader_opts opts = { .batch = 3, .shuffle = true, .seed = 5, .epochs = 2, .last = FAR_LAST_PAD, .threads = -1 };
+    FAR_CHECK_OK(far_dataset_open_synthetic(&data, &set));
+    const int64_t bytes = far_loader_bytes(set, &opts);
+    FAR_CHECK_OK(far_loader_open(set, &opts, &loader));
+    opts.without_pixels = true;
+    FAR_CHECK(far_loader_bytes(set, &opts) * 20 < bytes);
+    for (int32_t threads = -1; threads < 3; threads += 3) {
+        opts.threads = threads;
+        FAR_CHECK_OK(far_loader_open(set, &opts, &bare));
+        FAR_CHECK_OK(far_loader_seek(loader, 0, 0));
+        for (int i = 0; i < 6; i++) {
+            FAR_CHECK_OK(far_loader_next(loader, &want));
+            FAR_CHECK_OK(far_loader_next(bare, &got));
+            FAR_CHECK(got.images == NULL && got.labels == NULL);
+            FAR_CHECK(got.count == want.count && got.epoch == want.epoch && got.idx == want.idx);
+            for (int k = 0; k < 3; k++) FAR_CHECK_EQ_I64(got.sample_ids[k], want.sample_ids[k]);
+        }
+        FAR_CHECK_STATUS(far_loader_next(bare, &got), FAR_END);
+        far_loader_close(bare);
+    }
+    far_loader_close(loader);
+    far_dataset_close(set);
+}
