@@ -1,4 +1,5 @@
 #include "support/temp_folder.h"
+#include "base/file.h"
 #include "test.h"
 #include <unistd.h>
 
@@ -20,12 +21,22 @@ void temp_folder_in_memory(char path_out[TEMP_FOLDER_BYTES])
     else make_under("/dev/shm", path_out);
 }
 
+static char folder[TEMP_FOLDER_BYTES]; /* the case's own */
+
+static void remove_folder(void)
+{
+    (void)fari_remove_tree(folder);
+}
+
 const char *test_path(const char *name)
 {
-    static char folder[TEMP_FOLDER_BYTES], paths[4][TEMP_FOLDER_BYTES + 256];
+    static char paths[4][TEMP_FOLDER_BYTES + 256];
     static int turn;
     char *path = paths[turn++ % 4];
-    if (folder[0] == '\0') temp_folder_in_memory(folder);
+    if (folder[0] == '\0') {
+        temp_folder_in_memory(folder);
+        if (getenv("TMPDIR") == NULL) (void)atexit(remove_folder);
+    }
     (void)snprintf(path, sizeof paths[0], "%s%s%s", folder, name[0] != '\0' ? "/" : "", name);
     return path;
 }

@@ -9,6 +9,6 @@ void temp_folder(char path_out[TEMP_FOLDER_BYTES]);
 /* Likewise in memory where there is such a place: for thousands of fsync. */
 void temp_folder_in_memory(char path_out[TEMP_FOLDER_BYTES]);
 /* A path in the running case's own folder ("": the folder itself), which the first call makes, in memory where there is such a place; good
-   until the fourth next call. */
+   until the fourth next call. Where there is no $TMPDIR it goes with a case that passes. */
 const char *test_path(const char *name);
 #endif
