@@ -74,6 +74,31 @@ FAR_TEST(plans_of_networks_are_sound)
     check_net(&net_stream, 8);
 }
 
+/* Memory depends on the width of an image, not on its height: for four times the rows, the same rings. */
+FAR_TEST(rings_are_no_longer_for_taller_images)
+{
+    int64_t arena[2];
+    fari_backend *backend = NULL;
+    FAR_CHECK_OK(fari_backend_cpu_create(NULL, &backend));
+    for (int32_t i = 0; i < 2; i++) {
+        net_case net = net_stream;
+        net.height = i == 0 ? 1024 : 4096;
+        far_graph *graph = net_graph(&net);
+        fari_plan *plan = plan_of(graph, backend, windows, 16),
+                  *plain = plan_of(graph, backend, (fari_spill_config){ 0 }, 16);
+        arena[i] = plan->arena_bytes;
+        printf("%d rows: %.1f kB, all in memory %.1f\n", (int)net.height, 1e-3 * (double)plan->arena_bytes,
+               1e-3 * (double)plain->arena_bytes);
+        FAR_CHECK(plan->arena_bytes * (i == 0 ? 4 : 16) < plain->arena_bytes);
+        fari_plan_destroy(plan);
+        fari_plan_destroy(plain);
+        far_graph_destroy(graph);
+    }
+    FAR_CHECK_MSG(arena[1] * 20 <= arena[0] * 21, "%" PRId64 " bytes for four times the rows, not %" PRId64, arena[1],
+                  arena[0]);
+    backend->destroy(backend);
+}
+
 /* ---- mistakes are seen ---- */
 
 static void must_be_seen(void (*change)(fari_plan *plan), const char *words)
