@@ -7,10 +7,11 @@
 #define CANDIDATE_MIN 500 /* the same, of a single node's results */
 #define EFFORT_SHARE 0.06 /* of a step's effort, that all copies together may take */
 
-static bool is_candidate(const fari_chooser *c, int32_t n, int64_t peak)
+static bool is_candidate(const fari_chooser *c, int32_t n, fari_recompute_mode mode, int64_t peak)
 {
     const fari_node *node = c->graph->nodes[n];
-    if (!node->op->is_light || node->mutates) return false;
+    const bool is_light = node->op->is_light || (mode == FARI_RECOMPUTE_ALL && node->op->kind == FARI_MAP);
+    if (!is_light || node->mutates) return false;
     for (int32_t k = 0; k < node->out_count; k++)
         if (c->going_back[node->out[k]].last == c->node_count) return false; /* a result, kept anyway */
     return fari_chooser_result_bytes(c, n) >= peak / CANDIDATE_MIN;
@@ -76,7 +77,7 @@ static far_status keep_within(fari_chooser *c, double limit)
 far_status fari_chooser_choose(fari_chooser *c, fari_recompute_mode mode, int64_t peak_before, int64_t *peak_out)
 {
     double step = 0.0;
-    for (int32_t n = 0; n < c->forward_count; n++) c->is_again[n] = is_candidate(c, n, peak_before);
+    for (int32_t n = 0; n < c->forward_count; n++) c->is_again[n] = is_candidate(c, n, mode, peak_before);
     *peak_out = keep_what_is_free(c);
     if (mode == FARI_RECOMPUTE_AUTO) {
         for (int32_t n = 0; n < c->node_count; n++) step += c->effort[n];

@@ -313,9 +313,9 @@ static const far_config_key fixed[] = {
       "forward|reversed|random", ANY, true },
     { "exec.recompute", FAR_CONFIG_ENUM, "auto", "",
       "What norms, activations and the like made is made once more going back instead of being kept, where that lowers the memory of "
-      "a step. auto: what saves most for a few percent of its time; most: all that saves any, for up to a tenth or so; none: all is "
-      "kept. The same bits.",
-      "auto|most|none", ANY, true },
+      "a step. auto: what saves most for a few percent of its time; most: all that saves any, for up to a tenth or so; all: "
+      "convolutions, too, where that saves any; none: all is kept. The same bits.",
+      "auto|most|all|none", ANY, true },
     { "exec.spill", FAR_CONFIG_ENUM, "auto", "",
       "Tensors of a training step that wait on disk between two uses that lie far apart. auto: as many as it takes to keep within memory; "
       "none; most: all that can, for the least memory. The same bits.",

@@ -99,7 +99,9 @@ far_status run_graph_build(far_run *run, bool is_training, run_side *side)
     FAR_TRY(far_graph_backward(side->graph, side->loss));
     const char *recompute = run->is_recomputing_most ? "most" : far_config_text(run->config, "exec.recompute");
     if (strcmp(recompute, "none") != 0) {
-        const fari_recompute_mode mode = strcmp(recompute, "most") == 0 ? FARI_RECOMPUTE_MOST : FARI_RECOMPUTE_AUTO;
+        const fari_recompute_mode mode = strcmp(recompute, "all") == 0    ? FARI_RECOMPUTE_ALL
+                                         : strcmp(recompute, "most") == 0 ? FARI_RECOMPUTE_MOST
+                                                                          : FARI_RECOMPUTE_AUTO;
         FAR_TRY(fari_graph_recompute(side->graph, mode, NULL));
     }
     return far_optim_apply(side->graph, &run->optim);

@@ -152,6 +152,7 @@ def case_bands_give_the_same_weights(tmp):
     assert train(tmp, "bands", "exec.spill=most", "exec.bands=always", *TALL)[0] == want
     assert train(tmp, "order", "exec.bands=always", "exec.order=reversed", *TALL)[0] == want
     assert train(tmp, "packed", "exec.spill=most", "exec.bands=always", "exec.pack=always", *TALL)[0] == want
+    assert train(tmp, "made", "exec.spill=most", "exec.bands=always", "exec.recompute=all", *TALL)[0] == want
     memory = (planned(tmp, "exec.spill=most", *TALL)["process_bytes"] + bands["process_bytes"]) // 2 + CONSTANT
     expect(farandole("plan", config(tmp), f"memory={memory}", "exec.bands=none", *TALL), 4, "nothing was started")
     assert planned(tmp, f"memory={memory}", *TALL)["process_bytes"] + CONSTANT <= memory

@@ -126,6 +126,25 @@ FAR_TEST(what_is_made_again_takes_little_time)
     far_graph_destroy(same);
 }
 
+/* A convolution between norms whose statistics are there needs no more than its input, and is made again where that saves memory. */
+FAR_TEST(convolutions_are_made_again_when_asked_for)
+{
+    far_value norm[12];
+    fari_recompute_report most, all;
+    far_graph *graph = chain(12, true, norm), *same = chain(12, true, norm);
+    FAR_CHECK_OK(fari_graph_recompute(same, FARI_RECOMPUTE_MOST, &most));
+    FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_ALL, &all));
+    int32_t convs = 0;
+    for (int64_t n = 0; n < graph->node_count; n++)
+        convs += graph->nodes[n]->is_again && strcmp(graph->nodes[n]->op->name, "conv") == 0;
+    printf("%d convolutions again; peak %" PRId64 ", with light results alone %" PRId64 "\n", (int)convs, all.peak,
+           most.peak);
+    FAR_CHECK(convs > 0 && all.peak < most.peak && all.effort > most.effort);
+    check_sound(graph);
+    far_graph_destroy(graph);
+    far_graph_destroy(same);
+}
+
 FAR_TEST(nothing_is_made_again_for_little)
 {
     far_value norm[1];

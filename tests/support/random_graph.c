@@ -158,7 +158,8 @@ far_graph *random_graph_as(dice *d, bool is_recomputing)
     FAR_CHECK_OK(far_graph_status(graph));
     if (!far_graph_is_training(graph)) return graph;
     FAR_CHECK_OK(far_graph_backward(graph, loss));
-    if (is_recomputing) FAR_CHECK_OK(fari_graph_recompute(graph, FARI_RECOMPUTE_MOST, NULL));
+    const fari_recompute_mode mode = graph->node_count % 2 == 0 ? FARI_RECOMPUTE_MOST : FARI_RECOMPUTE_ALL;
+    if (is_recomputing) FAR_CHECK_OK(fari_graph_recompute(graph, mode, NULL));
     FAR_CHECK_OK(far_optim_apply(graph, &optims[roll(d, 0, FAR_COUNT(optims) - 1)]));
     return graph;
 }
