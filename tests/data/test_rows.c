@@ -116,6 +116,8 @@ static void check_fed(far_dataset *set, const far_augment *augment)
     }
     FAR_CHECK_OK(fari_row_feed_bytes(set, &opts, &bytes));
     FAR_CHECK_OK(fari_row_feed_open(set, &opts, &feed));
+    const int64_t allocations = fari_alloc_forbidden_count();
+    fari_alloc_forbid(true); /* as in a step */
     for (int b = 0; b < BATCHES; b++) {
         FAR_CHECK_OK(far_loader_next(loader, &whole));
         for (int64_t i = 0; i < 2; i++) { /* the last place of the last batch is no sample */
@@ -125,6 +127,8 @@ static void check_fed(far_dataset *set, const far_augment *augment)
             check_fed_sample(&info, feed, &whole, i, 0, info.height);
         }
     }
+    fari_alloc_forbid(false);
+    FAR_CHECK_EQ_I64(fari_alloc_forbidden_count(), allocations);
     fari_row_feed_close(feed);
     far_loader_close(loader);
 }
