@@ -115,6 +115,8 @@ far_status run_check_fit(const far_run *run)
         if (run_is_training(run) && strcmp(far_config_text(run->config, "exec.recompute"), "most") != 0)
             (void)suggest(run, "exec.recompute=most", limit, &text);
     }
+    if (run->data.has_rows && strcmp(far_config_text(run->config, "data.feed"), "rows") != 0)
+        (void)suggest(run, "data.feed=rows", limit, &text);
     suggest_batch(run, limit, &text);
     suggest_downsample(run, limit, &text);
     if (run->native.is_on) (void)suggest(run, "eval.size=fixed", limit, &text);

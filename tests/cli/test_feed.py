@@ -250,6 +250,15 @@ def case_predictions_in_bands(tmp):
     expect(farandole("predict", run, "--out", tmp / "png", "exec.bands=always", *tall), 1, "600 x 36", "--format tiff")
 
 
+def case_rows_are_named_where_they_would_fit(tmp):
+    words = ["data.kind=synthetic", "data.synthetic.samples=6", "data.synthetic.test_samples=2", "data.synthetic.label=map", "exec.spill=none",
+             f"data.synthetic.classes={CLASSES}", "data.synthetic.shape=[8,1024,1024]", "model.depth=1", "model.width=2", "grain.rows=64"]  # fmt: skip
+    (tmp / "config.yaml").write_text("".join(line.replace("=", ": ", 1) + "\n" for line in UNET))
+    rows, batches = (cli_run.ok_json("plan", tmp / "config.yaml", "--json", *words, f"data.feed={feed}")["process_bytes"] for feed in ("rows", "batches"))
+    assert rows + (200 << 20) < batches, (rows, batches)
+    expect(farandole("plan", tmp / "config.yaml", *words, f"memory={rows + (60 << 20)}"), 4, "data.feed=rows (")
+
+
 # ---- what goes wrong ----
 
 def case_what_needs_whole_images_is_refused(tmp):
