@@ -53,9 +53,6 @@ static far_status take_stem(predict_out *out, const char *stem, bool *is_new_out
             table[at] = out->stems[i];
         }
         free(out->stems);
-        free(out->of_class);
-        (void)far_tiff_close(out->map_tiff, false); /* of a map whose last rows have not come */
-        (void)far_tiff_close(out->share_tiff, false);
         out->stems = table;
         out->stem_room = larger;
     }
@@ -523,5 +520,8 @@ far_status predict_out_close(predict_out *out, bool is_complete)
     free(out->labels);
     free(out->shares);
     free(out->stems);
+    free(out->of_class);
+    (void)far_tiff_close(out->map_tiff, false); /* of a map whose last rows have not come */
+    (void)far_tiff_close(out->share_tiff, false);
     return st != FAR_OK ? st : closed;
 }

@@ -111,7 +111,20 @@ static far_status list_uses(windowing *w)
 
 /* ---- one segment ---- */
 
-/* First and last use and last change of each piece. False: some piece between others is not used, or nothing is. */
+/* A convolution with a stride leaves out rows. Pieces that nobody uses between such as are used come along with those before them: whoever has their
+   slots next then waits for one who has waited himself. Those at the end do not come. */
+static void fill_gaps(const windowing *w, int64_t pieces)
+{
+    int64_t next = NEVER;
+    for (int64_t p = pieces; p-- > 0;) {
+        if (w->first[p] != NEVER) next = w->first[p];
+        else w->first[p] = next;
+    }
+    for (int64_t p = 0; p < pieces && w->first[p] != NEVER; p++)
+        if (w->last[p] < 0) w->last[p] = p > 0 ? w->last[p - 1] : w->first[p];
+}
+
+/* First and last use and last change of each piece. False: nothing is used. */
 static bool segment_scan(const windowing *w, const segment *s)
 {
     const int64_t pieces = pieces_of(w, s->buffer), bytes = piece_bytes(w, s->buffer);
@@ -128,9 +141,8 @@ static bool segment_scan(const windowing *w, const segment *s)
             if (u->is_write) w->changed[p] = u->instr;
         }
     }
-    for (int64_t p = 0; p < pieces; p++)
-        if (w->first[p] == NEVER) return false;
-    return true;
+    fill_gaps(w, pieces);
+    return w->first[0] != NEVER;
 }
 
 /* Slots so that whoever takes one comes after all who used the piece that had it: piece p's goes to piece p + slots. Leaves in first[] the first
@@ -326,6 +338,7 @@ static far_status moves_of(windowing *w, const segment *s, bool is_last)
     (void)segment_scan(w, s);
     for (int64_t p = 0; p < pieces; p++) {
         const bool is_freed = p >= slots; /* its slot was another's */
+        if (w->first[p] == NEVER) break;
         const move read = { .at = is_freed ? w->last[p - slots] : begin,
                             .is_after = is_freed,
                             .wanted = w->first[p],
