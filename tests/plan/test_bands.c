@@ -85,6 +85,12 @@ FAR_TEST(plans_of_networks_are_sound)
 {
     check_net(&net_unet_group, 8);
     check_net(&net_stream, 8);
+    net_case wide = net_resnet18; /* a row of what goes into a stride is a page and more */
+    wide.options = "width=16";
+    wide.batch = 1;
+    wide.height = 64;
+    wide.width = 512;
+    check_net(&wide, 8);
 }
 
 /* Memory depends on the width of an image, not on its height: for four times the rows, the same rings. */
