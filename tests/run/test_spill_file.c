@@ -96,7 +96,8 @@ FAR_TEST(no_room_is_told_before_the_start)
 enum { TAKES_ALL, TAKES_NO_FLAG, TAKES_NO_WRITE, TAKES_NO_READ };
 static _Atomic int takes, refused, forgotten;
 
-static bool refuses(int fd, int what)
+bool refuses(int fd, int what); /* not static: the C library may declare its callers inline */
+bool refuses(int fd, int what)
 {
     if (takes != what || (syscall(SYS_fcntl, fd, F_GETFL, 0) & O_DIRECT) == 0) return false;
     refused++;
