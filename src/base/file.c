@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,6 +100,29 @@ far_status fari_file_read_at(int fd, const char *path, int64_t offset, void *dat
         done += (size_t)got;
     }
     return FAR_OK;
+}
+
+/* One with a name for a moment, where the file system makes none without. */
+static int open_named(const char *folder)
+{
+    char *path = fari_printf("%s/.farandole-XXXXXX", folder);
+    if (path == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    const int fd = mkostemp(path, O_CLOEXEC);
+    const int error = errno;
+    if (fd >= 0) (void)unlink(path);
+    fari_free(path);
+    errno = error;
+    return fd;
+}
+
+int fari_file_open_nameless(const char *folder)
+{
+    const int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    const bool is_unknown = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    return is_unknown ? open_named(folder) : fd;
 }
 
 void fari_file_close(int fd)

@@ -18,6 +18,8 @@ far_status fari_file_read(const char *path, int64_t limit_bytes, char **data_out
 far_status fari_file_open(const char *path, int *fd_out, int64_t *bytes_out);
 /* Exactly these bytes; FAR_E_FORMAT where the file ends before (somebody cut it), FAR_E_IO. */
 far_status fari_file_read_at(int fd, const char *path, int64_t offset, void *data_out, size_t bytes);
+/* A file in a folder, to be read and written, that is gone when it is closed or its process ends: it has no name. -1: errno says why not. */
+int fari_file_open_nameless(const char *folder);
 void fari_file_close(int fd);
 far_status fari_file_bytes(const char *path, int64_t *bytes_out); /* FAR_E_NOTFOUND, FAR_E_IO */
 

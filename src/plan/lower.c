@@ -107,6 +107,17 @@ void fari_lower_free_lists(fari_lists *lists)
     fari_free(lists->access0);
 }
 
+int64_t fari_lower_first_of_turn(const fari_plan *plan, int32_t turn)
+{
+    int64_t lo = 0, hi = plan->instr_count;
+    while (lo < hi) {
+        const int64_t mid = lo + (hi - lo) / 2;
+        if (plan->instrs[mid].turn < turn) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo;
+}
+
 far_status fari_lower_put(fari_plan *plan, const fari_lists *lists, int64_t idx, const int32_t *buffers)
 {
     const fari_instr *old = &lists->instrs[idx];

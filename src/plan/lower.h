@@ -87,6 +87,8 @@ void fari_lower_free_lists(fari_lists *lists);
 
 /* Adds instruction `idx` of the lists as it was; buffers: those that it uses now, by access; NULL: as it did. */
 far_status fari_lower_put(fari_plan *plan, const fari_lists *lists, int64_t idx, const int32_t *buffers);
+/* The first instruction of a turn, or of a later one: turns never go back. */
+int64_t fari_lower_first_of_turn(const fari_plan *plan, int32_t turn);
 /* Adds a WRITE or a READ of bytes [lo, hi) of a tensor, of number `number` among plan->spill_pieces. */
 typedef struct fari_piece {
     int64_t lo, hi;

@@ -8,11 +8,14 @@
 
 /* ---- gaps ---- */
 
-/* Sums are small, or on their way to other ranks; packed weights can be packed again; results stay. */
-static bool may_wait(const fari_plan *plan, const fari_buffer *b)
+int64_t fari_spill_least_bytes(const fari_plan *plan)
 {
-    const int64_t least = plan->opts.spill.min_bytes > 0 ? plan->opts.spill.min_bytes : MIN_BYTES;
-    if (b->base != FARI_BASE_ARENA || b->is_kept || b->bytes < least) return false;
+    return plan->opts.spill.min_bytes > 0 ? plan->opts.spill.min_bytes : MIN_BYTES;
+}
+
+bool fari_spill_may_wait(const fari_plan *plan, const fari_buffer *b)
+{
+    if (b->base != FARI_BASE_ARENA || b->is_kept || b->bytes < fari_spill_least_bytes(plan)) return false;
     if (b->kind == FARI_BUFFER_PARTIAL || b->kind == FARI_BUFFER_PACKED) return false;
     return plan->graph->tensors[b->tensor]->batch_of > 0;
 }
@@ -40,7 +43,7 @@ static far_status list_gaps(fari_spilling *s, int32_t *seen, int32_t *changed)
         for (int64_t a = plan->access0[i]; a < plan->access0[i + 1]; a++) {
             const fari_access *access = &plan->accesses[a];
             const int32_t b = access->buffer, turn = plan->instrs[i].turn;
-            if (seen[b] >= 0 && turn > seen[b] + 1 && may_wait(plan, &plan->buffers[b]))
+            if (seen[b] >= 0 && turn > seen[b] + 1 && fari_spill_may_wait(plan, &plan->buffers[b]))
                 FAR_TRY(gap_add(s, b, seen[b], turn));
             seen[b] = turn;
             if (access->is_write) changed[b] = turn;

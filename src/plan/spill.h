@@ -29,6 +29,11 @@ typedef struct fari_spilling {
     int32_t turns;
 } fari_spilling;
 
+/* ---- spill.c: what both ways of spilling, this and that of bands.h, take to the disk ---- */
+int64_t fari_spill_least_bytes(const fari_plan *plan); /* of a tensor that is worth it */
+/* Sums are small, or on their way to other ranks; packed weights can be packed again; results stay. */
+bool fari_spill_may_wait(const fari_plan *plan, const fari_buffer *buffer);
+
 /* ---- spill_choose.c: a model of what is alive in each turn ---- */
 /* What is alive with the marked gaps, whatever `leaves` and `returns` say. */
 void fari_spill_count(fari_spilling *spilling);

@@ -71,18 +71,6 @@ static far_status insertion_add(inserting *w, const insertion *what)
     return FAR_OK;
 }
 
-/* Turns never go back. */
-static int64_t first_of_turn(const fari_plan *plan, int32_t turn)
-{
-    int64_t lo = 0, hi = plan->instr_count;
-    while (lo < hi) {
-        const int64_t mid = lo + (hi - lo) / 2;
-        if (plan->instrs[mid].turn < turn) lo = mid + 1;
-        else hi = mid;
-    }
-    return lo;
-}
-
 /* Pieces that nobody ever writes are the seams between the parts that a rank holds. */
 static far_status list_buffer(inserting *w, int64_t buffer)
 {
@@ -103,7 +91,7 @@ static far_status list_buffer(inserting *w, int64_t buffer)
             const fari_gap *gap = &s->gaps[what.gap];
             if (!gap->is_spilled) continue;
             what.next_use = gap->next_use;
-            what.at = first_of_turn(s->plan, gap->returns);
+            what.at = fari_lower_first_of_turn(s->plan, gap->returns);
             FAR_TRY(insertion_add(w, &what));
         }
     }

@@ -2,12 +2,12 @@
 #include "base/mem.h"
 #include "plan/bands.h"
 #include "plan/lower.h"
+#include "plan/spill.h"
 #include <string.h>
 
 #define PIECE_MOST (INT64_C(4) << 20) /* what a disk likes */
 #define PIECE_LEAST (INT64_C(16) << 10)
 #define PIECES_WANTED 64 /* of a tensor, so that a ring is about as long as the rows that are in use */
-#define MIN_BYTES (INT64_C(64) << 10)
 #define NEVER INT64_MAX
 
 /* A use of a buffer: who, and which bytes. */
@@ -124,8 +124,8 @@ static void fill_gaps(const windowing *w, int64_t pieces)
         if (w->last[p] < 0) w->last[p] = p > 0 ? w->last[p - 1] : w->first[p];
 }
 
-/* First and last use and last change of each piece. False: nothing is used. */
-static bool segment_scan(const windowing *w, const segment *s)
+/* First and last use and last change of each piece. */
+static void segment_scan(const windowing *w, const segment *s)
 {
     const int64_t pieces = pieces_of(w, s->buffer), bytes = piece_bytes(w, s->buffer);
     for (int64_t p = 0; p < pieces; p++) {
@@ -142,7 +142,6 @@ static bool segment_scan(const windowing *w, const segment *s)
         }
     }
     fill_gaps(w, pieces);
-    return w->first[0] != NEVER;
 }
 
 /* Slots so that whoever takes one comes after all who used the piece that had it: piece p's goes to piece p + slots. Leaves in first[] the first
@@ -166,19 +165,6 @@ static int64_t slots_wanted(const windowing *w, int64_t pieces)
 
 /* ---- segments ---- */
 
-static int64_t least_bytes(const fari_plan *plan)
-{
-    return plan->opts.spill.min_bytes > 0 ? plan->opts.spill.min_bytes : MIN_BYTES;
-}
-
-/* As in spill.c: sums are small, packed weights can be packed again, results stay. */
-static bool may_have_windows(const fari_plan *plan, const fari_buffer *b)
-{
-    if (b->base != FARI_BASE_ARENA || b->is_kept || b->bytes < least_bytes(plan)) return false;
-    if (b->kind == FARI_BUFFER_PARTIAL || b->kind == FARI_BUFFER_PACKED) return false;
-    return plan->graph->tensors[b->tensor]->batch_of > 0;
-}
-
 static far_status segment_add(windowing *w, int64_t buffer, int64_t use0, int64_t use1)
 {
     if (!fari_reserve((void **)&w->segments, &w->segment_cap, w->segment_count + 1, sizeof(segment)))
@@ -188,20 +174,17 @@ static far_status segment_add(windowing *w, int64_t buffer, int64_t use0, int64_
     return FAR_OK;
 }
 
-/* One a sweep; none where some sweep leaves out pieces. */
+/* One a sweep. */
 static far_status list_segments_of(windowing *w, int64_t buffer)
 {
     const fari_plan *plan = w->plan;
-    const int64_t before = w->segment_count, end = w->use0[buffer + 1];
+    const int64_t end = w->use0[buffer + 1];
     for (int64_t lo = w->use0[buffer], hi; lo < end; lo = hi) {
         const int32_t sweep = sweep_of(plan, plan->instrs[w->uses[lo].instr].turn);
         for (hi = lo + 1; hi < end && plan->instrs[w->uses[hi].instr].turn < plan->sweep0[sweep + 1];) hi++;
         FAR_TRY(segment_add(w, buffer, lo, hi));
         segment *s = &w->segments[w->segment_count - 1];
-        if (!segment_scan(w, s)) {
-            w->segment_count = before;
-            return FAR_OK;
-        }
+        segment_scan(w, s);
         s->slots = slots_wanted(w, pieces_of(w, buffer));
     }
     return FAR_OK;
@@ -211,7 +194,7 @@ static far_status list_segments(windowing *w)
 {
     for (int64_t b = 0; b < w->buffer_count; b++) {
         w->segment0[b] = w->segment_count;
-        if (may_have_windows(w->plan, &w->buffers[b])) FAR_TRY(list_segments_of(w, b));
+        if (fari_spill_may_wait(w->plan, &w->buffers[b])) FAR_TRY(list_segments_of(w, b));
     }
     w->segment0[w->buffer_count] = w->segment_count;
     return FAR_OK;
@@ -294,7 +277,7 @@ static far_status make_room(windowing *w, choice *how)
 static far_status choose(windowing *w)
 {
     const fari_spill_config *spill = &w->plan->opts.spill;
-    const int64_t least = least_bytes(w->plan);
+    const int64_t least = fari_spill_least_bytes(w->plan);
     choice how = { .kept_bytes = least, .room = 1 };
     for (int64_t b = 0; b < w->buffer_count && spill->mode == FARI_SPILL_AUTO; b++)
         while (w->segment0[b + 1] > w->segment0[b] && w->buffers[b].bytes >= how.kept_bytes)
@@ -317,25 +300,13 @@ static far_status move_add(windowing *w, const move *what)
     return FAR_OK;
 }
 
-/* Turns never go back. */
-static int64_t first_of_turn(const fari_plan *plan, int32_t turn)
-{
-    int64_t lo = 0, hi = plan->instr_count;
-    while (lo < hi) {
-        const int64_t mid = lo + (hi - lo) / 2;
-        if (plan->instrs[mid].turn < turn) lo = mid + 1;
-        else hi = mid;
-    }
-    return lo;
-}
-
 static far_status moves_of(windowing *w, const segment *s, bool is_last)
 {
     const fari_plan *plan = w->plan;
     const fari_buffer *made = &plan->buffers[s->made];
     const int64_t pieces = pieces_of(w, s->buffer), slots = made->bytes / piece_bytes(w, s->buffer);
-    const int64_t begin = first_of_turn(plan, made->first_turn);
-    (void)segment_scan(w, s);
+    const int64_t begin = fari_lower_first_of_turn(plan, made->first_turn);
+    segment_scan(w, s);
     for (int64_t p = 0; p < pieces; p++) {
         const bool is_freed = p >= slots; /* its slot was another's */
         if (w->first[p] == NEVER) break;

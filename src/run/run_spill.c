@@ -107,7 +107,6 @@ static far_status band_sides(far_run *run, bool is_banded, int64_t limit)
         sides[i]->spill.is_banded = is_banded;
         FAR_TRY(plan_again(run, sides[i], INT64_MAX)); /* what there is for it depends on both */
     }
-    FAR_TRY(run_inputs_measure(run)); /* images come row by row then */
     return spill_within(run, limit);
 }
 

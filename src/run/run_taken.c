@@ -4,10 +4,7 @@
 #include "base/mem.h"
 #include "run/run_priv.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BAND_BYTES (INT64_C(8) << 20) /* of what a network gives for a band */
 #define BAND_ROWS 256                 /* at most: those of a TIFF's tile */
@@ -97,12 +94,9 @@ int64_t run_taken_bytes(const far_run *run, const run_side *side)
 static far_status open_file(const far_run *run, run_taken *t)
 {
     const char *folder = run_spill_folder(run);
-    t->path = fari_printf("%s/predictions.XXXXXX", folder);
+    t->path = fari_printf("the file of predictions in %s", folder);
     if (t->path == NULL) return FAR_FAIL(FAR_E_NOMEM, "no memory for a path");
-    t->fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    if (t->fd >= 0) return FAR_OK;
-    t->fd = mkstemp(t->path); /* where a file system has none without a name */
-    if (t->fd >= 0) (void)unlink(t->path);
+    t->fd = fari_file_open_nameless(folder);
     if (t->fd >= 0) return FAR_OK;
     return FAR_FAIL(FAR_E_IO, "cannot make a file for predictions in %s: %s; run.spill_dir names another folder",
                     folder, strerror(errno));

@@ -40,27 +40,9 @@ static const char *advice_for(int error)
 
 /* ---- opening ---- */
 
-/* One with a name for a moment, where the file system makes none without. */
-static int open_named(const char *folder)
-{
-    char *path = fari_printf("%s/.farandole-spill-XXXXXX", folder);
-    if (path == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    const int fd = mkostemp(path, O_CLOEXEC);
-    const int error = errno;
-    if (fd >= 0) (void)unlink(path);
-    fari_free(path);
-    errno = error;
-    return fd;
-}
-
 static far_status open_nameless(fari_spill_file *file)
 {
-    file->fd = open(file->folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
-        file->fd = open_named(file->folder);
+    file->fd = fari_file_open_nameless(file->folder);
     if (file->fd >= 0) return FAR_OK;
     const int error = errno;
     return FAR_FAIL(FAR_E_IO, "cannot make a file for spilled tensors in folder %s: %s; %s", file->folder,

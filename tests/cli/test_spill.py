@@ -199,7 +199,7 @@ def running(tmp, name, *words):
 def spill_fd(child):
     for path in pathlib.Path(f"/proc/{child.pid}/fd").iterdir():
         target = os.readlink(path)
-        if target.endswith("(deleted)") and re.search(r"/(#\d+|\.farandole-spill-\w+) ", target):
+        if target.endswith("(deleted)") and re.search(r"/(#\d+|\.farandole-\w+) ", target):
             return path
     raise AssertionError([os.readlink(p) for p in pathlib.Path(f"/proc/{child.pid}/fd").iterdir()])
 
